@@ -1,0 +1,2 @@
+//! `lotse-agent`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `lotse`.
+fn main() {}
