@@ -1,0 +1,79 @@
+//! The one door to the server. The real one speaks HTTPS; fleets in tests wrap it to lose, delay and repeat messages.
+
+use bytes::Bytes;
+use futures_util::{future::BoxFuture, stream::BoxStream};
+use wire::{
+    AttemptId, Sha256,
+    enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
+    event::{ReportRequest, ReportResponse},
+    facts::Facts,
+    poll::{PollRequest, PollResponse},
+};
+
+/// What an agent can ask of its server.
+pub trait Server: Send + Sync {
+    /// Asks for an identity, or to be adopted.
+    fn enrol<'a>(&'a self, request: &'a EnrolRequest) -> BoxFuture<'a, Result<EnrolResponse, Error>>;
+
+    /// Exchanges the identity for a new one.
+    fn renew<'a>(&'a self, request: &'a RenewRequest) -> BoxFuture<'a, Result<Identity, Error>>;
+
+    /// Asks for work.
+    fn poll<'a>(&'a self, request: &'a PollRequest) -> BoxFuture<'a, Result<PollResponse, Error>>;
+
+    /// Reports events of an attempt; an empty list is a heartbeat.
+    fn report<'a>(
+        &'a self,
+        attempt: AttemptId,
+        request: &'a ReportRequest,
+    ) -> BoxFuture<'a, Result<ReportResponse, Error>>;
+
+    /// Sends what was measured.
+    fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// A secret that a step of the attempt names.
+    fn secret<'a>(&'a self, attempt: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>>;
+
+    /// The bytes of a blob from the given offset on. The caller checks the hash.
+    fn blob<'a>(
+        &'a self,
+        sha256: &'a Sha256,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>>;
+}
+
+/// Why the server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, no answer in time, or the answer broke off: try again later.
+    #[error("reaching the server to {attempt}")]
+    Unreachable {
+        /// What was attempted, such as `poll for work`.
+        attempt: &'static str,
+        /// Why, as a chain of causes in one line.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server answered with an error.
+    #[error("the server refused to {attempt}: {problem} ({status})")]
+    Refused {
+        /// What was attempted.
+        attempt: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// `code` of the problem document, or empty.
+        code: String,
+        /// Title and remedy of the problem document, or the start of the body.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// Trying again later may help: no connection, 429, 5xx.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+        }
+    }
+}

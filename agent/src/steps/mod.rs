@@ -1,0 +1,97 @@
+//! What a plan can do. One folder (or file) per kind of step; each is a function of a [`StepContext`] and its own values.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+use wire::{AttemptId, enrol::Identity, event::Stream, step::Root};
+
+use crate::{
+    host::{self, Host},
+    server::{self, Server},
+};
+
+/// What every step is given.
+pub struct StepContext<'a> {
+    /// The machine.
+    pub host: &'a dyn Host,
+    /// The server: blobs and secrets.
+    pub server: &'a dyn Server,
+    /// The attempt that the step belongs to.
+    pub attempt: AttemptId,
+    /// Who the agent is.
+    pub identity: &'a Identity,
+    /// Where the system being installed is mounted.
+    pub target: &'a Path,
+    /// Takes output and progress of the step.
+    pub voice: &'a dyn Voice,
+    /// Fires when the step shall stop: cancelled, timed out, superseded.
+    pub stop: &'a CancellationToken,
+    /// Fires when somebody releases the job: a step that waits (rescue) ends well then.
+    pub release: &'a CancellationToken,
+}
+
+impl StepContext<'_> {
+    /// The file tree of a step; `None` is the running system.
+    pub fn root(&self, root: Root) -> Option<PathBuf> {
+        match root {
+            Root::Running => None,
+            Root::Target => Some(self.target.to_owned()),
+        }
+    }
+
+    /// Runs a command with its output in the report.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn run(&self, command: &host::Command) -> Result<String, host::Error> {
+        self.host.run(command, &|stream, line| self.voice.line(stream, line), self.stop).await
+    }
+
+    /// Says in the report what the agent does.
+    pub fn say(&self, line: &str) {
+        self.voice.line(Stream::Agent, line);
+    }
+}
+
+/// Takes what a step has to say. Never blocks.
+pub trait Voice: Send + Sync {
+    /// One line of output.
+    fn line(&self, stream: Stream, line: &str);
+
+    /// How far the step is, 0 to 100.
+    fn progress(&self, percent: u8, message: &str);
+}
+
+/// How a step can go wrong: the only thing that the runner branches on.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The same plan may succeed later: network, lock, mirror.
+    #[error("{0:#}")]
+    Transient(anyhow::Error),
+    /// The same plan will fail again.
+    #[error("{0:#}")]
+    Permanent(anyhow::Error),
+    /// A precondition does not hold; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// Stopped on request.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<host::Error> for StepError {
+    fn from(error: host::Error) -> Self {
+        match error {
+            host::Error::Stopped { .. } => Self::Stopped,
+            host::Error::Start { .. } | host::Error::Status { .. } | host::Error::System { .. } => {
+                Self::Permanent(error.into())
+            }
+        }
+    }
+}
+
+impl From<server::Error> for StepError {
+    fn from(error: server::Error) -> Self {
+        if error.is_transient() { Self::Transient(error.into()) } else { Self::Permanent(error.into()) }
+    }
+}
