@@ -141,7 +141,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(directory.path().to_owned()).unwrap();
         blobs.store(stream(&["abc"]), Some(&hash(b"abd"))).await.unwrap_err();
-        let broken = futures_util::stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("cut"))]);
+        let broken =
+            futures_util::stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("cut"))]);
         blobs.store(broken, None).await.unwrap_err();
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
     }

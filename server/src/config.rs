@@ -50,6 +50,9 @@ pub struct Settings {
     /// Agents lose their work when nothing is heard of them for so many seconds.
     #[arg(long, env = "LOTSE_LEASE", value_name = "SECONDS")]
     pub lease: Option<u32>,
+    /// Words for the installer's kernel command line, such as `console=ttyS0,115200`.
+    #[arg(long, env = "LOTSE_INSTALLER_COMMAND_LINE", value_name = "WORDS")]
+    pub installer_command_line: Option<String>,
     /// Log lines as JSON.
     #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub log_json: Option<bool>,
@@ -80,6 +83,10 @@ pub struct Config {
     pub mirrors: Vec<(String, String)>,
     /// Length of a lease in seconds.
     pub lease_s: u32,
+    /// Words for the installer's kernel command line.
+    pub installer_command_line: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -126,7 +133,9 @@ impl Config {
         let base = match fs_err::read_to_string(path) {
             Ok(text) => toml::from_str(&text)
                 .map_err(|source| Error::Parse { path: path.to_owned(), source: Box::new(source) })?,
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Settings::default()
+            }
             Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
         };
         Self::merge(base, over)
@@ -156,13 +165,19 @@ impl Config {
             site_scripts: over.site_scripts.or(base.site_scripts),
             mirrors,
             lease_s,
+            installer_command_line: over
+                .installer_command_line
+                .or(base.installer_command_line)
+                .unwrap_or_default(),
+            log_json: over.log_json.or(base.log_json).unwrap_or(false),
             data,
         })
     }
 }
 
 fn mirror(text: &str) -> Result<(String, String), Error> {
-    let message = || Error::Value { name: "mirrors", message: format!("`{text}` must be NAME=URL with http or https") };
+    let message =
+        || Error::Value { name: "mirrors", message: format!("`{text}` must be NAME=URL with http or https") };
     let (name, url) = text.split_once('=').ok_or_else(message)?;
     let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !named || !(url.starts_with("http://") || url.starts_with("https://")) {
@@ -187,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let base: Settings = toml::from_str("data = '/srv/lotse'\nlease = 90\nlisten-https = '127.0.0.1:1'").unwrap();
+        let base: Settings =
+            toml::from_str("data = '/srv/lotse'\nlease = 90\nlisten-https = '127.0.0.1:1'").unwrap();
         let over = Settings { lease: Some(30), ..Settings::default() };
         let config = Config::merge(base, over).unwrap();
         assert_eq!(config.lease_s, 30);
@@ -205,6 +221,9 @@ mod tests {
     fn a_mirror_needs_a_name_and_a_url() {
         assert!(mirror("debian=ftp://x").is_err());
         assert!(mirror("http://x").is_err());
-        assert_eq!(mirror("debian=http://x/debian/").unwrap(), ("debian".to_owned(), "http://x/debian".to_owned()));
+        assert_eq!(
+            mirror("debian=http://x/debian/").unwrap(),
+            ("debian".to_owned(), "http://x/debian".to_owned())
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{blobs::Blobs, catalog::Catalog, clock::Clock, config::Config, db::Db, identity::Authority, presence::Presence};
+use crate::{
+    blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock, config::Config, db::Db,
+    identity::Authority, presence::Presence,
+};
 
 /// The running server. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +27,8 @@ pub struct Doors {
     pub blobs: Blobs,
     /// Job types, distributions and layouts.
     pub catalog: Catalog,
+    /// Where packages come from.
+    pub mirrors: Mirrors,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use wire::{ClientId, enrol::Realm};
 
 /// An agent counts as connected for this long after its last word, in microseconds.
@@ -32,14 +33,23 @@ struct Entry {
     seen: Option<Seen>,
     written_at: i64,
     work: bool,
+    may_hold_work: bool,
     wake: Arc<Notify>,
+}
+
+#[derive(Clone, Copy)]
+struct Certificate {
+    client: ClientId,
+    until: i64,
 }
 
 /// Presence of all clients.
 #[derive(Default)]
 pub struct Presence {
     clients: Mutex<HashMap<ClientId, Entry>>,
+    certificates: Mutex<HashMap<String, Certificate>>,
     events: Notify,
+    closing: CancellationToken,
 }
 
 impl Presence {
@@ -58,9 +68,45 @@ impl Presence {
             .is_none_or(|before| before.boot_id != seen.boot_id || before.realm != seen.realm);
         entry.seen = Some(seen);
         if changed {
-            entry.work = true;
+            (entry.work, entry.may_hold_work) = (true, true);
         }
         changed
+    }
+
+    /// Notes that an agent was heard while it works.
+    pub fn still_there(&self, client: ClientId, now: i64) {
+        if let Some(seen) = self.clients().entry(client).or_default().seen.as_mut() {
+            seen.at = now;
+        }
+    }
+
+    /// The database may have a running attempt of the client.
+    pub fn may_hold_work(&self, client: ClientId) -> bool {
+        self.clients().get(&client).is_none_or(|entry| entry.may_hold_work)
+    }
+
+    /// Notes whether the database may have a running attempt of the client.
+    pub fn set_may_hold_work(&self, client: ClientId, may: bool) {
+        self.clients().entry(client).or_default().may_hold_work = may;
+    }
+
+    fn certificates(&self) -> MutexGuard<'_, HashMap<String, Certificate>> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client of a certificate that was looked up a moment ago.
+    pub fn certificate(&self, serial: &str, now: i64) -> Option<ClientId> {
+        self.certificates().get(serial).filter(|known| known.until > now).map(|known| known.client)
+    }
+
+    /// Keeps for a moment whose a certificate is.
+    pub fn keep_certificate(&self, serial: &str, client: ClientId, until: i64) {
+        self.certificates().insert(serial.to_owned(), Certificate { client, until });
+    }
+
+    /// A client's certificates were revoked or replaced: look each up again.
+    pub fn forget_certificates(&self, client: ClientId) {
+        self.certificates().retain(|_, known| known.client != client);
     }
 
     /// What is known of a client's agent.
@@ -111,5 +157,15 @@ impl Presence {
     /// Says that something was added to the event stream or to an attempt.
     pub fn events_came(&self) {
         self.events.notify_waiters();
+    }
+
+    /// Says that the server stops: whatever waits here ends.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Fires when the server stops.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
     }
 }

@@ -68,7 +68,11 @@ impl Error {
 
     /// Fields of the request are wrong.
     pub fn fields(title: impl Into<String>, fields: Vec<FieldProblem>) -> Self {
-        Self::Invalid { title: title.into(), fields, remedy: "mend the fields and send the request again".to_owned() }
+        Self::Invalid {
+            title: title.into(),
+            fields,
+            remedy: "mend the fields and send the request again".to_owned(),
+        }
     }
 }
 
