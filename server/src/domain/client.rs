@@ -235,6 +235,8 @@ pub struct User {
     pub name: String,
     /// Full name.
     pub full_name: String,
+    /// A password hash is kept for the account, as secret `user-passwords`.
+    pub has_password: bool,
     /// May become root by sudo.
     pub sudo: bool,
     /// Public keys that may log in.

@@ -4,4 +4,5 @@ pub mod boot;
 pub mod client;
 pub mod image;
 pub mod job;
+pub mod layout;
 pub mod people;

@@ -131,9 +131,11 @@ async fn dhcp(State(ctx): State<Ctx>, Json(event): Json<DhcpEvent>) -> Result<St
         "add" | "old" => format!("has the address {}", event.address),
         "del" => format!("the lease of {} ended", event.address),
         _ => {
-            return Err(
-                Error::invalid("the action must be add, old or del", "see dnsmasq(8), --dhcp-script").into()
-            );
+            return Err(Error::invalid(
+                "the action must be add, old or del",
+                "see dnsmasq(8), --dhcp-script",
+            )
+            .into());
         }
     };
     timeline::note(&ctx, event.mac, BootEventKind::Dhcp, &words).await;
