@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2016,SC2086  # apt formats are not shell variables; package lists are lists of words
 # Installs what building, running and testing Lotse needs on a Debian machine (12 or 13), and nothing twice:
 # when everything is there it ends in well under a second. Needs root (or sudo) only when something is missing.
 # It does not install Rust itself: that is rustup's work, and the last line says so when cargo is missing.
@@ -51,9 +52,7 @@ trap 'rm -rf "$scratch"' EXIT
 if ! command -v postgres > /dev/null && ! ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1; then
     packages="$packages postgresql"
 fi
-# shellcheck disable=SC2086  # lists of words
 want=$(missing $packages)
-# shellcheck disable=SC2086
 want_emulator=$(missing $emulator)
 
 if [ -n "$want$want_emulator" ]; then
@@ -72,7 +71,7 @@ if [ -n "$want$want_emulator" ]; then
     quietly apt_get update
     if [ -n "$want_emulator" ]; then
         step "installing" $want_emulator
-        # shellcheck disable=SC2086
+
         quietly apt_get install --no-install-recommends $target $want_emulator
     fi
     if [ -n "$want" ]; then
@@ -83,7 +82,7 @@ if [ -n "$want$want_emulator" ]; then
             as_root install -m 644 "$scratch/createcluster.conf" /etc/postgresql-common/createcluster.conf
         fi
         step "installing" $want
-        # shellcheck disable=SC2086
+
         quietly apt_get install --no-install-recommends $want
     fi
 fi

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2016  # apt formats are not shell variables
 # Says where Debian packages come from: the mirror that this machine's own apt uses, or
 # LOTSE_MIRROR / LOTSE_SECURITY_MIRROR. Sourced by the image recipes and by packaging/setup.sh.
 # It reads the configuration through apt itself, so every source format is understood; it writes nothing.
