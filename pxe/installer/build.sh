@@ -45,6 +45,9 @@ chmod -R a+rX "$scratch/recipe"
 # Step by step: the tool system, then (with mmdebstrap's root, real or not) the three files made from it.
 bootstrap_run "$suite" 0 60 \
     --variant=essential --include="$tools" \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --dpkgopt='path-exclude=/usr/share/lintian/*' --dpkgopt='path-exclude=/usr/share/bug/*' \
     --customize-hook="copy-in $scratch/recipe /" \
     --customize-hook="sh $scratch/recipe/assemble.sh \"\$1\"" \
     --customize-hook="download /made/vmlinuz $scratch/vmlinuz" \

@@ -26,9 +26,6 @@ bootstrap_run() {
     {
         set +e
         mmdebstrap --mode="$bootstrap_mode" --architectures=amd64 --aptopt="$scratch/aptopts" \
-            --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-            --dpkgopt='path-exclude=/usr/share/lintian/*' --dpkgopt='path-exclude=/usr/share/bug/*' \
             "$@" < "$scratch/sources.list" 2>&1
         echo "bootstrap-status $?"
     } | awk -v from="$bootstrap_from" -v to="$bootstrap_to" '
