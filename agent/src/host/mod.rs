@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
@@ -102,7 +103,8 @@ pub trait DiskFile: Read + Write + Seek + Send + std::fmt::Debug {
 }
 
 /// What happens to the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Power {
     /// Restart.
     Reboot,

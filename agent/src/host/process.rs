@@ -44,15 +44,15 @@ pub(super) async fn run(
         return Err(Error::Stopped { command: command.to_string() });
     }
     let program = command.argv.first().cloned().unwrap_or_default();
-    let lost = |source| Error::Start { program: program.clone(), source };
-    let mut child = prepare(command).and_then(|mut prepared| prepared.spawn()).map_err(lost)?;
+    let start_error = |source| Error::Start { program: program.clone(), source };
+    let mut child = prepare(command).and_then(|mut prepared| prepared.spawn()).map_err(start_error)?;
     let mut group = Group::of(&child);
     let mut stdout = Lines::new(child.stdout.take());
     let mut stderr = Lines::new(child.stderr.take());
     let mut captured = Vec::new();
     let mut last = Last::default();
-    let feed = feed(child.stdin.take(), command.stdin.clone());
-    tokio::pin!(feed);
+    let feeding = feed(child.stdin.take(), command.stdin.clone());
+    tokio::pin!(feeding);
     let (mut fed, mut stopped, mut status, mut deadline) =
         (false, false, None::<ExitStatus>, None::<Instant>);
 
@@ -64,17 +64,17 @@ pub(super) async fn run(
         }
         tokio::select! {
             chunk = stdout.read(), if out_open => {
-                let chunk = chunk.map_err(lost)?;
+                let chunk = chunk.map_err(start_error)?;
                 let room = CAPTURE_BYTES.saturating_sub(captured.len());
                 captured.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 stdout.split(&chunk, |line| { last.out.push(line); on_line(Stream::Stdout, line); });
             }
             chunk = stderr.read(), if err_open => {
-                let chunk = chunk.map_err(lost)?;
+                let chunk = chunk.map_err(start_error)?;
                 stderr.split(&chunk, |line| { last.err.push(line); on_line(Stream::Stderr, line); });
             }
             ended = child.wait(), if status.is_none() => {
-                status = Some(ended.map_err(lost)?);
+                status = Some(ended.map_err(start_error)?);
                 deadline = Some(Instant::now() + DRAIN_PATIENCE);
             }
             () = stop.cancelled(), if !stopped && status.is_none() => {
@@ -89,7 +89,7 @@ pub(super) async fn run(
                 group.signal(Signal::SIGKILL);
                 deadline = None;
             }
-            () = &mut feed, if !fed => fed = true,
+            () = &mut feeding, if !fed => fed = true,
         }
     }
     stdout.finish(|line| on_line(Stream::Stdout, line));

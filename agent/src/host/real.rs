@@ -226,6 +226,8 @@ fn wait_for_partition_nodes(disk: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -236,7 +238,6 @@ mod tests {
         RealHost.write(&path, b"two", 0o640).unwrap();
         assert_eq!(RealHost.read(&path).unwrap(), b"two");
         assert_eq!(RealHost.list(path.parent().unwrap()).unwrap(), ["file"]);
-        use std::os::unix::fs::PermissionsExt;
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
     }
 
