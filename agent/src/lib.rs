@@ -5,13 +5,20 @@
 //! [`report`] and [`runner`] (one attempt), [`session`] (the whole life).
 
 pub mod backoff;
+pub mod cli;
 pub mod config;
+pub mod facts;
 pub mod host;
 pub mod identity;
 pub mod journal;
+pub mod pace;
+pub mod plan;
 pub mod report;
 pub mod runner;
 pub mod server;
+pub mod session;
 pub mod spool;
 pub mod steps;
+pub mod tools;
 pub mod trust;
+pub mod voice;

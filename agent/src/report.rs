@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     backoff::{self, Backoff},
-    server::{self, Server},
+    server::Server,
     spool::Spool,
 };
 
@@ -66,7 +66,10 @@ impl Reports<'_> {
             let events = match self.spool.next_batch() {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be read; trying again");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the spool cannot be read; trying again"
+                    );
                     sleep(backoff.fail(backoff::random())).await;
                     continue;
                 }
@@ -89,7 +92,10 @@ impl Reports<'_> {
                     backoff.succeed();
                     heartbeat_at = Instant::now() + heartbeat;
                     if let Err(error) = self.spool.acknowledge(response.stored_seq) {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a sent part of the spool stays on disk");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a sent part of the spool stays on disk"
+                        );
                     }
                     match response.verdict {
                         Verdict::Continue | Verdict::Unknown => {}
@@ -116,9 +122,9 @@ impl Reports<'_> {
 }
 
 /// An error with its causes in one line.
-pub(crate) fn chain(error: &server::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();

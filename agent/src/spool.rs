@@ -128,11 +128,15 @@ impl Spool {
     }
 
     /// The next events to send, at most [`BATCH_EVENTS`] and [`BATCH_BYTES`]; the same ones until they are acknowledged.
+    ///
+    /// On a full disk events go from memory to the server: telling about it is worth more than surviving a power cut.
     pub fn next_batch(&self) -> Result<Vec<Event>, Error> {
-        self.sync()?;
+        if let Err(error) = self.sync() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the spool cannot be written");
+        }
         let mut state = self.state();
         loop {
-            let Some(segment) = state.segments.first() else { return Ok(Vec::new()) };
+            let Some(segment) = state.segments.first() else { return Ok(state.fresh_events()) };
             let bytes =
                 self.host.read_at(&segment.path, state.read_offset, BATCH_BYTES).map_err(Error::Store)?;
             let (events, handed_out, skipped) = parse(&bytes, state.read_offset, state.stored_seq);
@@ -145,7 +149,7 @@ impl Spool {
             if skipped > 0 {
                 state.read_offset += skipped;
             } else if is_last {
-                return Ok(Vec::new());
+                return Ok(state.fresh_events());
             } else {
                 self.drop_first(&mut state)?;
             }
@@ -164,6 +168,7 @@ impl Spool {
             state.read_offset = end;
             state.handed_out.clear();
         }
+        state.forget_fresh(stored_seq);
         while state.segments.len() > 1
             && state.segments.first().is_some_and(|s| state.read_offset >= s.length)
         {
@@ -205,21 +210,20 @@ impl Spool {
         if state.buffer.is_empty() {
             return Ok(());
         }
-        if state.segments.last().is_none_or(|segment| segment.length >= SEGMENT_BYTES) {
+        if let Some(segment) = state.segments.last_mut().filter(|segment| segment.length < SEGMENT_BYTES) {
+            self.host.append(&segment.path, &state.buffer).map_err(Error::Store)?;
+            segment.length += state.buffer.len() as u64;
+        } else {
             // The full segment must be safe before a later one exists: only the last one is checked after a crash.
             if let (false, Some(full)) = (state.is_synced, state.segments.last()) {
                 self.host.sync(&full.path).map_err(Error::Store)?;
             }
-            let lines = state.buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
-            let first = state.last_seq + 1 - lines;
-            state.segments.push(Segment { path: self.dir.join(segment_name(first)), length: 0 });
+            let path = self.dir.join(segment_name(state.first_fresh()));
+            self.host.append(&path, &state.buffer).map_err(Error::Store)?;
+            state.segments.push(Segment { path, length: state.buffer.len() as u64 });
         }
-        let State { segments, buffer, is_synced, .. } = state;
-        let Some(segment) = segments.last_mut() else { return Ok(()) };
-        self.host.append(&segment.path, buffer).map_err(Error::Store)?;
-        segment.length += buffer.len() as u64;
-        buffer.clear();
-        *is_synced = false;
+        state.buffer.clear();
+        state.is_synced = false;
         Ok(())
     }
 
@@ -242,7 +246,7 @@ impl State {
         let mut good = 0;
         for line in content.split_inclusive(|byte| *byte == b'\n') {
             match serde_json::from_slice::<Event>(line) {
-                Ok(event) if line.ends_with(b"\n") && event.seq == self.last_seq + 1 => {
+                Ok(event) if line.ends_with(b"\n") && event.seq > self.last_seq => {
                     self.last_seq = event.seq;
                     self.is_finished = matches!(event.kind, EventKind::Finished { .. });
                     good += line.len();
@@ -254,6 +258,27 @@ impl State {
             host.write(path, &content[..good], 0o600).map_err(Error::Store)?;
         }
         Ok(good as u64)
+    }
+
+    /// The number of the first event that is not in a file yet.
+    fn first_fresh(&self) -> u64 {
+        let lines = self.buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.last_seq + 1 - lines
+    }
+
+    fn fresh_events(&self) -> Vec<Event> {
+        let bound = self.buffer.len().min(BATCH_BYTES);
+        parse(&self.buffer[..bound], 0, self.stored_seq).0
+    }
+
+    /// Drops lines that were sent from memory.
+    fn forget_fresh(&mut self, stored_seq: u64) {
+        let stored = (stored_seq + 1).saturating_sub(self.first_fresh());
+        for _ in 0..stored {
+            let end =
+                self.buffer.iter().position(|byte| *byte == b'\n').map_or(self.buffer.len(), |end| end + 1);
+            self.buffer.drain(..end);
+        }
     }
 
     fn waiting_bytes(&self) -> u64 {

@@ -78,18 +78,34 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// An answer as a server with a fresh CA gives it, and the fingerprint of that CA.
-    pub(crate) fn answer(nonce: &str, server_at: i64) -> (Trust, Sha256) {
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let ca = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
-        let signature = key.sign(signed_text(nonce, server_at).as_bytes()).unwrap();
-        let trust = Trust {
-            ca_pem: ca.pem(),
-            server_at,
-            nonce: nonce.to_owned(),
-            signature: BASE64_STANDARD.encode(signature),
-        };
-        (trust, sha256(ca.der()))
+    /// A server's CA.
+    pub(crate) struct TestCa {
+        key: KeyPair,
+        pem: String,
+        pub(crate) fingerprint: Sha256,
+    }
+
+    impl TestCa {
+        pub(crate) fn new() -> Self {
+            let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            let ca = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+            Self { pem: ca.pem(), fingerprint: sha256(ca.der()), key }
+        }
+
+        pub(crate) fn answer(&self, nonce: &str, server_at: i64) -> Trust {
+            let signature = self.key.sign(signed_text(nonce, server_at).as_bytes()).unwrap();
+            Trust {
+                ca_pem: self.pem.clone(),
+                server_at,
+                nonce: nonce.to_owned(),
+                signature: BASE64_STANDARD.encode(signature),
+            }
+        }
+    }
+
+    fn answer(nonce: &str, server_at: i64) -> (Trust, Sha256) {
+        let ca = TestCa::new();
+        (ca.answer(nonce, server_at), ca.fingerprint)
     }
 
     #[test]

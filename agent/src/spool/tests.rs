@@ -131,15 +131,24 @@ fn too_much_unsent_output_is_congestion_until_it_is_acknowledged() {
 }
 
 #[test]
-fn a_full_disk_loses_no_line() {
+fn a_full_disk_loses_no_line_and_does_not_keep_the_server_from_hearing_of_it() {
     let fake = FakeHost::new(0);
     let spool = open(&fake);
     say(&spool, "a");
     fake.break_writes(Some(DIR));
-    assert!(spool.next_batch().is_err());
+    assert_eq!(numbers(&spool.next_batch().unwrap()), [1]);
     say(&spool, "b");
+    spool.acknowledge(1).unwrap();
+    assert_eq!(numbers(&spool.next_batch().unwrap()), [2]);
     fake.break_writes(None);
-    assert_eq!(numbers(&spool.next_batch().unwrap()), [1, 2]);
+    assert_eq!(numbers(&spool.next_batch().unwrap()), [2]);
+    say(&spool, "c");
+    assert_eq!(numbers(&open_again(&spool, &fake).next_batch().unwrap()), [2, 3]);
+}
+
+fn open_again(spool: &Spool, fake: &FakeHost) -> Spool {
+    spool.sync().unwrap();
+    open(fake)
 }
 
 #[test]
