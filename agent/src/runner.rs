@@ -42,8 +42,8 @@ const TARGET: &str = "/target";
 /// For a step that was told to stop; the host's own patience with processes is shorter.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// For the server to hear of the outcome before an installed system restarts.
-const POWER_PATIENCE: Duration = Duration::from_secs(120);
-const TOOLS_PATIENCE: Duration = Duration::from_secs(30 * 60);
+const POWER_PATIENCE: Duration = Duration::from_mins(2);
+const TOOLS_PATIENCE: Duration = Duration::from_mins(30);
 /// What may wait for the server: in the installer it takes memory.
 const INSTALLER_SPOOL_BYTES: u64 = 16 * 1024 * 1024;
 const SYSTEM_SPOOL_BYTES: u64 = 128 * 1024 * 1024;
@@ -151,7 +151,7 @@ impl Runner<'_> {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last events are in memory only");
         }
         // Only an installed system has a journal that outlives the restart.
-        let hurry = end.power.is_some() && self.realm == Realm::System;
+        let hurry = end.power.is_some() && self.realm == Realm::System && end.boot_id == self.boot_id;
         let reported = tokio::select! {
             reported = &mut sending => reported,
             () = sleep(POWER_PATIENCE), if hurry => {
@@ -291,7 +291,7 @@ impl Runner<'_> {
         abort: &CancellationToken,
     ) -> Result<(), (StepError, Option<Interruption>)> {
         spool.push(self.host.now(), EventKind::StepStarted { step: step.id.clone() });
-        let stop = CancellationToken::new();
+        let halt = CancellationToken::new();
         let voice = SpoolVoice::new(spool, self.host.as_ref(), &step.id);
         let ctx = StepContext {
             host: self.host.as_ref(),
@@ -300,7 +300,7 @@ impl Runner<'_> {
             identity: self.identity,
             target: Path::new(TARGET),
             voice: &voice,
-            stop: &stop,
+            stop: &halt,
             release: &wishes.release,
         };
         let mut limit = Duration::from_secs(step.timeout_s.into());
@@ -318,14 +318,14 @@ impl Runner<'_> {
             }
             steps::execute(&ctx, &step.kind).await
         };
-        let mut work = Paced::new(Box::pin(work), spool, &stop);
+        let mut work = Paced::new(Box::pin(work), spool, &halt);
         let interruption = tokio::select! {
             result = &mut work => return result.map_err(|error| (error, None)),
             () = wishes.cancel.cancelled() => Interruption::Cancelled,
             () = sleep(limit) => Interruption::TimedOut,
             () = abort.cancelled() => Interruption::Aborted,
         };
-        stop.cancel();
+        halt.cancel();
         let result = timeout(STOP_PATIENCE, work).await.unwrap_or(Err(StepError::Stopped));
         result.map_err(|error| (error, Some(interruption)))
     }

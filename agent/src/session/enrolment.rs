@@ -22,7 +22,7 @@ const ASK_AGAIN_S: std::ops::RangeInclusive<u32> = 1..=300;
 
 /// What to do when the server refuses a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRefusal {
+pub(super) enum OnRefusal {
     /// Say so, and go on without the token: the machine waits to be adopted.
     Announce,
     /// End with the server's reason: a person stands by and can get a new token.
@@ -80,7 +80,7 @@ impl Life<'_> {
                 }
                 Ok(EnrolResponse::Unknown) => {
                     self.say("the server is newer than this agent and gave an answer it does not know");
-                    Duration::from_secs(60)
+                    Duration::from_mins(1)
                 }
                 Err(error) if error.is_transient() => {
                     self.say_unreachable(&config.addresses.server, &error);

@@ -26,7 +26,7 @@ mod react;
 mod trusting;
 mod work;
 
-pub use enrolment::OnRefusal;
+use enrolment::OnRefusal;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -96,7 +96,7 @@ pub async fn run(session: &Session, stop: &CancellationToken) -> Result<Ended, E
     let life = Life::new(session, stop)?;
     let mut backoff = Backoff::default();
     loop {
-        let Some((ca_pem, credentials)) = life.establish(OnRefusal::Announce).await? else {
+        let Some((ca_pem, credentials)) = life.establish().await? else {
             return Ok(Ended::Stopped);
         };
         match life.work(&ca_pem, credentials, &mut backoff).await? {
@@ -112,8 +112,9 @@ pub async fn run(session: &Session, stop: &CancellationToken) -> Result<Ended, E
 /// Trusts the server and gets an identity, once. For the `enrol` command.
 pub async fn enrol(session: &Session, stop: &CancellationToken) -> Result<Option<Credentials>, Error> {
     let life = Life::new(session, stop)?;
-    Credentials::remove(session.host.as_ref(), &session.config.state_dir)?;
-    Ok(life.establish(OnRefusal::GiveUp).await?.map(|(_, credentials)| credentials))
+    // An identity that is there stays until a new one has come.
+    let Some(ca_pem) = life.trust(None).await? else { return Ok(None) };
+    life.enrol(&ca_pem, OnRefusal::GiveUp).await
 }
 
 impl<'a> Life<'a> {
@@ -124,14 +125,14 @@ impl<'a> Life<'a> {
     }
 
     /// A CA that is trusted, and an identity. `None`: told to stop.
-    async fn establish(&self, on_refusal: OnRefusal) -> Result<Option<(String, Credentials)>, Error> {
+    async fn establish(&self) -> Result<Option<(String, Credentials)>, Error> {
         let host = self.session.host.as_ref();
         let stored = Credentials::find(host, &self.session.config.state_dir)?;
         let Some(ca_pem) = self.trust(stored.as_ref()).await? else { return Ok(None) };
         if let Some(credentials) = stored {
             return Ok(Some((ca_pem, credentials)));
         }
-        let credentials = self.enrol(&ca_pem, on_refusal).await?;
+        let credentials = self.enrol(&ca_pem, OnRefusal::Announce).await?;
         Ok(credentials.map(|credentials| (ca_pem, credentials)))
     }
 

@@ -11,25 +11,25 @@ const TRUST_AGAIN_AFTER: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Ask again after the back-off.
-    TryAgain,
+    Retry,
     /// Check CA and clock again, then ask again.
-    TrustAgain,
+    CheckTrust,
     /// The identity is worth nothing: get a new one.
-    EnrolAgain,
+    Enrol,
     /// The identity is worth nothing, and only a person can help.
-    SayAndTryAgain,
+    CallForHelp,
 }
 
 /// `failures`: in a row, with this one.
 pub(super) fn react(realm: Realm, error: &server::Error, failures: u32) -> Reaction {
     if error.is_unknown_identity() {
         // An installed system keeps its identity: the server may have been restored from a backup, or the admin may err.
-        return if realm == Realm::Installer { Reaction::EnrolAgain } else { Reaction::SayAndTryAgain };
+        return if realm == Realm::Installer { Reaction::Enrol } else { Reaction::CallForHelp };
     }
-    if error.is_transient() && failures % TRUST_AGAIN_AFTER == 0 {
-        return Reaction::TrustAgain;
+    if error.is_transient() && failures.is_multiple_of(TRUST_AGAIN_AFTER) {
+        return Reaction::CheckTrust;
     }
-    Reaction::TryAgain
+    Reaction::Retry
 }
 
 #[cfg(test)]
@@ -43,16 +43,16 @@ mod tests {
     #[test]
     fn an_unknown_identity_is_replaced_in_the_installer_and_kept_on_a_system() {
         for status in [401, 403] {
-            assert_eq!(react(Realm::Installer, &refused(status), 1), Reaction::EnrolAgain);
-            assert_eq!(react(Realm::System, &refused(status), 1), Reaction::SayAndTryAgain);
+            assert_eq!(react(Realm::Installer, &refused(status), 1), Reaction::Enrol);
+            assert_eq!(react(Realm::System, &refused(status), 1), Reaction::CallForHelp);
         }
     }
 
     #[test]
     fn a_server_that_stays_away_is_asked_for_its_ca_and_time_again() {
-        assert_eq!(react(Realm::System, &refused(503), 1), Reaction::TryAgain);
-        assert_eq!(react(Realm::System, &refused(503), 5), Reaction::TrustAgain);
-        assert_eq!(react(Realm::System, &refused(503), 6), Reaction::TryAgain);
-        assert_eq!(react(Realm::System, &refused(400), 5), Reaction::TryAgain);
+        assert_eq!(react(Realm::System, &refused(503), 1), Reaction::Retry);
+        assert_eq!(react(Realm::System, &refused(503), 5), Reaction::CheckTrust);
+        assert_eq!(react(Realm::System, &refused(503), 6), Reaction::Retry);
+        assert_eq!(react(Realm::System, &refused(400), 5), Reaction::Retry);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 use super::{Error, Life};
 
 /// A wrong CA does not become right by asking often.
-const WRONG_CA_PAUSE: Duration = Duration::from_secs(60);
+const WRONG_CA_PAUSE: Duration = Duration::from_mins(1);
 
 impl Life<'_> {
     /// The CA, once it is trusted; the clock is set on the way. `None`: told to stop.
