@@ -189,7 +189,7 @@ impl Server for HttpsServer {
                 let status = response.status().as_u16();
                 return Err(Error::Refused { attempt: what, status, code: String::new(), problem });
             }
-            let chunks = response.bytes_stream().map_err(move |error| unreachable(what, error));
+            let chunks = response.bytes_stream().map_err(move |error| broken(what, error));
             let chunks = until_silent(chunks.boxed(), what);
             Ok(chunks.boxed())
         })
@@ -212,18 +212,23 @@ fn until_silent(
     })
 }
 
+fn broken(attempt: &'static str, error: reqwest::Error) -> Error {
+    // The caller knows whom it asked; the nonce in the URL helps nobody.
+    unreachable(attempt, error.without_url())
+}
+
 fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Unreachable { attempt, source: source.into() }
 }
 
 async fn json<T: DeserializeOwned>(attempt: &'static str, request: RequestBuilder) -> Result<T, Error> {
-    let body = answer(attempt, request).await?.bytes().await.map_err(|error| unreachable(attempt, error))?;
+    let body = answer(attempt, request).await?.bytes().await.map_err(|error| broken(attempt, error))?;
     serde_json::from_slice(&body).map_err(|error| unreachable(attempt, error))
 }
 
 /// The response, when its status says success; else the problem in it.
 async fn answer(attempt: &'static str, request: RequestBuilder) -> Result<Response, Error> {
-    let response = request.send().await.map_err(|error| unreachable(attempt, error))?;
+    let response = request.send().await.map_err(|error| broken(attempt, error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -236,3 +241,6 @@ async fn answer(attempt: &'static str, request: RequestBuilder) -> Result<Respon
     };
     Err(Error::Refused { attempt, status: status.as_u16(), code, problem })
 }
+
+#[cfg(test)]
+mod tests;

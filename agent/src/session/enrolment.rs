@@ -46,7 +46,6 @@ impl Life<'_> {
         self.say(&format!("this machine's key: {fingerprint}"));
         let mut token = config.token.clone();
         let mut backoff = Backoff::default();
-        let mut last_message = String::new();
         loop {
             let facts = facts::gather(session.host.as_ref(), config.realm).await;
             let request = EnrolRequest {
@@ -71,11 +70,7 @@ impl Life<'_> {
                 }
                 Ok(EnrolResponse::Waiting { ask_again_s, message, .. }) => {
                     backoff.succeed();
-                    // Each minute the same line would push away what matters.
-                    if message != last_message {
-                        self.say(&format!("{message} This machine's key: {fingerprint}"));
-                        last_message = message;
-                    }
+                    self.say_once(format!("{message} This machine's key: {fingerprint}"));
                     Duration::from_secs(ask_again_s.clamp(*ASK_AGAIN_S.start(), *ASK_AGAIN_S.end()).into())
                 }
                 Ok(EnrolResponse::Unknown) => {

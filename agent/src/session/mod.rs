@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -88,6 +88,7 @@ struct Life<'a> {
     session: &'a Session,
     boot_id: String,
     in_tools: AtomicBool,
+    said: Mutex<String>,
     stop: &'a CancellationToken,
 }
 
@@ -121,7 +122,7 @@ impl<'a> Life<'a> {
     fn new(session: &'a Session, stop: &'a CancellationToken) -> Result<Self, Error> {
         let boot_id = session.host.read(Path::new(BOOT_ID)).map_err(Error::Boot)?;
         let boot_id = String::from_utf8_lossy(&boot_id).trim().to_owned();
-        Ok(Self { session, boot_id, in_tools: AtomicBool::new(false), stop })
+        Ok(Self { session, boot_id, in_tools: AtomicBool::new(false), said: Mutex::default(), stop })
     }
 
     /// A CA that is trusted, and an identity. `None`: told to stop.
@@ -146,6 +147,15 @@ impl<'a> Life<'a> {
 
     fn say(&self, line: &str) {
         (self.session.console)(line);
+    }
+
+    /// Says what holds on for long: the same line again and again would push away what matters.
+    fn say_once(&self, line: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said != line {
+            self.say(&line);
+            *said = line;
+        }
     }
 
     fn realm(&self) -> Realm {

@@ -138,7 +138,7 @@ async fn a_new_machine_waits_for_adoption_and_then_does_its_job() {
 async fn on_a_bad_network_every_line_arrives_once_and_in_order() {
     let stage = Stage::new(Realm::System);
     stage.server.lose_messages();
-    let text: String = (0..3000).map(|number| format!("line {number}\n")).collect();
+    let text = (0..3000).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n");
     stage.host.answer("/bin/sh", Answer::prints(&text).after(Duration::from_secs(100)));
     for attempt in 1..=3 {
         stage.server.queue(attempt, &plan(&json!([script("a", "x"), script("b", "y")])));
