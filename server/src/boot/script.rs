@@ -17,6 +17,8 @@ use crate::{
     identity::token::Token,
 };
 
+/// A machine that has to wait asks again after this long.
+const RETRY_S: u32 = 10;
 /// A token must be used within this time: from the script to the agent's first word.
 const TOKEN_FOR: i64 = 30 * 60 * SECOND;
 
@@ -56,28 +58,25 @@ pub async fn render(ctx: &Ctx, mac: Mac, program: Program) -> Result<(BootDecisi
     };
     let decision = decide(state);
     let mut context = tera::Context::new();
-    context.insert("mac", &mac.to_string());
-    context.insert("mac_hyphenated", &mac.hyphenated());
-    context.insert("boot_url", &ctx.addresses.boot);
+    context
+        .insert("script_url", &format!("{}/boot/ipxe?mac={mac}&platform=${{platform}}", ctx.addresses.boot));
+    context.insert("seconds", &RETRY_S);
     let name = match decision {
-        BootDecision::LocalDisk => "local",
+        BootDecision::LocalDisk => {
+            context.insert("message", "starting the system on this machine's own disk");
+            "local"
+        }
         BootDecision::Installer | BootDecision::Discovery => {
             match images::find(&mut tx, image::INSTALLER).await? {
                 None => {
                     context.insert(
                         "message",
-                        "The server has no installer image yet. Admin: run `lotse image build`.",
+                        "the server has no installer image yet; admin: run `lotse image build`",
                     );
                     "wait"
                 }
                 Some(image) => {
-                    let part = |name: &str| image.parts.get(name).map(|blob| blob.sha256.clone());
-                    let (Some(kernel), Some(initramfs)) = (part("vmlinuz"), part("initramfs")) else {
-                        return Err(Error::Internal(anyhow::anyhow!(
-                            "the installer image has no kernel or initramfs"
-                        )));
-                    };
-                    let mut command_line = command_line(ctx, mac);
+                    let mut command_line = command_line(ctx);
                     if let (BootDecision::Installer, Some(client)) = (decision, &client) {
                         let token = Token::new();
                         identities::create_token(
@@ -92,17 +91,19 @@ pub async fn render(ctx: &Ctx, mac: Mac, program: Program) -> Result<(BootDecisi
                         command_line.push_str(" lotse.token=");
                         command_line.push_str(token.reveal());
                     }
-                    if let Some(client) =
-                        client.as_ref().filter(|client| !client.config.serial_console.is_empty())
-                    {
-                        command_line.push_str(" console=tty0 console=");
-                        command_line.push_str(&client.config.serial_console);
-                    }
+                    let part = |name: &str| {
+                        let blob = image.parts.get(name).map(|blob| blob.sha256.clone());
+                        blob.ok_or_else(|| {
+                            Error::Internal(anyhow::anyhow!("the installer image has no part `{name}`"))
+                        })
+                    };
+                    let (kernel, initramfs) = (part("vmlinuz")?, part("initramfs")?);
+                    context.insert("message", "starting the installer");
                     context.insert("cmdline", &command_line);
                     context.insert("kernel_url", &blob_url(ctx, &kernel, mac, "kernel"));
                     context.insert("initramfs_url", &blob_url(ctx, &initramfs, mac, "initramfs"));
-                    context.insert("kernel", kernel.as_str());
-                    context.insert("initramfs", initramfs.as_str());
+                    context.insert("kernel_path", &format!("blobs/{kernel}"));
+                    context.insert("initramfs_path", &format!("blobs/{initramfs}"));
                     "installer"
                 }
             }
@@ -118,17 +119,12 @@ pub async fn render(ctx: &Ctx, mac: Mac, program: Program) -> Result<(BootDecisi
     Ok((decision, render_file(&path, &context)?))
 }
 
-/// The words that the installer's agent reads, without the token.
-fn command_line(ctx: &Ctx, mac: Mac) -> String {
+/// The words that the installer's agent reads, without the token; the templates add which interface booted.
+fn command_line(ctx: &Ctx) -> String {
     let addresses = &ctx.addresses;
     format!(
-        "lotse.server={} lotse.agents={} lotse.boot={} lotse.ca={} BOOTIF=01-{} {}",
-        addresses.https,
-        addresses.agents,
-        addresses.boot,
-        addresses.ca,
-        mac.hyphenated(),
-        ctx.config.installer_command_line,
+        "lotse.server={} lotse.agents={} lotse.boot={} lotse.ca={} {}",
+        addresses.https, addresses.agents, addresses.boot, addresses.ca, ctx.config.installer_command_line,
     )
     .trim_end()
     .to_owned()

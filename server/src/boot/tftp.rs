@@ -86,10 +86,7 @@ impl Files {
     async fn open(&self, client: SocketAddr, path: &str) -> Option<(Box<dyn AsyncRead + Unpin + Send>, u64)> {
         let file = match understand(path) {
             Asked::Program(file) => PathBuf::from(file),
-            Asked::GrubStart => {
-                let text = "configfile (tftp)/grub/by-mac/${net_default_mac}\n";
-                return Some((Box::new(Cursor::new(text)), text.len() as u64));
-            }
+            Asked::GrubStart => self.ctx.config.share.join("pxe/grub/grub.cfg"),
             Asked::GrubFor(mac) => {
                 return match script::render(&self.ctx, mac, script::Program::Grub).await {
                     Ok((decision, text)) => {

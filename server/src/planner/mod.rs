@@ -1,6 +1,8 @@
 //! From what is wanted and what is there to an exact plan. Pure: the same request gives the same plan, byte for byte.
 
 pub mod render;
+#[cfg(test)]
+mod rendered;
 pub mod storage;
 
 use std::collections::BTreeMap;
@@ -48,7 +50,7 @@ pub struct PlanRequest<'a> {
 }
 
 /// The server as clients reach it.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct ServerView {
     /// Base URL of pages, API and enrolment.
     pub https_url: String,
@@ -225,7 +227,10 @@ impl<'a> Planning<'a> {
         let mut context = Context::new();
         context.insert("client", &client_view(request.client, request.facts));
         context.insert("params", request.params);
-        context.insert("server", request.server);
+        context.insert("server", &json!({
+            "https_url": request.server.https_url, "agents_url": request.server.agents_url,
+            "boot_url": request.server.boot_url, "boot_host": host(&request.server.boot_url), "ca": request.server.ca,
+        }));
         if let Some(facts) = request.facts {
             context.insert("facts", facts);
         }
@@ -448,6 +453,12 @@ impl<'a> Planning<'a> {
     }
 }
 
+/// The host of a base URL, without scheme and port.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.rsplit_once(':').map_or(rest, |(host, _)| host)
+}
+
 /// What templates see as `client`.
 fn client_view(client: &Client, facts: Option<&Facts>) -> Value {
     let config = &client.config;
@@ -464,18 +475,19 @@ fn client_view(client: &Client, facts: Option<&Facts>) -> Value {
         .iter()
         .filter_map(|interface| {
             let mac = interface.mac.or_else(|| booted.map(|nic| nic.mac))?;
-            Some(json!({ "mac": mac, "ipv4": interface.ipv4, "ipv6": interface.ipv6 }))
+            Some(json!({ "name": mac.hyphenated(), "mac": mac, "ipv4": interface.ipv4, "ipv6": interface.ipv6 }))
         })
         .collect();
     if let (true, Some(nic)) = (interfaces.is_empty(), booted) {
         interfaces
-            .push(json!({ "mac": nic.mac, "ipv4": { "method": "dhcp" }, "ipv6": { "method": "auto" } }));
+            .push(json!({ "name": nic.mac.hyphenated(), "mac": nic.mac, "ipv4": { "method": "dhcp" }, "ipv6": { "method": "auto" } }));
     }
     json!({
         "id": client.id, "name": client.name, "fqdn": fqdn, "domain": config.domain,
         "base": match config.base { BaseMethod::Image => "image", BaseMethod::Debootstrap => "debootstrap" },
         "locale": config.locale, "keyboard": config.keyboard, "timezone": config.timezone,
         "ntp": config.ntp, "proxy": config.proxy, "serial_console": config.serial_console,
+        "serial_console_name": config.serial_console.split(',').next(),
         "users": config.users, "root_ssh_keys": config.root_ssh_keys,
         "nameservers": config.network.nameservers, "interfaces": interfaces,
     })

@@ -33,11 +33,16 @@ pub fn file(name: &str, template: &str, context: &Context) -> Result<String, Str
 /// # Errors
 /// The expression is wrong or uses a value that does not exist.
 pub fn holds(expression: &str, context: &Context) -> Result<bool, String> {
-    let template = format!("{{% if {expression} %}}yes{{% endif %}}");
-    Tera::default()
-        .render_str(&template, context, false)
-        .map(|text| text == "yes")
-        .map_err(|error| format!("when `{expression}`: {error}"))
+    let failed = |error: tera::Error| format!("when `{expression}`: {error}");
+    let mut tera = Tera::default();
+    tera.add_raw_template("when", &format!("{{% if {expression} %}}yes{{% endif %}}")).map_err(failed)?;
+    // A comparison with something that does not exist is false for Tera; for us it is a spelling mistake.
+    for name in tera.get_template_variables("when").map_err(failed)? {
+        if context.get(name).is_none() {
+            return Err(format!("when `{expression}`: `{name}` does not exist"));
+        }
+    }
+    tera.render("when", context).map(|text| text == "yes").map_err(failed)
 }
 
 /// Single quotes around everything; a single quote inside ends them, stands escaped, and begins them again (POSIX shell, 2.2.2).

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Takes out of the base system in ROOT what belongs to one machine or to this build; runs inside mmdebstrap: see build.sh.
+set -eu
+
+root=$1
+echo "progress 86 taking out what belongs to one machine" >&2
+rm -f "$root/etc/ssh/"ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed" \
+    "$root/etc/hostname" "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+# systemd makes a new identity when this file is empty.
+: > "$root/etc/machine-id"
+echo '# Package sources are written when the system is configured.' > "$root/etc/apt/sources.list"
+chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh
