@@ -239,8 +239,7 @@ impl Life<'_> {
             host: &session.host,
             server: state.server.as_ref(),
             identity: &state.credentials.identity,
-            realm: session.config.realm,
-            state_dir: &session.config.state_dir,
+            config: &session.config,
             boot_id: &self.boot_id,
             in_tools: &self.in_tools,
             console: &session.console,
@@ -257,7 +256,8 @@ impl Life<'_> {
     fn failed(&self, state: &mut State<'_>, doing: &str, error: &server::Error) -> Round {
         let pause = state.backoff.fail(backoff::random());
         let url = &state.credentials.identity.agents_url;
-        match react(self.realm(), error, state.backoff.failures()) {
+        let expired = self.session.host.now() >= state.credentials.identity.expires_at;
+        match react(self.realm(), error, state.backoff.failures(), expired) {
             Reaction::Retry => {
                 self.say_unreachable(url, error);
                 Round::Next(pause)
