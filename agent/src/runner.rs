@@ -124,6 +124,8 @@ impl Runner<'_> {
             let end = {
                 let mut walking = pin!(self.walk(&mut journal, &spool, &wishes, &abort));
                 let superseded = tokio::select! {
+                    // In a fixed order, so that a fleet with a seed runs twice alike.
+                    biased;
                     end = &mut walking => Ok(end),
                     reported = &mut sending => Err(Some(reported)),
                     () = self.stop.cancelled() => Err(None),

@@ -53,6 +53,7 @@ struct State {
     current: Option<Lease>,
     events: BTreeMap<i64, Vec<Event>>,
     verdicts: VecDeque<Verdict>,
+    after_superseded: Option<usize>,
     renewals: Vec<Realm>,
     blobs: BTreeMap<Sha256, Vec<u8>>,
     messages: u32,
@@ -160,6 +161,11 @@ impl FakeServer {
         self.events(attempt).into_iter().filter_map(line).collect()
     }
 
+    /// Reports that came after one was answered with "superseded"; `None` when none was.
+    pub(super) fn reports_after_superseded(&self) -> Option<usize> {
+        self.0.state.lock().unwrap().after_superseded
+    }
+
     pub(super) fn renewals(&self) -> Vec<Realm> {
         self.0.state.lock().unwrap().renewals.clone()
     }
@@ -265,6 +271,7 @@ impl Server for FakeServer {
             if state.reports_down {
                 return Err(lost("report"));
             }
+            state.after_superseded = state.after_superseded.map(|reports| reports + 1);
             let stored = state.events.entry(attempt.0).or_default();
             for event in &request.events {
                 let next = stored.last().map_or(1, |last| last.seq + 1);
@@ -281,6 +288,7 @@ impl Server for FakeServer {
             let verdict = if has_output { state.verdicts.pop_front() } else { None };
             if matches!(verdict, Some(Verdict::Superseded { .. })) {
                 state.current = None;
+                state.after_superseded = Some(0);
             }
             Ok(ReportResponse { stored_seq, verdict: verdict.unwrap_or(Verdict::Continue) })
         })
