@@ -1,1 +1,3 @@
-//! System tests.
+//! System tests that need no machine.
+
+mod api;
