@@ -32,7 +32,8 @@ impl Stage {
         let server = FakeServer::new();
         let host = FakeHost::new(server.now())
             .with_file("/sys/class/net/eth0/address", "52:54:00:00:00:01\n")
-            .with_file("/sys/class/net/eth0/carrier", "1\n");
+            .with_file("/sys/class/net/eth0/carrier", "1\n")
+            .with_file("/sys/class/net/eth0/device/vendor", "0x1af4\n");
         let addresses = Addresses {
             server: "https://s:8443".into(),
             agents: "https://s:8444".into(),
