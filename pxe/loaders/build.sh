@@ -32,10 +32,10 @@ mkdir -p "$out"
 bootstrap_begin
 # snponly.efi drives the card through the firmware: it starts on every card that the firmware itself could boot from.
 bootstrap_run "$suite" 0 90 --variant=extract --include=ipxe,shim-signed,grub-efi-amd64-signed \
-    --customize-hook="download /usr/lib/ipxe/undionly.kpxe $scratch/undionly.kpxe" \
-    --customize-hook="download /usr/lib/ipxe/snponly.efi $scratch/ipxe.efi" \
-    --customize-hook="download /usr/lib/shim/shimx64.efi.signed $scratch/shimx64.efi" \
-    --customize-hook="download /usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed $scratch/grubx64.efi" \
+    --extract-hook="download /usr/lib/ipxe/undionly.kpxe $scratch/undionly.kpxe" \
+    --extract-hook="download /usr/lib/ipxe/snponly.efi $scratch/ipxe.efi" \
+    --extract-hook="download /usr/lib/shim/shimx64.efi.signed $scratch/shimx64.efi" \
+    --extract-hook="download /usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed $scratch/grubx64.efi" \
     --format=null -- "$suite" -
 for name in undionly.kpxe ipxe.efi shimx64.efi grubx64.efi; do
     install -m 644 "$scratch/$name" "$out/$name.new"
