@@ -1,7 +1,24 @@
 //! The Lotse agent: asks the server for its next plan, carries it out, reports every line of it.
 //!
-//! Reading order: [`host`] (the one door to the machine), [`server`] (the one door to the server), [`steps`] (what a plan can do).
+//! Reading order: [`host`] (the one door to the machine), [`server`] (the one door to the server), [`steps`] (what a plan
+//! can do); then [`config`], [`trust`] and [`identity`] (who speaks to whom), [`journal`] and [`spool`] (what survives),
+//! [`report`] and [`runner`] (one attempt), [`session`] (the whole life).
 
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod facts;
 pub mod host;
+pub mod identity;
+pub mod journal;
+pub mod pace;
+pub mod plan;
+pub mod report;
+pub mod runner;
 pub mod server;
+pub mod session;
+pub mod spool;
 pub mod steps;
+pub mod tools;
+pub mod trust;
+pub mod voice;

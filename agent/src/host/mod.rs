@@ -10,14 +10,23 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
+pub mod fake;
+mod files;
+mod mounts;
+mod process;
+pub mod real;
+
 /// What an agent can do to its machine.
 pub trait Host: Send + Sync {
-    /// Runs a command to its end and gives its standard output; each line of both streams goes to `on_line` as it comes.
+    /// Runs a command to its end and gives its standard output (the first 4 MiB of it); each line of both streams goes
+    /// to `on_line` as it comes, without its line end, cut with a mark after 16 KiB.
     ///
-    /// The command runs in a process group of its own; `stop` ends the whole group (TERM, after 10 s KILL).
+    /// The command runs in a process group of its own; `stop` ends the whole group (TERM, after 10 s KILL), and so does
+    /// dropping the future. While the future is not polled, nothing is read: a full pipe slows the command down.
     ///
     /// # Errors
     /// The program cannot be started, ends with another status than 0, or was stopped.
@@ -31,6 +40,9 @@ pub trait Host: Send + Sync {
     /// The whole content of a file.
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error>;
 
+    /// At most `length` bytes of a file or device from `offset` on; fewer at its end.
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
+
     /// Names in a directory, sorted; empty when the directory does not exist.
     fn list(&self, path: &Path) -> Result<Vec<String>, Error>;
 
@@ -42,6 +54,13 @@ pub trait Host: Send + Sync {
 
     /// Writes a file atomically (temporary file beside it, fsync, rename, fsync of the directory), making missing parent directories.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error>;
+
+    /// Adds to the end of a file (made with mode 0600 when it is not there), all or nothing as far as the disk allows;
+    /// safe from a power cut only after [`Host::sync`].
+    fn append(&self, path: &Path, content: &[u8]) -> Result<(), Error>;
+
+    /// fsync(2) of a file and of its directory.
+    fn sync(&self, path: &Path) -> Result<(), Error>;
 
     /// Sets numeric owner and group.
     fn set_owner(&self, path: &Path, user: u32, group: u32) -> Result<(), Error>;
@@ -84,7 +103,8 @@ pub trait DiskFile: Read + Write + Seek + Send + std::fmt::Debug {
 }
 
 /// What happens to the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Power {
     /// Restart.
     Reboot,
@@ -130,6 +150,13 @@ impl Command {
     pub fn with_stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
         self
+    }
+}
+
+impl std::fmt::Display for Command {
+    /// The words with blanks between them, for reading only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.argv.join(" "))
     }
 }
 

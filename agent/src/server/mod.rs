@@ -1,5 +1,7 @@
 //! The one door to the server. The real one speaks HTTPS; fleets in tests wrap it to lose, delay and repeat messages.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use wire::{
@@ -8,7 +10,41 @@ use wire::{
     event::{ReportRequest, ReportResponse},
     facts::Facts,
     poll::{PollRequest, PollResponse},
+    trust::Trust,
 };
+
+use crate::{config::Addresses, identity::Credentials};
+
+pub mod https;
+
+/// How an agent comes to a [`Server`].
+pub trait Connect: Send + Sync {
+    /// Asks over plain HTTP for the CA and the time; the caller checks the answer.
+    fn trust<'a>(&'a self, boot_url: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<Trust, Error>>;
+
+    /// Prepares connections that trust this CA only and show these credentials; without them only [`Server::enrol`] works.
+    /// Nothing is sent yet.
+    fn connect(
+        &self,
+        addresses: &Addresses,
+        ca_pem: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Arc<dyn Server>, ConnectError>;
+}
+
+/// Why connections cannot even be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// CA, certificate or key are not PEM.
+    #[error("reading the certificates of the identity")]
+    Pem(#[source] rustls::pki_types::pem::Error),
+    /// CA, certificate or key do not fit.
+    #[error("using the certificates of the identity")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client cannot be built.
+    #[error("preparing the HTTP client")]
+    Client(#[source] reqwest::Error),
+}
 
 /// What an agent can ask of its server.
 pub trait Server: Send + Sync {
@@ -75,5 +111,10 @@ impl Error {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
         }
+    }
+
+    /// The server does not know the agent, or not any more.
+    pub fn is_unknown_identity(&self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 403, .. })
     }
 }

@@ -3,12 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
-use wire::{AttemptId, enrol::Identity, event::Stream, step::Root};
+use wire::{
+    AttemptId,
+    enrol::Identity,
+    event::Stream,
+    step::{Root, StepKind},
+};
 
 use crate::{
+    config::Addresses,
     host::{self, Host},
     server::{self, Server},
 };
+
+mod script;
 
 /// What every step is given.
 pub struct StepContext<'a> {
@@ -20,6 +28,10 @@ pub struct StepContext<'a> {
     pub attempt: AttemptId,
     /// Who the agent is.
     pub identity: &'a Identity,
+    /// The server's addresses and CA, as the installed system needs them in its configuration.
+    pub addresses: &'a Addresses,
+    /// Where the agent keeps its identity.
+    pub state_dir: &'a Path,
     /// Where the system being installed is mounted.
     pub target: &'a Path,
     /// Takes output and progress of the step.
@@ -50,6 +62,17 @@ impl StepContext<'_> {
     /// Says in the report what the agent does.
     pub fn say(&self, line: &str) {
         self.voice.line(Stream::Agent, line);
+    }
+}
+
+/// Carries out one step. Restarting and switching off are the runner's, since the attempt has to be over first.
+pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepError> {
+    match kind {
+        StepKind::Reboot {} | StepKind::Shutdown {} => Ok(()),
+        StepKind::Script { text, root, environment, .. } => {
+            script::execute(ctx, text, *root, environment).await
+        }
+        _ => Err(StepError::Refused("this agent cannot carry out such a step".to_owned())),
     }
 }
 

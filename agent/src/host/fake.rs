@@ -1,0 +1,412 @@
+//! A machine that exists only in memory: records what is done to it, replays what it was told to answer.
+//!
+//! Fleets in tests run hundreds of agents on it in one process. Not told otherwise, every command succeeds without output.
+//! It does not follow symbolic links, check permissions or know what commands do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use wire::event::Stream;
+
+use super::{Command, DiskFile, Error, Host, Power};
+
+mod answer;
+mod disk;
+
+pub use answer::Answer;
+use disk::FakeDisk;
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Boots so far, so that boot ids are unique among all machines of a process.
+static BOOTS: AtomicU64 = AtomicU64::new(1);
+
+/// A machine in memory. Clones are the same machine.
+#[derive(Clone, Default)]
+pub struct FakeHost(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<PathBuf, FakeFile>,
+    directories: BTreeSet<PathBuf>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    disks: BTreeMap<PathBuf, Arc<Mutex<Vec<u8>>>>,
+    answers: Vec<(String, Answer)>,
+    commands: Vec<Command>,
+    mounts: Vec<FakeMount>,
+    powers: Vec<Power>,
+    entered: Option<PathBuf>,
+    broken_writes: Option<PathBuf>,
+    now_at: i64,
+}
+
+/// A file of a [`FakeHost`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FakeFile {
+    /// The whole content.
+    pub content: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric owner and group.
+    pub owner: (u32, u32),
+    synced: usize,
+}
+
+/// A mount of a [`FakeHost`], as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeMount {
+    /// Device or other source.
+    pub source: String,
+    /// Mount point.
+    pub target: PathBuf,
+    /// Type of the file system.
+    pub file_system: String,
+    /// Option text.
+    pub options: String,
+}
+
+impl FakeHost {
+    /// A machine that was just switched on, with an empty file tree.
+    pub fn new(now_at: i64) -> Self {
+        let host = Self::default();
+        host.state().now_at = now_at;
+        host.boot();
+        host
+    }
+
+    /// Puts a file there, safe on disk.
+    #[must_use]
+    pub fn with_file(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
+        let content = content.into();
+        let file = FakeFile { synced: content.len(), content, mode: 0o644, owner: (0, 0) };
+        self.state().files.insert(path.into(), file);
+        self
+    }
+
+    /// Puts a symbolic link there.
+    #[must_use]
+    pub fn with_link(self, path: &str, target: &str) -> Self {
+        self.state().links.insert(path.into(), target.into());
+        self
+    }
+
+    /// Puts a disk of zeros there.
+    #[must_use]
+    pub fn with_disk(self, path: &str, size_bytes: usize) -> Self {
+        self.state().disks.insert(path.into(), Arc::new(Mutex::new(vec![0; size_bytes])));
+        self
+    }
+
+    /// What commands whose words (joined by blanks) begin with `prefix` do; the newest matching answer holds.
+    pub fn answer(&self, prefix: &str, answer: Answer) {
+        self.state().answers.push((prefix.to_owned(), answer));
+    }
+
+    /// Every command so far.
+    pub fn commands(&self) -> Vec<Command> {
+        self.state().commands.clone()
+    }
+
+    /// Every command so far in one line each.
+    pub fn command_lines(&self) -> Vec<String> {
+        self.state().commands.iter().map(ToString::to_string).collect()
+    }
+
+    /// A file as it is.
+    pub fn file(&self, path: &str) -> Option<FakeFile> {
+        self.state().files.get(Path::new(path)).cloned()
+    }
+
+    /// A file's content as text; empty when it does not exist.
+    pub fn text(&self, path: &str) -> String {
+        self.file(path).map(|file| String::from_utf8_lossy(&file.content).into_owned()).unwrap_or_default()
+    }
+
+    /// The bytes of a disk.
+    pub fn disk(&self, path: &str) -> Option<Vec<u8>> {
+        let disk = self.state().disks.get(Path::new(path)).cloned()?;
+        Some(lock(&disk).clone())
+    }
+
+    /// What is mounted, in order.
+    pub fn mounts(&self) -> Vec<FakeMount> {
+        self.state().mounts.clone()
+    }
+
+    /// How often and how the machine was told to restart or switch off.
+    pub fn powers(&self) -> Vec<Power> {
+        self.state().powers.clone()
+    }
+
+    /// The root that the agent entered.
+    pub fn entered(&self) -> Option<PathBuf> {
+        self.state().entered.clone()
+    }
+
+    /// Lets time pass on the machine's clock, microseconds.
+    pub fn advance_clock(&self, by: i64) {
+        self.state().now_at += by;
+    }
+
+    /// Lets every write and append below `path` fail as on a full disk; `None` repairs it.
+    pub fn break_writes(&self, path: Option<&str>) {
+        self.state().broken_writes = path.map(PathBuf::from);
+    }
+
+    /// Pulls the plug and boots again: what was not synced is lost, and so is everything below `/run`.
+    pub fn power_cut(&self) {
+        let mut state = self.state();
+        state.files.retain(|path, _| !path.starts_with("/run"));
+        for file in state.files.values_mut() {
+            file.content.truncate(file.synced);
+        }
+        drop(state);
+        self.boot();
+    }
+
+    /// Boots: nothing is mounted, the boot id is a new one.
+    pub fn boot(&self) {
+        let mut state = self.state();
+        state.mounts.clear();
+        state.entered = None;
+        let id = format!("fake-boot-{}\n", BOOTS.fetch_add(1, Ordering::Relaxed)).into_bytes();
+        state
+            .files
+            .insert(BOOT_ID.into(), FakeFile { synced: id.len(), content: id, mode: 0o444, owner: (0, 0) });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn take_answer(&mut self, command: &Command) -> Answer {
+        let words = command.to_string();
+        let Some(index) = self.answers.iter().rposition(|(prefix, _)| words.starts_with(prefix.as_str()))
+        else {
+            return Answer::default();
+        };
+        if self.answers[index].1.once { self.answers.remove(index).1 } else { self.answers[index].1.clone() }
+    }
+
+    fn check_writable(&self, attempt: &'static str, path: &Path) -> Result<(), Error> {
+        match &self.broken_writes {
+            Some(broken) if path.starts_with(broken) => {
+                Err(failed(attempt, path, io::ErrorKind::StorageFull))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn content(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let mounted = ["/proc/mounts", "/proc/self/mounts"].iter().any(|mounts| path == Path::new(mounts));
+        if mounted && !self.files.contains_key(path) {
+            return Ok(self.mounts.iter().map(FakeMount::fstab_line).collect::<String>().into_bytes());
+        }
+        if let Some(disk) = self.disks.get(path) {
+            return Ok(lock(disk).clone());
+        }
+        let file = self.files.get(path).ok_or_else(|| failed("reading", path, io::ErrorKind::NotFound))?;
+        Ok(file.content.clone())
+    }
+
+    /// Every path of the tree, with the directories that lead there left out.
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.keys().chain(self.directories.iter()).chain(self.links.keys()).chain(self.disks.keys())
+    }
+}
+
+impl FakeMount {
+    fn fstab_line(&self) -> String {
+        format!("{} {} {} {} 0 0\n", self.source, self.target.display(), self.file_system, self.options)
+    }
+}
+
+fn failed(attempt: &'static str, path: &Path, kind: io::ErrorKind) -> Error {
+    Error::System { attempt, path: path.to_owned(), source: kind.into() }
+}
+
+impl Host for FakeHost {
+    fn run<'a>(
+        &'a self,
+        command: &'a Command,
+        on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
+        stop: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<String, Error>> {
+        Box::pin(async move {
+            let answer = {
+                let mut state = self.state();
+                state.commands.push(command.clone());
+                state.take_answer(command)
+            };
+            if answer.missing {
+                let program = command.argv.first().cloned().unwrap_or_default();
+                return Err(Error::Start { program, source: io::ErrorKind::NotFound.into() });
+            }
+            for (stream, line) in &answer.lines {
+                on_line(*stream, line);
+                // As with a real process, the reader of the lines has a say in the pace.
+                tokio::task::yield_now().await;
+            }
+            if !answer.delay.is_zero() {
+                tokio::select! {
+                    () = tokio::time::sleep(answer.delay) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+            if stop.is_cancelled() {
+                return Err(Error::Stopped { command: command.to_string() });
+            }
+            let text = |wanted: Stream| {
+                let lines = answer.lines.iter().filter(|(stream, _)| *stream == wanted);
+                lines.fold(String::new(), |text, (_, line)| text + line + "\n")
+            };
+            if answer.status == 0 {
+                return Ok(text(Stream::Stdout));
+            }
+            Err(Error::Status {
+                command: command.to_string(),
+                status: format!("status {}", answer.status),
+                last_lines: text(Stream::Stderr).trim_end().to_owned(),
+            })
+        })
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        self.state().content(path)
+    }
+
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let content = self.state().content(path)?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+        Ok(content[offset..].iter().take(length).copied().collect())
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>, Error> {
+        let state = self.state();
+        let first = |entry: &PathBuf| {
+            let below = entry.strip_prefix(path).ok()?.components().next()?;
+            Some(below.as_os_str().to_string_lossy().into_owned())
+        };
+        let names: BTreeSet<String> = state.paths().filter_map(first).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf, Error> {
+        let missing = || failed("reading the symbolic link", path, io::ErrorKind::NotFound);
+        self.state().links.get(path).cloned().ok_or_else(missing)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.state().paths().any(|entry| entry.starts_with(path))
+    }
+
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+        let mut state = self.state();
+        state.check_writable("writing", path)?;
+        let file = FakeFile { content: content.to_vec(), mode, owner: (0, 0), synced: content.len() };
+        state.files.insert(path.to_owned(), file);
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        let mut state = self.state();
+        state.check_writable("appending to", path)?;
+        let fresh = || FakeFile { mode: 0o600, ..FakeFile::default() };
+        state.files.entry(path.to_owned()).or_insert_with(fresh).content.extend_from_slice(content);
+        Ok(())
+    }
+
+    fn sync(&self, path: &Path) -> Result<(), Error> {
+        let mut state = self.state();
+        let file =
+            state.files.get_mut(path).ok_or_else(|| failed("syncing", path, io::ErrorKind::NotFound))?;
+        file.synced = file.content.len();
+        Ok(())
+    }
+
+    fn set_owner(&self, path: &Path, user: u32, group: u32) -> Result<(), Error> {
+        if let Some(file) = self.state().files.get_mut(path) {
+            file.owner = (user, group);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), Error> {
+        let mut state = self.state();
+        state.files.retain(|entry, _| !entry.starts_with(path));
+        state.directories.retain(|entry| !entry.starts_with(path));
+        state.links.retain(|entry, _| !entry.starts_with(path));
+        Ok(())
+    }
+
+    fn create_dir(&self, path: &Path) -> Result<(), Error> {
+        self.state().directories.insert(path.to_owned());
+        Ok(())
+    }
+
+    fn mount(&self, source: &str, target: &Path, file_system: &str, options: &str) -> Result<(), Error> {
+        let mut state = self.state();
+        if options.split(',').any(|word| word == "move") {
+            state.mounts.retain(|mount| mount.target != Path::new(source));
+        }
+        state.mounts.push(FakeMount {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            file_system: file_system.to_owned(),
+            options: options.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn unmount(&self, target: &Path) -> Result<(), Error> {
+        let mut state = self.state();
+        if let Some(index) = state.mounts.iter().rposition(|mount| mount.target == target) {
+            state.mounts.remove(index);
+        }
+        Ok(())
+    }
+
+    fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {
+        let missing = || failed("opening for exclusive use", path, io::ErrorKind::NotFound);
+        let bytes = self.state().disks.get(path).cloned().ok_or_else(missing)?;
+        Ok(Box::new(FakeDisk { bytes, position: 0 }))
+    }
+
+    fn reread_partitions(&self, _disk: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn enter(&self, root: &Path) -> Result<(), Error> {
+        self.state().entered = Some(root.to_owned());
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        self.state().now_at
+    }
+
+    fn set_clock(&self, at: i64) -> Result<(), Error> {
+        self.state().now_at = at;
+        Ok(())
+    }
+
+    fn power(&self, power: Power) -> Result<(), Error> {
+        self.state().powers.push(power);
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+# Locale, time zone and services of the new system; runs inside it by chroot, where no service can be started.
+ln -sf /usr/share/zoneinfo/'Etc/UTC' /etc/localtime
+locale-gen
+: > /etc/machine-id
+rm -f /etc/ssh/ssh_host_*
+ssh-keygen -A
+ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh
+

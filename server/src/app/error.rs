@@ -1,0 +1,99 @@
+//! How a use case ends badly: the same for pages, API and command line.
+
+use wire::problem::FieldProblem;
+
+use crate::{db, domain::job::IllegalTransition};
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong, and the caller can mend it.
+    #[error("{title}")]
+    Invalid {
+        /// What was attempted, on which object, and what is wrong.
+        title: String,
+        /// The wrong fields.
+        fields: Vec<FieldProblem>,
+        /// What to do next.
+        remedy: String,
+    },
+    /// Who asks is not known.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Who asks may not do it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It does not exist.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// Kind and name, such as `client lab-01`.
+        what: String,
+    },
+    /// It is not possible in the present state.
+    #[error("{title}")]
+    Conflict {
+        /// What was attempted and what stands against it.
+        title: String,
+        /// What to do next.
+        remedy: String,
+    },
+    /// The server cannot do it now; trying again later may help.
+    #[error("{title}")]
+    Unavailable {
+        /// What is missing.
+        title: String,
+        /// What to do next.
+        remedy: String,
+    },
+    /// The server's own fault; the chain is logged, people see only the request's number.
+    #[error(transparent)]
+    Internal(anyhow::Error),
+}
+
+impl Error {
+    /// Something does not exist.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into() }
+    }
+
+    /// Something stands against it.
+    pub fn conflict(title: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Conflict { title: title.into(), remedy: remedy.into() }
+    }
+
+    /// The request is wrong as a whole.
+    pub fn invalid(title: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Invalid { title: title.into(), fields: Vec::new(), remedy: remedy.into() }
+    }
+
+    /// Fields of the request are wrong.
+    pub fn fields(title: impl Into<String>, fields: Vec<FieldProblem>) -> Self {
+        Self::Invalid {
+            title: title.into(),
+            fields,
+            remedy: "mend the fields and send the request again".to_owned(),
+        }
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::Exists(what) => Self::Conflict {
+                title: format!("{what} exists already"),
+                remedy: "choose another value, or change the one that exists".to_owned(),
+            },
+            db::Error::Open { .. }
+            | db::Error::Migrate { .. }
+            | db::Error::Newer { .. }
+            | db::Error::Statement { .. }
+            | db::Error::Value { .. } => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<IllegalTransition> for Error {
+    fn from(error: IllegalTransition) -> Self {
+        Self::conflict(error.to_string(), "look at the job's state first: `lotse job show`")
+    }
+}

@@ -1,0 +1,146 @@
+//! Installing a client: a chain of jobs, each visible, each repeatable, all planned and shown before the first one runs.
+
+use wire::{ClientId, JobId, Sha256, plan::Plan};
+
+use super::{
+    Error,
+    jobs::{self, JobOrder},
+    planning,
+};
+use crate::{
+    context::Ctx,
+    db::{Tx, clients, events, jobs as rows},
+    domain::{
+        client::{Client, Stage},
+        job::Job,
+    },
+    planner, queue,
+};
+
+/// A chain that was queued.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct Installation {
+    /// The jobs, in order.
+    pub jobs: Vec<JobId>,
+    /// Their plans; empty when the machine is not known yet and the plans are made when it appears.
+    pub plans: Vec<Plan>,
+}
+
+/// Lets the machine that showed this fingerprint become the client.
+///
+/// # Errors
+/// The client has announced no key, or another one.
+pub async fn adopt(
+    tx: &mut Tx,
+    client: &Client,
+    fingerprint: Option<&Sha256>,
+    actor: &str,
+    now: i64,
+) -> Result<(), Error> {
+    let Some(announced) = &client.announced_key else {
+        return Err(Error::conflict(
+            format!("client {} has not announced itself, so there is nothing to adopt", client.name),
+            "boot the machine over the network first",
+        ));
+    };
+    if let Some(expected) = fingerprint.filter(|expected| *expected != announced) {
+        return Err(Error::conflict(
+            format!("the machine shows the fingerprint {announced}, expected was {expected}"),
+            "compare with the machine's screen; if they differ, somebody else answers in its place",
+        ));
+    }
+    clients::set_adopted_key(tx, client.id, Some(announced)).await?;
+    events::add(tx, "client.adopted", Some(client.id), None, actor, announced.as_str(), now).await?;
+    Ok(())
+}
+
+/// Queues the installation of a client; with `dry_run` only shows what would happen.
+///
+/// # Errors
+/// The layout cannot hold on this machine, an image is missing, or an installation is under way.
+pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Result<Installation, Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+    check(&mut tx, &client).await?;
+    let chain = planner::installation(&client);
+    let mut installation = Installation { jobs: Vec::new(), plans: Vec::new() };
+    for entry in &chain {
+        let needs = entry.needs.iter().filter_map(|at| installation.jobs.get(*at).copied()).collect();
+        let order = JobOrder {
+            job_type: entry.job_type.clone(),
+            params: entry.params.clone(),
+            hold: false,
+            not_before: None,
+            expires_at: None,
+            needs,
+        };
+        let job = jobs::add(ctx, &mut tx, &client, &order, actor).await?;
+        installation.jobs.push(job);
+        if client.facts.is_some() {
+            let job = jobs::get(&mut tx, job).await?;
+            let signed = planning::plan(ctx, &mut tx, &job).await?;
+            installation
+                .plans
+                .push(serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()))?);
+        }
+    }
+    if dry_run {
+        return Ok(installation);
+    }
+    clients::set_stage(&mut tx, client.id, Stage::Installing).await?;
+    events::add(&mut tx, "client.installing", Some(client.id), None, actor, &client.config.distribution, now)
+        .await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(client.id);
+    ctx.presence.events_came();
+    Ok(installation)
+}
+
+async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
+    if client.stage == Stage::Retired {
+        return Err(Error::conflict(
+            format!("client {} is retired", client.name),
+            "take it back into service first",
+        ));
+    }
+    if let Some(alarm) = &client.alarm {
+        return Err(Error::conflict(
+            format!("client {} is stopped by an alarm: {alarm}", client.name),
+            "look at it, then clear the alarm: `lotse client clear-alarm`",
+        ));
+    }
+    let open: Vec<Job> = rows::open(tx, client.id).await?;
+    if let Some(job) = open.iter().find(|job| job.job_type == "storage") {
+        return Err(Error::conflict(
+            format!("an installation of {} is under way: job {} is {}", client.name, job.id, job.state),
+            "wait for its end, or cancel it: `lotse client reset`",
+        ));
+    }
+    Ok(())
+}
+
+/// Drops everything that waits for a client, so that it can begin anew.
+///
+/// # Errors
+/// The database refuses.
+pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+    for job in rows::open(&mut tx, id).await? {
+        // Cancelling one job cancels those that need it, so look again before each.
+        let job = jobs::get(&mut tx, job.id).await?;
+        if !job.state.is_final() {
+            queue::cancel(&mut tx, &job, actor, "the client was set back", now).await?;
+        }
+    }
+    if client.stage == Stage::Installing {
+        let stage = if client.facts.is_some() { Stage::Discovered } else { Stage::Registered };
+        clients::set_stage(&mut tx, id, stage).await?;
+    }
+    tx.commit().await?;
+    ctx.presence.work_waits_for(id);
+    ctx.presence.events_came();
+    Ok(())
+}

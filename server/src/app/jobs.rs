@@ -1,0 +1,232 @@
+//! Jobs: made, looked at, accepted, held, cancelled, tried again, released.
+
+use serde_json::Value;
+use wire::{ClientId, JobId};
+
+use super::{Error, planning};
+use crate::{
+    context::Ctx,
+    db::{Tx, clients, jobs},
+    domain::{
+        client::Client,
+        job::{Job, JobEvent, JobState, NewJob, waits_for},
+    },
+    presence::ONLINE_FOR,
+    queue,
+};
+
+/// What somebody wants done.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobOrder {
+    /// The job script's name, such as `package-install`.
+    pub job_type: String,
+    /// Its parameters.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub params: Value,
+    /// Keep it held until somebody accepts it.
+    #[serde(default)]
+    pub hold: bool,
+    /// Not before this time, microseconds since the Unix epoch.
+    #[serde(default)]
+    pub not_before: Option<i64>,
+    /// Expires when it was not begun by this time, microseconds since the Unix epoch.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+    /// Jobs that must succeed first.
+    #[serde(default)]
+    pub needs: Vec<JobId>,
+}
+
+/// Queues a job for a client.
+///
+/// # Errors
+/// The job type is unknown, parameters are wrong, or a needed job is missing or failed.
+pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) -> Result<JobId, Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let client =
+        clients::find(&mut tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
+    if order.expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::invalid("the job would have expired already", "give a later expires_at, or none"));
+    }
+    for needed in &order.needs {
+        let job =
+            jobs::find(&mut tx, *needed).await?.ok_or_else(|| Error::not_found(format!("job {needed}")))?;
+        if job.state.is_final() && job.state != JobState::Succeeded {
+            return Err(Error::conflict(
+                format!("job {needed} is {}, so a job that needs it would never run", job.state),
+                "retry that job first, or leave it out of `needs`",
+            ));
+        }
+    }
+    let id = add(ctx, &mut tx, &client, order, actor).await?;
+    plan_if_possible(ctx, &mut tx, id, &client).await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(client.id);
+    ctx.presence.events_came();
+    Ok(id)
+}
+
+/// Checks an order against its job script and queues it, without planning it.
+pub(super) async fn add(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    client: &Client,
+    order: &JobOrder,
+    actor: &str,
+) -> Result<JobId, Error> {
+    let job_type = ctx
+        .catalog
+        .job_type(&order.job_type)
+        .ok_or_else(|| Error::not_found(format!("job type {}", order.job_type)))?;
+    let params = job_type
+        .params
+        .check(&order.params)
+        .map_err(|fields| Error::fields(format!("the parameters of {} are wrong", order.job_type), fields))?;
+    let job = NewJob {
+        client: client.id,
+        job_type: order.job_type.clone(),
+        params,
+        realm: job_type.realm,
+        priority: job_type.priority,
+        held: order.hold.then(|| format!("waits for somebody to accept it ({actor} asked for that)")),
+        not_before: order.not_before,
+        expires_at: order.expires_at,
+        max_attempts: job_type.retry.attempts,
+        retry_after_s: job_type.retry.after_s,
+        created_by: actor.to_owned(),
+        needs: order.needs.clone(),
+    };
+    Ok(queue::enqueue(tx, &job, ctx.now()).await?)
+}
+
+/// Plans a job as soon as the machine is known; whoever orders it learns at once what cannot be done.
+pub(super) async fn plan_if_possible(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: JobId,
+    client: &Client,
+) -> Result<(), Error> {
+    if client.facts.is_some() {
+        let job = get(tx, id).await?;
+        planning::plan(ctx, tx, &job).await?;
+    }
+    Ok(())
+}
+
+/// A job that must exist.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn get(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
+    jobs::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("job {id}")))
+}
+
+/// For what a job waits, in words; `None` when it does not wait.
+///
+/// # Errors
+/// The database refuses.
+pub async fn waiting_for(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<Option<String>, Error> {
+    if job.state.is_final() || job.state == JobState::Running {
+        return Ok(None);
+    }
+    let now = ctx.now();
+    let mut around = jobs::surroundings(tx, job).await?;
+    if let Some(client) = clients::find(tx, job.client).await? {
+        around.alarm = client.alarm;
+        around.realm = client.realm;
+        around.last_seen_at = client.last_seen_at;
+    }
+    if let Some(seen) = ctx.presence.seen(job.client) {
+        around.realm = Some(seen.realm);
+        around.online = now - seen.at < ONLINE_FOR;
+        around.last_seen_at = Some(seen.at);
+    }
+    Ok(waits_for(job, &around, now))
+}
+
+async fn change(ctx: &Ctx, id: JobId, event: JobEvent, actor: &str, reason: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let job = get(&mut tx, id).await?;
+    queue::transition(&mut tx, &job, event, actor, reason, job.not_before, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(job.client);
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// Lets a held job run.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is not held.
+pub async fn accept(ctx: &Ctx, id: JobId, actor: &str) -> Result<(), Error> {
+    change(ctx, id, JobEvent::Accept, actor, "accepted").await
+}
+
+/// Holds a queued job back.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is not queued.
+pub async fn hold(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(), Error> {
+    change(ctx, id, JobEvent::Hold, actor, reason).await
+}
+
+/// Cancels a job: at once when it waits, through its agent when it runs.
+///
+/// # Errors
+/// [`Error::Conflict`] when it has ended.
+pub async fn cancel(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let job = get(&mut tx, id).await?;
+    queue::cancel(&mut tx, &job, actor, reason, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(job.client);
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// Lets a running job that waits for people (rescue) end well.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is not running.
+pub async fn release(ctx: &Ctx, id: JobId) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let job = get(&mut tx, id).await?;
+    if job.state != JobState::Running {
+        return Err(Error::conflict(
+            format!("job {id} is {}, not running", job.state),
+            "only a running job can be released",
+        ));
+    }
+    jobs::set_wish(&mut tx, id, None, true).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Queues the same again as a new job, which takes the place of the failed one in what needed it.
+///
+/// # Errors
+/// [`Error::Conflict`] unless it failed, was cancelled or expired.
+pub async fn retry(ctx: &Ctx, id: JobId, actor: &str) -> Result<JobId, Error> {
+    let job = {
+        let mut tx = ctx.db.read().await?;
+        get(&mut tx, id).await?
+    };
+    if !job.state.is_final() || job.state == JobState::Succeeded {
+        return Err(Error::conflict(
+            format!("job {id} is {}", job.state),
+            "only a job that failed, was cancelled or expired can be tried again",
+        ));
+    }
+    let order = JobOrder {
+        job_type: job.job_type,
+        params: job.params,
+        hold: false,
+        not_before: None,
+        expires_at: None,
+        needs: Vec::new(),
+    };
+    create(ctx, job.client, &order, actor).await
+}

@@ -1,0 +1,67 @@
+//! From a job to its signed plan. A plan is made once, when the job is queued and the machine is known, or when an agent takes the job.
+
+use std::collections::BTreeMap;
+
+use wire::plan::{Plan, SignedPlan};
+
+use super::Error;
+use crate::{
+    context::Ctx,
+    db::{Tx, clients, images, jobs, layouts},
+    domain::{client::Client, job::Job},
+    planner::{self, PlanRequest, ServerView},
+};
+
+/// The job's plan, made now when it has none yet.
+///
+/// # Errors
+/// [`Error::Invalid`] or [`Error::Conflict`] with what stands against it.
+pub async fn plan(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<SignedPlan, Error> {
+    if let Some(plan) = jobs::find_plan(tx, job.id).await? {
+        return Ok(plan);
+    }
+    let client = clients::find(tx, job.client)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("client {}", job.client)))?;
+    let plan = preview(ctx, tx, job, &client).await?;
+    let signed = ctx.authority.sign(&plan).map_err(|error| Error::Internal(error.into()))?;
+    jobs::set_plan(tx, job.id, &signed, ctx.now()).await?;
+    Ok(signed)
+}
+
+/// What the job's plan would be now; nothing is stored.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn preview(ctx: &Ctx, tx: &mut Tx, job: &Job, client: &Client) -> Result<Plan, Error> {
+    let images: BTreeMap<_, _> =
+        images::list(tx).await?.into_iter().map(|image| (image.name.clone(), image)).collect();
+    let own_layout = layouts::find(tx, &client.config.layout).await?;
+    let layout = own_layout.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
+    let request = PlanRequest {
+        job: job.id,
+        job_type: &job.job_type,
+        params: &job.params,
+        client,
+        facts: client.facts.as_ref(),
+        images: &images,
+        server: &ServerView {
+            https_url: ctx.addresses.https.clone(),
+            agents_url: ctx.addresses.agents.clone(),
+            boot_url: ctx.addresses.boot.clone(),
+            ca: ctx.addresses.ca.clone(),
+        },
+        layout,
+    };
+    planner::plan(&request, &ctx.catalog).map_err(Error::from)
+}
+
+/// Whether a step of a plan (JSON text) names a secret.
+pub fn names_secret(plan: &str, reference: &str) -> bool {
+    serde_json::from_str::<Plan>(plan).is_ok_and(|plan| {
+        plan.steps.iter().any(|step| match &step.kind {
+            wire::step::StepKind::Script { secrets, .. } => secrets.values().any(|named| named == reference),
+            _ => false,
+        })
+    })
+}

@@ -1,0 +1,6 @@
+//! Booting machines: what each is told over HTTP and TFTP, and the timeline of every contact.
+
+pub mod mirror;
+pub mod script;
+pub mod tftp;
+pub mod timeline;

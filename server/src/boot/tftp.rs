@@ -1,0 +1,160 @@
+//! Boot programs over TFTP (RFC 1350, options RFC 2347-2349, 7440), read only, answered per machine.
+//!
+//! Firmware fetches iPXE, or signed shim and GRUB, from here; GRUB, which has no HTTP, fetches its configuration, kernel and
+//! initramfs as well. Nothing secret is served that HTTP would not serve.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use async_tftp::{
+    packet,
+    server::{Handler, TftpServerBuilder},
+};
+use futures_util::io::{AsyncRead, Cursor, Sink};
+use wire::{Mac, Sha256};
+
+use super::{script, timeline};
+use crate::{context::Ctx, domain::boot::BootEventKind};
+
+/// What a path on the TFTP server means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    /// A boot program that Debian brings.
+    Program(&'static str),
+    /// GRUB's first configuration: it asks again with its hardware address.
+    GrubStart,
+    /// GRUB's configuration for one machine.
+    GrubFor(Mac),
+    /// A stored file.
+    Blob(Sha256),
+    /// Nothing that we have.
+    Nothing,
+}
+
+/// Boot programs by the name under which firmware asks for them, and where Debian's packages put them.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("undionly.kpxe", "/usr/lib/ipxe/undionly.kpxe"),
+    ("ipxe.efi", "/usr/lib/ipxe/ipxe.efi"),
+    ("snponly.efi", "/usr/lib/ipxe/snponly.efi"),
+    ("shimx64.efi", "/usr/lib/shim/shimx64.efi.signed"),
+    ("grubx64.efi", "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed"),
+    ("mmx64.efi", "/usr/lib/shim/mmx64.efi.signed"),
+];
+
+fn understand(path: &str) -> Asked {
+    let path = path.trim_start_matches('/');
+    if let Some((_, file)) = PROGRAMS.iter().find(|(name, _)| *name == path) {
+        return Asked::Program(file);
+    }
+    if path == "grub/grub.cfg" {
+        return Asked::GrubStart;
+    }
+    if let Some(mac) = path.strip_prefix("grub/by-mac/") {
+        return mac.parse().map_or(Asked::Nothing, Asked::GrubFor);
+    }
+    if let Some(sha256) = path.strip_prefix("blobs/") {
+        return sha256.parse().map_or(Asked::Nothing, Asked::Blob);
+    }
+    Asked::Nothing
+}
+
+/// Serves until `stop` fires.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn serve(
+    ctx: Ctx,
+    address: SocketAddr,
+    stop: tokio_util::sync::CancellationToken,
+) -> anyhow::Result<()> {
+    let server = TftpServerBuilder::with_handler(Files { ctx })
+        .bind(address)
+        .timeout(Duration::from_secs(3))
+        .max_send_retries(20)
+        .build()
+        .await?;
+    tokio::select! {
+        result = server.serve() => Ok(result?),
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+struct Files {
+    ctx: Ctx,
+}
+
+impl Files {
+    async fn open(&self, client: SocketAddr, path: &str) -> Option<(Box<dyn AsyncRead + Unpin + Send>, u64)> {
+        let file = match understand(path) {
+            Asked::Program(file) => PathBuf::from(file),
+            Asked::GrubStart => self.ctx.config.share.join("pxe/grub/grub.cfg"),
+            Asked::GrubFor(mac) => {
+                return match script::render(&self.ctx, mac, script::Program::Grub).await {
+                    Ok((decision, text)) => {
+                        let detail = format!("GRUB at {} was told: {decision:?}", client.ip());
+                        timeline::note(&self.ctx, mac, BootEventKind::Script, &detail).await;
+                        let size = text.len() as u64;
+                        Some((Box::new(Cursor::new(text)), size))
+                    }
+                    Err(error) => {
+                        tracing::error!(%mac, %error, "writing the GRUB configuration");
+                        None
+                    }
+                };
+            }
+            Asked::Blob(sha256) => self.ctx.blobs.find(&sha256)?,
+            Asked::Nothing => return None,
+        };
+        let size = fs_err::metadata(&file).ok()?.len();
+        let file = tokio::fs::File::open(file).await.ok()?;
+        Some((Box::new(tokio_util::compat::TokioAsyncReadCompatExt::compat(file)), size))
+    }
+}
+
+impl Handler for Files {
+    type Reader = Box<dyn AsyncRead + Unpin + Send>;
+    type Writer = Sink;
+
+    async fn read_req_open(
+        &mut self,
+        client: &SocketAddr,
+        path: &std::path::Path,
+    ) -> Result<(Self::Reader, Option<u64>), packet::Error> {
+        let path = path.to_string_lossy();
+        match self.open(*client, &path).await {
+            Some((reader, size)) => {
+                tracing::info!(%client, %path, size, "TFTP");
+                Ok((reader, Some(size)))
+            }
+            None => {
+                tracing::info!(%client, %path, "TFTP: no such file");
+                Err(packet::Error::FileNotFound)
+            }
+        }
+    }
+
+    async fn write_req_open(
+        &mut self,
+        _client: &SocketAddr,
+        _path: &std::path::Path,
+        _size: Option<u64>,
+    ) -> Result<Self::Writer, packet::Error> {
+        Err(packet::Error::IllegalOperation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_names_are_served() {
+        assert_eq!(understand("/undionly.kpxe"), Asked::Program("/usr/lib/ipxe/undionly.kpxe"));
+        assert_eq!(
+            understand("grub/by-mac/52:54:00:12:34:56"),
+            Asked::GrubFor("525400123456".parse().unwrap())
+        );
+        for path in ["../etc/shadow", "grub/by-mac/../x", "blobs/..", "/etc/passwd", ""] {
+            assert_eq!(understand(path), Asked::Nothing, "{path}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! A job type: one folder with `job.yaml`, templates, samples and expected output.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::{enrol::Realm, step::Root};
+
+use super::{Fault, params::Params, read, yaml};
+use crate::planner::render;
+
+/// A type of job.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct JobType {
+    /// Name of its folder.
+    pub name: String,
+    /// What a person reads, by language.
+    pub title: BTreeMap<String, String>,
+    /// More for a person, by language.
+    pub help: BTreeMap<String, String>,
+    /// Where it runs; `None` means anywhere.
+    pub realm: Option<Realm>,
+    /// Lower runs first.
+    pub priority: i64,
+    /// Whether and when it is tried again.
+    pub retry: Retry,
+    /// It destroys data: its plan is shown before it runs.
+    pub destructive: bool,
+    /// Its parameters.
+    pub params: Params,
+    /// Its steps.
+    #[serde(skip)]
+    pub steps: Vec<StepDeclaration>,
+}
+
+/// Whether and when a job is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Retry {
+    /// How often it may be tried in all.
+    pub attempts: i64,
+    /// Pause before another attempt, in seconds.
+    pub after_s: i64,
+}
+
+/// One step as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepDeclaration {
+    /// Unique in the job.
+    pub id: String,
+    /// What a person reads, by language.
+    pub title: BTreeMap<String, String>,
+    /// Longest duration in seconds.
+    pub timeout_s: u32,
+    /// A Tera expression; the step is left out of the plan when it is false.
+    pub when: Option<String>,
+    /// Where it works.
+    pub root: Root,
+    /// Environment variable -> name of a secret.
+    pub secrets: BTreeMap<String, String>,
+    /// What it does.
+    pub work: StepWork,
+}
+
+/// What a declared step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepWork {
+    /// Shell text: name of the template and its content.
+    Script {
+        /// File name, for messages.
+        name: String,
+        /// The template.
+        template: String,
+    },
+    /// The shell text is the value of a parameter, as it is.
+    ScriptParam(String),
+    /// Files.
+    WriteFile(Vec<FileDeclaration>),
+    /// The client's layout.
+    Storage,
+    /// What the layout mounts.
+    Mount,
+    /// The distribution's base image.
+    Unpack,
+    /// The distribution from packages.
+    Debootstrap,
+    /// The distribution's boot loader.
+    BootLoader,
+    /// The agent's package.
+    InstallAgent,
+    /// Facts.
+    Facts,
+    /// Restart.
+    Reboot,
+    /// Switch off.
+    Shutdown,
+    /// SSH for the keys in parameter `authorized_keys`.
+    Rescue,
+    /// The disk in parameter `disk` by the method in parameter `method`.
+    WipeDisk,
+}
+
+/// A file as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileDeclaration {
+    /// Template of the absolute path.
+    pub path: String,
+    /// Name of the template, for messages.
+    pub name: String,
+    /// Template of the content.
+    pub template: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// A Tera expression; the file is left out when it is false.
+    pub when: Option<String>,
+    /// A Tera expression that gives a list; one file is written for each entry, which the templates see as `item`.
+    pub each: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declaration {
+    title: BTreeMap<String, String>,
+    #[serde(default)]
+    help: BTreeMap<String, String>,
+    realm: String,
+    priority: i64,
+    #[serde(default)]
+    retry: Option<RetryDeclaration>,
+    #[serde(default)]
+    destructive: bool,
+    #[serde(default)]
+    params: Params,
+    steps: Vec<RawStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryDeclaration {
+    attempts: i64,
+    #[serde(default)]
+    after: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStep {
+    id: Option<String>,
+    #[serde(default)]
+    title: BTreeMap<String, String>,
+    timeout: Option<String>,
+    when: Option<String>,
+    #[serde(default)]
+    root: Root,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+    script: Option<String>,
+    #[serde(rename = "script-param")]
+    script_param: Option<String>,
+    #[serde(rename = "write-file")]
+    write_file: Option<Vec<RawFile>>,
+    /// A kind without values of its own.
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    path: String,
+    template: Option<String>,
+    content: Option<String>,
+    #[serde(default = "default_mode")]
+    mode: String,
+    #[serde(default = "root_user")]
+    owner: String,
+    #[serde(default = "root_user")]
+    group: String,
+    when: Option<String>,
+    each: Option<String>,
+}
+
+fn default_mode() -> String {
+    "0644".to_owned()
+}
+
+fn root_user() -> String {
+    "root".to_owned()
+}
+
+const DEFAULT_TIMEOUT_S: u32 = 600;
+
+impl JobType {
+    pub(super) fn load(name: &str, directory: &Path) -> Result<Self, Vec<Fault>> {
+        let path = directory.join("job.yaml");
+        let declared: Declaration = yaml(&path)?;
+        let mut faults: Vec<Fault> = Vec::new();
+        let mut fault = |message: String| faults.push(Fault { path: path.clone(), message });
+        for language in ["en", "de"] {
+            if !declared.title.contains_key(language) {
+                fault(format!("`title` must have a text in `{language}`"));
+            }
+        }
+        for message in declared.params.faults() {
+            fault(message);
+        }
+        let realm = match declared.realm.as_str() {
+            "installer" => Some(Realm::Installer),
+            "system" => Some(Realm::System),
+            "any" => None,
+            other => {
+                fault(format!("`realm` must be installer, system or any, not `{other}`"));
+                None
+            }
+        };
+        let retry = match declared.retry {
+            None => Retry { attempts: 1, after_s: 0 },
+            Some(retry) => {
+                let after = if retry.after.is_empty() { Some(0) } else { seconds(&retry.after) };
+                if after.is_none() || retry.attempts < 1 {
+                    fault("`retry` must be like { attempts: 3, after: 60s }".to_owned());
+                }
+                Retry { attempts: retry.attempts, after_s: i64::from(after.unwrap_or(0)) }
+            }
+        };
+        let mut steps: Vec<StepDeclaration> = Vec::new();
+        for raw in declared.steps {
+            match step(raw, directory) {
+                Ok(step) if steps.iter().any(|other| other.id == step.id) => {
+                    fault(format!("the step `{}` is declared twice; give one of them an `id`", step.id));
+                }
+                Ok(step) => steps.push(step),
+                Err(message) => fault(message),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            title: declared.title,
+            help: declared.help,
+            realm,
+            priority: declared.priority,
+            retry,
+            destructive: declared.destructive,
+            params: declared.params,
+            steps,
+        })
+    }
+}
+
+fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
+    let template = |name: &str| read(&directory.join(name)).map_err(|fault| fault.to_string());
+    let named =
+        [raw.script.is_some(), raw.script_param.is_some(), raw.write_file.is_some(), raw.kind.is_some()];
+    if named.into_iter().filter(|named| *named).count() != 1 {
+        return Err(
+            "each step needs exactly one of `script`, `script-param`, `write-file`, `kind`".to_owned()
+        );
+    }
+    let (default_id, work) = if let Some(name) = raw.script {
+        if !name.ends_with(".sh.tera") {
+            return Err(format!(
+                "the script `{name}` must end with .sh.tera, so that values in it are quoted"
+            ));
+        }
+        let text = template(&name)?;
+        render::check_shell(&name, &text)?;
+        (name.trim_end_matches(".sh.tera").to_owned(), StepWork::Script { name, template: text })
+    } else if let Some(param) = raw.script_param {
+        ("script".to_owned(), StepWork::ScriptParam(param))
+    } else if let Some(files) = raw.write_file {
+        let files = files.into_iter().map(|file| declared_file(file, &template)).collect::<Result<_, _>>()?;
+        ("write-file".to_owned(), StepWork::WriteFile(files))
+    } else {
+        let kind = raw.kind.unwrap_or_default();
+        let work = simple(&kind).ok_or_else(|| format!("there is no step kind `{kind}`"))?;
+        (kind, work)
+    };
+    let timeout_s = match &raw.timeout {
+        None => DEFAULT_TIMEOUT_S,
+        Some(text) => {
+            seconds(text).ok_or_else(|| format!("`timeout: {text}` must be like 90s, 10m or 2h"))?
+        }
+    };
+    Ok(StepDeclaration {
+        id: raw.id.unwrap_or(default_id),
+        title: raw.title,
+        timeout_s,
+        when: raw.when,
+        root: raw.root,
+        secrets: raw.secrets,
+        work,
+    })
+}
+
+fn simple(kind: &str) -> Option<StepWork> {
+    Some(match kind {
+        "storage" => StepWork::Storage,
+        "mount" => StepWork::Mount,
+        "unpack" => StepWork::Unpack,
+        "debootstrap" => StepWork::Debootstrap,
+        "boot-loader" => StepWork::BootLoader,
+        "install-agent" => StepWork::InstallAgent,
+        "facts" => StepWork::Facts,
+        "reboot" => StepWork::Reboot,
+        "shutdown" => StepWork::Shutdown,
+        "rescue" => StepWork::Rescue,
+        "wipe-disk" => StepWork::WipeDisk,
+        _ => return None,
+    })
+}
+
+fn declared_file(
+    raw: RawFile,
+    read_template: &impl Fn(&str) -> Result<String, String>,
+) -> Result<FileDeclaration, String> {
+    let mode = u32::from_str_radix(&raw.mode, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| format!("`mode: {}` must be octal and quoted, such as '0644'", raw.mode))?;
+    let (name, template) = match (raw.template, raw.content) {
+        (Some(name), None) => {
+            let text = read_template(&name)?;
+            (name, text)
+        }
+        (None, Some(text)) => (raw.path.clone(), text),
+        _ => return Err(format!("the file {} needs exactly one of `template` and `content`", raw.path)),
+    };
+    Ok(FileDeclaration {
+        path: raw.path,
+        name,
+        template,
+        mode,
+        owner: raw.owner,
+        group: raw.group,
+        when: raw.when,
+        each: raw.each,
+    })
+}
+
+/// `90s`, `10m`, `2h` in seconds.
+fn seconds(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    number.parse::<u32>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(seconds("2h"), Some(7200));
+        assert_eq!(seconds("90s"), Some(90));
+        for text in ["", "h", "2", "2d", "-1s", "9999999h", "2ä"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_faults_of_a_job_are_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "title: { en: x }\nrealm: moon\npriority: 1\nsteps:\n  - kind: dance\n  - script: x.sh\n  - timeout: 1s\n";
+        fs_err::write(directory.path().join("job.yaml"), text).unwrap();
+        let faults = JobType::load("x", directory.path()).unwrap_err();
+        assert_eq!(faults.len(), 5, "{faults:?}");
+    }
+}

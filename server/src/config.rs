@@ -1,0 +1,229 @@
+//! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three.
+//!
+//! `packaging/config/lotse.example.toml` documents each value; a test keeps it complete.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::db::Location;
+
+/// Every value may be absent; [`Config::load`] merges flags and environment over the file and fills in the defaults.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Directory for database, keys, blobs and run-time files.
+    #[arg(long, env = "LOTSE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://USER@HOST/NAME`; default is `DATA/lotse.sqlite`.
+    #[arg(long, env = "LOTSE_DATABASE", value_name = "URL")]
+    pub database: Option<String>,
+    /// Address for pages, API and enrolment (HTTPS); port 0 takes any free one.
+    #[arg(long, env = "LOTSE_LISTEN_HTTPS", value_name = "ADDRESS")]
+    pub listen_https: Option<SocketAddr>,
+    /// Address for agents (HTTPS with client certificates).
+    #[arg(long, env = "LOTSE_LISTEN_AGENTS", value_name = "ADDRESS")]
+    pub listen_agents: Option<SocketAddr>,
+    /// Address for firmware, boot files, blobs and packages (HTTP).
+    #[arg(long, env = "LOTSE_LISTEN_BOOT", value_name = "ADDRESS")]
+    pub listen_boot: Option<SocketAddr>,
+    /// Address for boot programs over TFTP (UDP); without one TFTP is off.
+    #[arg(long, env = "LOTSE_LISTEN_TFTP", value_name = "ADDRESS")]
+    pub listen_tftp: Option<SocketAddr>,
+    /// Host name or address by which clients reach this server; default is the machine's first address.
+    #[arg(long, env = "LOTSE_HOST", value_name = "NAME")]
+    pub host: Option<String>,
+    /// Directory with `job-scripts`, `pxe` and `templates`.
+    #[arg(long, env = "LOTSE_SHARE", value_name = "DIR")]
+    pub share: Option<PathBuf>,
+    /// Directory with job scripts of this site; they win over those that Lotse brings.
+    #[arg(long, env = "LOTSE_SITE_SCRIPTS", value_name = "DIR")]
+    pub site_scripts: Option<PathBuf>,
+    /// Mirrors for the package pull-through, `NAME=URL`; default are the mirrors of this machine's apt.
+    #[arg(long = "mirrors", env = "LOTSE_MIRRORS", value_name = "NAME=URL", value_delimiter = ',')]
+    #[serde(rename = "mirrors")]
+    pub mirrors: Vec<String>,
+    /// Agents lose their work when nothing is heard of them for so many seconds.
+    #[arg(long, env = "LOTSE_LEASE", value_name = "SECONDS")]
+    pub lease: Option<u32>,
+    /// Words for the installer's kernel command line, such as `console=ttyS0,115200`.
+    #[arg(long, env = "LOTSE_INSTALLER_COMMAND_LINE", value_name = "WORDS")]
+    pub installer_command_line: Option<String>,
+    /// Log lines as JSON.
+    #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
+    pub log_json: Option<bool>,
+}
+
+/// The configuration, complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory for database, keys, blobs and run-time files.
+    pub data: PathBuf,
+    /// The database.
+    pub database: Location,
+    /// Pages, API, enrolment.
+    pub listen_https: SocketAddr,
+    /// Agents.
+    pub listen_agents: SocketAddr,
+    /// Firmware and files.
+    pub listen_boot: SocketAddr,
+    /// TFTP.
+    pub listen_tftp: Option<SocketAddr>,
+    /// By which clients reach this server.
+    pub host: String,
+    /// Directory with `job-scripts`, `pxe` and `templates`.
+    pub share: PathBuf,
+    /// Job scripts of this site.
+    pub site_scripts: Option<PathBuf>,
+    /// Mirrors for the package pull-through: name and base URL without a slash at its end.
+    pub mirrors: Vec<(String, String)>,
+    /// Length of a lease in seconds.
+    pub lease_s: u32,
+    /// Words for the installer's kernel command line.
+    pub installer_command_line: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("reading the configuration {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("understanding the configuration {path}", path = path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value cannot be used.
+    #[error("{name}: {message}")]
+    Value {
+        /// The value's name.
+        name: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+}
+
+/// Where the configuration is when nobody says otherwise.
+pub const FILE: &str = "/etc/lotse/lotse.toml";
+
+impl Config {
+    /// Flags and environment (`over`) over the file, which may be missing when nobody named it.
+    ///
+    /// # Errors
+    /// The file is unreadable or not understood, or a value cannot be used.
+    pub fn load(file: Option<&Path>, over: Settings) -> Result<Self, Error> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let base = match fs_err::read_to_string(path) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|source| Error::Parse { path: path.to_owned(), source: Box::new(source) })?,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Settings::default()
+            }
+            Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+        };
+        Self::merge(base, over)
+    }
+
+    fn merge(base: Settings, over: Settings) -> Result<Self, Error> {
+        let any = |port| SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port);
+        let data = over.data.or(base.data).unwrap_or_else(|| PathBuf::from("/var/lib/lotse"));
+        let database = match over.database.or(base.database) {
+            Some(text) => text.parse().map_err(|message| Error::Value { name: "database", message })?,
+            None => Location::Sqlite(data.join("lotse.sqlite")),
+        };
+        let mirrors = if over.mirrors.is_empty() { base.mirrors } else { over.mirrors };
+        let mirrors = mirrors.iter().map(|text| mirror(text)).collect::<Result<Vec<_>, _>>()?;
+        let lease_s = over.lease.or(base.lease).unwrap_or(60);
+        if !(3..=3600).contains(&lease_s) {
+            return Err(Error::Value { name: "lease", message: "must be 3 to 3600 seconds".to_owned() });
+        }
+        Ok(Self {
+            database,
+            listen_https: over.listen_https.or(base.listen_https).unwrap_or_else(|| any(8443)),
+            listen_agents: over.listen_agents.or(base.listen_agents).unwrap_or_else(|| any(8444)),
+            listen_boot: over.listen_boot.or(base.listen_boot).unwrap_or_else(|| any(8080)),
+            listen_tftp: over.listen_tftp.or(base.listen_tftp),
+            host: over.host.or(base.host).unwrap_or_else(own_address),
+            share: over.share.or(base.share).unwrap_or_else(|| PathBuf::from("/usr/share/lotse")),
+            site_scripts: over.site_scripts.or(base.site_scripts),
+            mirrors,
+            lease_s,
+            installer_command_line: over
+                .installer_command_line
+                .or(base.installer_command_line)
+                .unwrap_or_default(),
+            log_json: over.log_json.or(base.log_json).unwrap_or(false),
+            data,
+        })
+    }
+}
+
+fn mirror(text: &str) -> Result<(String, String), Error> {
+    let message =
+        || Error::Value { name: "mirrors", message: format!("`{text}` must be NAME=URL with http or https") };
+    let (name, url) = text.split_once('=').ok_or_else(message)?;
+    let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !named || !(url.starts_with("http://") || url.starts_with("https://")) {
+        return Err(message());
+    }
+    Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
+/// The address from which this machine would send to another network: no packet is sent for it.
+fn own_address() -> String {
+    std::net::UdpSocket::bind("0.0.0.0:0")
+        .and_then(|socket| {
+            socket.connect("192.0.2.1:9")?;
+            socket.local_addr()
+        })
+        .map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let base: Settings =
+            toml::from_str("data = '/srv/lotse'\nlease = 90\nlisten-https = '127.0.0.1:1'").unwrap();
+        let over = Settings { lease: Some(30), ..Settings::default() };
+        let config = Config::merge(base, over).unwrap();
+        assert_eq!(config.lease_s, 30);
+        assert_eq!(config.listen_https.to_string(), "127.0.0.1:1");
+        assert_eq!(config.database, Location::Sqlite("/srv/lotse/lotse.sqlite".into()));
+        assert_eq!(config.listen_agents.port(), 8444);
+    }
+
+    #[test]
+    fn an_unknown_name_in_the_file_is_an_error() {
+        assert!(toml::from_str::<Settings>("lisen-https = '127.0.0.1:1'").is_err());
+    }
+
+    #[test]
+    fn a_mirror_needs_a_name_and_a_url() {
+        assert!(mirror("debian=ftp://x").is_err());
+        assert!(mirror("http://x").is_err());
+        assert_eq!(
+            mirror("debian=http://x/debian/").unwrap(),
+            ("debian".to_owned(), "http://x/debian".to_owned())
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! What every use case is given: the doors of the running server. Always the first parameter, always called `ctx`.
+
+use std::sync::Arc;
+
+use crate::{
+    blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock, config::Config, db::Db,
+    identity::Authority, presence::Presence,
+};
+
+/// The running server. Cheap to clone.
+#[derive(Clone)]
+pub struct Ctx(Arc<Doors>);
+
+/// What is behind a [`Ctx`].
+pub struct Doors {
+    /// The configuration.
+    pub config: Config,
+    /// Where the listeners really are.
+    pub addresses: Addresses,
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// CA and plan key.
+    pub authority: Authority,
+    /// Stored files.
+    pub blobs: Blobs,
+    /// Job types, distributions and layouts.
+    pub catalog: Catalog,
+    /// Where packages come from.
+    pub mirrors: Mirrors,
+    /// Who is connected, and who has work waiting.
+    pub presence: Presence,
+}
+
+/// Base URLs as clients reach them, without a slash at the end; `DATA/run/addresses.json` holds the same.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Addresses {
+    /// Pages, API, enrolment.
+    pub https: String,
+    /// Agents.
+    pub agents: String,
+    /// Firmware and files.
+    pub boot: String,
+    /// SHA-256 of the CA certificate (DER).
+    pub ca: String,
+    /// Process number of the server.
+    pub pid: u32,
+}
+
+impl Ctx {
+    /// Puts the doors together.
+    pub fn new(doors: Doors) -> Self {
+        Self(Arc::new(doors))
+    }
+
+    /// Microseconds since the Unix epoch, UTC.
+    pub fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+}
+
+impl std::ops::Deref for Ctx {
+    type Target = Doors;
+
+    fn deref(&self) -> &Doors {
+        &self.0
+    }
+}

@@ -1,0 +1,150 @@
+//! Attempts and what their agents reported.
+
+use wire::{
+    AttemptId, ClientId, JobId,
+    event::{Event, EventKind},
+};
+
+use super::{Error, Row, Tx, args, to_json};
+use crate::domain::job::{Attempt, AttemptState, Job};
+
+const COLUMNS: &str = "id, job_id, client_id, number, boot_id, state, reason, step, percent, message, started_at, \
+                       leased_until, finished_at, stored_seq";
+
+fn from_row(row: &Row) -> Result<Attempt, Error> {
+    Ok(Attempt {
+        id: AttemptId(row.int("id")?),
+        job: JobId(row.int("job_id")?),
+        client: ClientId(row.int("client_id")?),
+        number: row.int("number")?,
+        boot_id: row.text("boot_id")?,
+        state: row.parsed("state")?,
+        reason: row.text("reason")?,
+        step: row.text("step")?,
+        percent: row.int("percent")?,
+        message: row.text("message")?,
+        started_at: row.int("started_at")?,
+        leased_until: row.int("leased_until")?,
+        finished_at: row.opt_int("finished_at")?,
+        stored_seq: row.int("stored_seq")?,
+    })
+}
+
+/// Begins an attempt of a job that was just claimed.
+pub async fn create(
+    tx: &mut Tx,
+    job: &Job,
+    boot_id: &str,
+    leased_until: i64,
+    now: i64,
+) -> Result<AttemptId, Error> {
+    tx.insert(
+        "INSERT INTO attempts (job_id, client_id, number, boot_id, state, started_at, leased_until) \
+         VALUES ($1, $2, $3, $4, 'running', $5, $6) RETURNING id",
+        args![job.id, job.client, job.attempts, boot_id, now, leased_until],
+    )
+    .await
+    .map(AttemptId)
+}
+
+/// An attempt by number.
+pub async fn find(tx: &mut Tx, id: AttemptId) -> Result<Option<Attempt>, Error> {
+    let row = tx.optional(&format!("SELECT {COLUMNS} FROM attempts WHERE id = $1"), args![id]).await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// The attempt that a client works on.
+pub async fn running(tx: &mut Tx, client: ClientId) -> Result<Option<Attempt>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM attempts WHERE client_id = $1 AND state = 'running'");
+    tx.optional(&sql, args![client]).await?.as_ref().map(from_row).transpose()
+}
+
+/// Attempts of a job, oldest first.
+pub async fn list(tx: &mut Tx, job: JobId) -> Result<Vec<Attempt>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM attempts WHERE job_id = $1 ORDER BY id");
+    tx.all(&sql, args![job]).await?.iter().map(from_row).collect()
+}
+
+/// Running attempts whose lease ran out.
+pub async fn expired(tx: &mut Tx, now: i64) -> Result<Vec<Attempt>, Error> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM attempts WHERE state = 'running' AND leased_until <= $1 ORDER BY id");
+    tx.all(&sql, args![now]).await?.iter().map(from_row).collect()
+}
+
+/// Extends the lease of a running attempt.
+pub async fn extend(tx: &mut Tx, id: AttemptId, leased_until: i64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE attempts SET leased_until = $1 WHERE id = $2 AND state = 'running'",
+        args![leased_until, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ends a running attempt; tells whether it was still running.
+pub async fn finish(
+    tx: &mut Tx,
+    id: AttemptId,
+    state: AttemptState,
+    reason: &str,
+    now: i64,
+) -> Result<bool, Error> {
+    let sql =
+        "UPDATE attempts SET state = $1, reason = $2, finished_at = $3 WHERE id = $4 AND state = 'running'";
+    Ok(tx.execute(sql, args![state.as_str(), reason, now, id]).await? == 1)
+}
+
+/// Stores events that follow the last stored one without a gap; what is stored already is skipped, what comes after a gap is left.
+/// Gives the number of the last stored event.
+pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i64, Error> {
+    let mut stored = attempt.stored_seq;
+    let (mut step, mut percent, mut message) =
+        (attempt.step.clone(), attempt.percent, attempt.message.clone());
+    for event in events {
+        let Ok(seq) = i64::try_from(event.seq) else { break };
+        if seq <= stored {
+            continue;
+        }
+        if seq != stored + 1 {
+            break;
+        }
+        tx.execute(
+            "INSERT INTO attempt_events (attempt_id, seq, at, event) VALUES ($1, $2, $3, $4)",
+            args![attempt.id, seq, event.at, to_json(&event.kind)?],
+        )
+        .await?;
+        stored = seq;
+        match &event.kind {
+            EventKind::StepStarted { step: started } => {
+                (step, percent, message) = (started.clone(), 0, String::new());
+            }
+            EventKind::Progress { percent: now_at, message: text, .. } => {
+                (percent, message) = (i64::from(*now_at), text.clone());
+            }
+            EventKind::StepFinished { .. } => percent = 100,
+            EventKind::Output { .. } | EventKind::Finished { .. } | EventKind::Unknown => {}
+        }
+    }
+    if stored > attempt.stored_seq {
+        tx.execute(
+            "UPDATE attempts SET stored_seq = $1, step = $2, percent = $3, message = $4 WHERE id = $5",
+            args![stored, step, percent, message, attempt.id],
+        )
+        .await?;
+    }
+    Ok(stored)
+}
+
+/// Events of an attempt after a number.
+pub async fn events(tx: &mut Tx, id: AttemptId, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+    let sql =
+        "SELECT seq, at, event FROM attempt_events WHERE attempt_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    tx.all(sql, args![id, after, limit])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Event { seq: row.int("seq")?.unsigned_abs(), at: row.int("at")?, kind: row.json("event")? })
+        })
+        .collect()
+}

@@ -1,0 +1,130 @@
+//! Enrolment tokens and agents' certificates.
+
+use wire::{ClientId, Mac, Sha256};
+
+use super::{Error, Tx, args};
+
+/// An enrolment token as it is stored: never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolToken {
+    /// For which client.
+    pub client: ClientId,
+    /// The only machine that may use it.
+    pub mac: Option<Mac>,
+    /// Not accepted after this time.
+    pub expires_at: i64,
+    /// When it was used.
+    pub used_at: Option<i64>,
+    /// Fingerprint of the key that used it.
+    pub used_by: Option<String>,
+}
+
+/// Keeps a token, and forgets the client's older ones that nobody used: only the newest boot counts.
+pub async fn create_token(
+    tx: &mut Tx,
+    hash: &Sha256,
+    client: ClientId,
+    mac: Option<Mac>,
+    expires_at: i64,
+    now: i64,
+) -> Result<(), Error> {
+    tx.execute("DELETE FROM enrol_tokens WHERE client_id = $1 AND used_at IS NULL", args![client]).await?;
+    tx.execute(
+        "INSERT INTO enrol_tokens (hash, client_id, mac, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        args![hash, client, mac.map(|mac| mac.to_string()), now, expires_at],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A token by its hash.
+pub async fn find_token(tx: &mut Tx, hash: &Sha256) -> Result<Option<EnrolToken>, Error> {
+    let sql = "SELECT client_id, mac, expires_at, used_at, used_by FROM enrol_tokens WHERE hash = $1";
+    let row = tx.optional(sql, args![hash]).await?;
+    row.map(|row| {
+        Ok(EnrolToken {
+            client: ClientId(row.int("client_id")?),
+            mac: row.opt_text("mac")?.map(|_| row.parsed("mac")).transpose()?,
+            expires_at: row.int("expires_at")?,
+            used_at: row.opt_int("used_at")?,
+            used_by: row.opt_text("used_by")?,
+        })
+    })
+    .transpose()
+}
+
+/// Uses a token up in one statement; tells whether it was there, unused and in time.
+pub async fn use_token(tx: &mut Tx, hash: &Sha256, used_by: &Sha256, now: i64) -> Result<bool, Error> {
+    let sql = "UPDATE enrol_tokens SET used_at = $1, used_by = $2 WHERE hash = $3 AND used_at IS NULL AND expires_at > $1";
+    Ok(tx.execute(sql, args![now, used_by, hash]).await? == 1)
+}
+
+/// A certificate as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// Whose.
+    pub client: ClientId,
+    /// SHA-256 of the public key.
+    pub fingerprint: Sha256,
+    /// Not accepted after this time.
+    pub expires_at: i64,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}
+
+/// Keeps a new certificate.
+pub async fn create_certificate(
+    tx: &mut Tx,
+    certificate: &Certificate,
+    realm: wire::enrol::Realm,
+    boot_id: &str,
+    now: i64,
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO certificates (serial, client_id, fingerprint, realm, boot_id, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            &certificate.serial,
+            certificate.client,
+            &certificate.fingerprint,
+            super::jobs::realm_word(Some(realm)).unwrap_or("system"),
+            boot_id,
+            now,
+            certificate.expires_at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A certificate by its serial number.
+pub async fn find_certificate(tx: &mut Tx, serial: &str) -> Result<Option<Certificate>, Error> {
+    let sql =
+        "SELECT serial, client_id, fingerprint, expires_at, revoked_at FROM certificates WHERE serial = $1";
+    let row = tx.optional(sql, args![serial]).await?;
+    row.map(|row| {
+        Ok(Certificate {
+            serial: row.text("serial")?,
+            client: ClientId(row.int("client_id")?),
+            fingerprint: row.parsed("fingerprint")?,
+            expires_at: row.int("expires_at")?,
+            revoked_at: row.opt_int("revoked_at")?,
+        })
+    })
+    .transpose()
+}
+
+/// Revokes the certificates of a client, all but one; gives how many.
+pub async fn revoke(
+    tx: &mut Tx,
+    client: ClientId,
+    but: Option<&str>,
+    because: &str,
+    now: i64,
+) -> Result<u64, Error> {
+    let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 \
+               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR serial <> $4)";
+    tx.execute(sql, args![now, because, client, but]).await
+}

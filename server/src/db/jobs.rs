@@ -1,0 +1,337 @@
+//! Jobs, their dependencies, history and plans.
+
+use wire::{ClientId, JobId, enrol::Realm, plan::SignedPlan};
+
+use super::{Error, Row, Tx, args, dialect, to_json};
+use crate::domain::job::{Job, JobState, NewJob, Surroundings};
+
+const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
+                       max_attempts, retry_after_s, attempts, cancel_reason, released, created_at, created_by, \
+                       finished_at, version";
+
+pub(super) fn realm_word(realm: Option<Realm>) -> Option<&'static str> {
+    match realm {
+        Some(Realm::Installer) => Some("installer"),
+        Some(Realm::System) => Some("system"),
+        Some(Realm::Unknown) | None => None,
+    }
+}
+
+pub(super) fn realm_from(word: &str) -> Option<Realm> {
+    match word {
+        "installer" => Some(Realm::Installer),
+        "system" => Some(Realm::System),
+        _ => None,
+    }
+}
+
+fn from_row(row: &Row) -> Result<Job, Error> {
+    Ok(Job {
+        id: JobId(row.int("id")?),
+        client: ClientId(row.int("client_id")?),
+        job_type: row.text("job_type")?,
+        params: row.json("params")?,
+        realm: row.opt_text("realm")?.and_then(|word| realm_from(&word)),
+        priority: row.int("priority")?,
+        state: row.parsed("state")?,
+        reason: row.text("reason")?,
+        not_before: row.opt_int("not_before")?,
+        expires_at: row.opt_int("expires_at")?,
+        max_attempts: row.int("max_attempts")?,
+        retry_after_s: row.int("retry_after_s")?,
+        attempts: row.int("attempts")?,
+        cancel_reason: row.opt_text("cancel_reason")?,
+        released: row.bool("released")?,
+        created_at: row.int("created_at")?,
+        created_by: row.text("created_by")?,
+        finished_at: row.opt_int("finished_at")?,
+        version: row.int("version")?,
+        needs: Vec::new(),
+    })
+}
+
+async fn with_needs(tx: &mut Tx, mut job: Job) -> Result<Job, Error> {
+    let sql = "SELECT needs_job_id FROM job_dependencies WHERE job_id = $1 ORDER BY needs_job_id";
+    job.needs = tx
+        .all(sql, args![job.id])
+        .await?
+        .iter()
+        .map(|row| row.int("needs_job_id").map(JobId))
+        .collect::<Result<_, _>>()?;
+    Ok(job)
+}
+
+/// Makes a job, with its dependencies and its first line of history.
+pub async fn create(tx: &mut Tx, job: &NewJob, now: i64) -> Result<JobId, Error> {
+    let state = if job.held.is_some() { JobState::Held } else { JobState::Queued };
+    let reason = job.held.clone().unwrap_or_default();
+    let id = tx
+        .insert(
+            "INSERT INTO jobs (client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
+             max_attempts, retry_after_s, created_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+            args![
+                job.client,
+                &job.job_type,
+                to_json(&job.params)?,
+                realm_word(job.realm),
+                job.priority,
+                state.as_str(),
+                &reason,
+                job.not_before,
+                job.expires_at,
+                job.max_attempts,
+                job.retry_after_s,
+                now,
+                &job.created_by
+            ],
+        )
+        .await?;
+    for needed in &job.needs {
+        tx.execute("INSERT INTO job_dependencies (job_id, needs_job_id) VALUES ($1, $2)", args![id, *needed])
+            .await?;
+    }
+    add_history(tx, JobId(id), None, state, &job.created_by, &reason, now).await?;
+    Ok(JobId(id))
+}
+
+/// A job by number.
+pub async fn find(tx: &mut Tx, id: JobId) -> Result<Option<Job>, Error> {
+    match tx.optional(&format!("SELECT {COLUMNS} FROM jobs WHERE id = $1"), args![id]).await? {
+        Some(row) => with_needs(tx, from_row(&row)?).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Jobs, newest first, before a number; optionally of one client or in one state.
+pub async fn list(
+    tx: &mut Tx,
+    client: Option<ClientId>,
+    state: Option<JobState>,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Job>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE id < $1 AND ($2 IS NULL OR client_id = $2) AND ($3 IS NULL OR state = $3) \
+         ORDER BY id DESC LIMIT $4"
+    );
+    let rows = tx.all(&sql, args![before, client.map(|id| id.0), state.map(JobState::as_str), limit]).await?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        jobs.push(with_needs(tx, from_row(row)?).await?);
+    }
+    Ok(jobs)
+}
+
+/// Jobs of a client that are held, queued or running, in the order in which they will run.
+pub async fn open(tx: &mut Tx, client: ClientId) -> Result<Vec<Job>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE client_id = $1 AND state IN ('held', 'queued', 'running') ORDER BY priority, id"
+    );
+    let rows = tx.all(&sql, args![client]).await?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        jobs.push(with_needs(tx, from_row(row)?).await?);
+    }
+    Ok(jobs)
+}
+
+/// Takes the client's next job for an agent in this realm: queued, due, nothing of the client running, all it needs succeeded.
+///
+/// One statement decides and writes, so two nodes or two requests never take the same job; the unique index on running jobs
+/// is the second lock.
+pub async fn claim(tx: &mut Tx, client: ClientId, realm: Realm, now: i64) -> Result<Option<Job>, Error> {
+    let sql = format!(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, version = version + 1 WHERE id = ( \
+           SELECT j.id FROM jobs j WHERE j.client_id = $1 AND j.state = 'queued' \
+             AND (j.realm IS NULL OR j.realm = $2) \
+             AND (j.not_before IS NULL OR j.not_before <= $3) AND (j.expires_at IS NULL OR j.expires_at > $3) \
+             AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.client_id = $1 AND r.state = 'running') \
+             AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.id = $1 AND c.alarm IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM job_dependencies d JOIN jobs n ON n.id = d.needs_job_id \
+                             WHERE d.job_id = j.id AND n.state <> 'succeeded') \
+           ORDER BY j.priority, j.id LIMIT 1 {}) RETURNING {COLUMNS}",
+        dialect::skip_locked(tx)
+    );
+    match tx.optional(&sql, args![client, realm_word(Some(realm)), now]).await? {
+        Some(row) => with_needs(tx, from_row(&row)?).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Writes a change of state that the domain has allowed; tells whether the job was still in the expected version.
+pub async fn set_state(
+    tx: &mut Tx,
+    job: &Job,
+    to: JobState,
+    actor: &str,
+    reason: &str,
+    not_before: Option<i64>,
+    now: i64,
+) -> Result<bool, Error> {
+    let changed = tx
+        .execute(
+            "UPDATE jobs SET state = $1, reason = $2, not_before = $3, finished_at = $4, version = version + 1 \
+             WHERE id = $5 AND version = $6",
+            args![to.as_str(), reason, not_before, to.is_final().then_some(now), job.id, job.version],
+        )
+        .await?;
+    if changed == 1 {
+        add_history(tx, job.id, Some(job.state), to, actor, reason, now).await?;
+    }
+    Ok(changed == 1)
+}
+
+/// Notes that a running job shall stop, or be released.
+pub async fn set_wish(
+    tx: &mut Tx,
+    id: JobId,
+    cancel_reason: Option<&str>,
+    released: bool,
+) -> Result<(), Error> {
+    let sql = "UPDATE jobs SET cancel_reason = $1, released = $2, version = version + 1 WHERE id = $3";
+    tx.execute(sql, args![cancel_reason, released, id]).await?;
+    Ok(())
+}
+
+/// Jobs that need this one, directly, and are not ended.
+pub async fn dependents(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
+    let sql = "SELECT d.job_id FROM job_dependencies d JOIN jobs j ON j.id = d.job_id \
+               WHERE d.needs_job_id = $1 AND j.finished_at IS NULL ORDER BY d.job_id";
+    tx.all(sql, args![id]).await?.iter().map(|row| row.int("job_id").map(JobId)).collect()
+}
+
+/// Queued jobs whose time to begin is over.
+pub async fn overdue(tx: &mut Tx, now: i64) -> Result<Vec<JobId>, Error> {
+    let sql = "SELECT id FROM jobs WHERE state IN ('held', 'queued') AND expires_at IS NOT NULL AND expires_at <= $1";
+    tx.all(sql, args![now]).await?.iter().map(|row| row.int("id").map(JobId)).collect()
+}
+
+/// Clients that have a queued job which is due.
+pub async fn clients_with_work(tx: &mut Tx, now: i64) -> Result<Vec<ClientId>, Error> {
+    let sql = "SELECT DISTINCT client_id FROM jobs WHERE state = 'queued' AND (not_before IS NULL OR not_before <= $1)";
+    tx.all(sql, args![now]).await?.iter().map(|row| row.int("client_id").map(ClientId)).collect()
+}
+
+/// Whether a job of the installer realm is queued or running for the client.
+pub async fn wants_installer(tx: &mut Tx, client: ClientId) -> Result<bool, Error> {
+    let sql = "SELECT id FROM jobs WHERE client_id = $1 AND realm = 'installer' AND state IN ('queued', 'running') LIMIT 1";
+    Ok(tx.optional(sql, args![client]).await?.is_some())
+}
+
+/// What surrounds a job, for [`crate::domain::job::waits_for`]; presence is added by the caller.
+pub async fn surroundings(tx: &mut Tx, job: &Job) -> Result<Surroundings, Error> {
+    let named = |row: &Row| Ok::<_, Error>((JobId(row.int("id")?), row.text("job_type")?));
+    let running = tx
+        .optional(
+            "SELECT id, job_type FROM jobs WHERE client_id = $1 AND state = 'running'",
+            args![job.client],
+        )
+        .await?;
+    let needs = tx
+        .all(
+            "SELECT n.id, n.job_type, n.state FROM job_dependencies d JOIN jobs n ON n.id = d.needs_job_id \
+             WHERE d.job_id = $1 AND n.state <> 'succeeded' ORDER BY n.id",
+            args![job.id],
+        )
+        .await?;
+    let before = tx
+        .optional(
+            "SELECT id, job_type FROM jobs WHERE client_id = $1 AND state = 'queued' AND realm IS NOT DISTINCT FROM $2 \
+             AND (priority < $3 OR (priority = $3 AND id < $4)) ORDER BY priority, id LIMIT 1",
+            args![job.client, realm_word(job.realm), job.priority, job.id],
+        )
+        .await?;
+    Ok(Surroundings {
+        running: running.as_ref().map(named).transpose()?,
+        needs: needs
+            .iter()
+            .map(|row| Ok((JobId(row.int("id")?), row.text("job_type")?, row.parsed("state")?)))
+            .collect::<Result<_, Error>>()?,
+        before: before.as_ref().map(named).transpose()?,
+        ..Surroundings::default()
+    })
+}
+
+/// One change of a job's state.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct HistoryLine {
+    /// The state before; none for the job's first.
+    pub from: Option<JobState>,
+    /// The state after.
+    pub to: JobState,
+    /// Who changed it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: i64,
+}
+
+/// Notes a change of state.
+pub async fn add_history(
+    tx: &mut Tx,
+    job: JobId,
+    from: Option<JobState>,
+    to: JobState,
+    actor: &str,
+    reason: &str,
+    now: i64,
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO job_history (job_id, from_state, to_state, actor, reason, at) VALUES ($1, $2, $3, $4, $5, $6)",
+        args![job, from.map(JobState::as_str), to.as_str(), actor, reason, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// All changes of a job's state, oldest first.
+pub async fn history(tx: &mut Tx, job: JobId) -> Result<Vec<HistoryLine>, Error> {
+    let sql = "SELECT from_state, to_state, actor, reason, at FROM job_history WHERE job_id = $1 ORDER BY id";
+    tx.all(sql, args![job])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(HistoryLine {
+                from: row.opt_text("from_state")?.map(|_| row.parsed("from_state")).transpose()?,
+                to: row.parsed("to_state")?,
+                actor: row.text("actor")?,
+                reason: row.text("reason")?,
+                at: row.int("at")?,
+            })
+        })
+        .collect()
+}
+
+/// Keeps a job's plan. A plan is written once.
+pub async fn set_plan(tx: &mut Tx, job: JobId, plan: &SignedPlan, now: i64) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO plans (job_id, text, sha256, signature, created_at) VALUES ($1, $2, $3, $4, $5)",
+        args![job, &plan.text, &plan.sha256, &plan.signature, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A job's plan.
+pub async fn find_plan(tx: &mut Tx, job: JobId) -> Result<Option<SignedPlan>, Error> {
+    let row = tx.optional("SELECT text, sha256, signature FROM plans WHERE job_id = $1", args![job]).await?;
+    row.map(|row| {
+        Ok(SignedPlan {
+            text: row.text("text")?,
+            sha256: row.parsed("sha256")?,
+            signature: row.text("signature")?,
+        })
+    })
+    .transpose()
+}
+
+/// The client's newest job that ended, when it has failed: number, type and reason.
+pub async fn last_failed(tx: &mut Tx, client: ClientId) -> Result<Option<(JobId, String, String)>, Error> {
+    let sql = "SELECT id, job_type, reason FROM jobs WHERE client_id = $1 AND state = 'failed' AND NOT EXISTS \
+               (SELECT 1 FROM jobs s WHERE s.client_id = $1 AND s.id > jobs.id AND s.state = 'succeeded') \
+               ORDER BY id DESC LIMIT 1";
+    let row = tx.optional(sql, args![client]).await?;
+    row.map(|row| Ok((JobId(row.int("id")?), row.text("job_type")?, row.text("reason")?))).transpose()
+}

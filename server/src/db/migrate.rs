@@ -1,0 +1,49 @@
+//! Schema versions. Each migration runs in one transaction: it is there as a whole or not at all.
+//!
+//! A migration that was released is never edited; a change is a new file.
+
+use super::{Db, Error, Tx, args};
+
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/0001_initial.sql"))];
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// [`Error::Migrate`] with the state before untouched, [`Error::Newer`].
+pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    tx.execute(
+        "CREATE TABLE IF NOT EXISTS schema_versions (version BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)",
+        [],
+    )
+    .await?;
+    if let Tx::Postgres(_) = tx {
+        // Several nodes may start at once; SQLite's single writer needs no lock.
+        tx.execute("LOCK TABLE schema_versions IN EXCLUSIVE MODE", []).await?;
+    }
+    let found = tx
+        .optional("SELECT max(version) AS version FROM schema_versions", [])
+        .await?
+        .map_or(Ok(None), |row| row.opt_int("version"))?
+        .unwrap_or(0);
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if found > known {
+        return Err(Error::Newer { found, known });
+    }
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        let failed = |source| Error::Migrate { version: *version, source };
+        match &mut tx {
+            Tx::Sqlite(tx) => {
+                let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
+            }
+            Tx::Postgres(tx) => {
+                let text = text.replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
+            }
+        }
+        tx.execute("INSERT INTO schema_versions (version, applied_at) VALUES ($1, $2)", args![*version, now])
+            .await?;
+    }
+    tx.commit().await
+}

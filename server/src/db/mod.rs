@@ -1,0 +1,420 @@
+//! The one door to the database: every line of SQL of the server is in this folder.
+//!
+//! One text of SQL serves SQLite and PostgreSQL; what differs is in [`migrate`] and [`dialect`] with its reason.
+//! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
+//! Rows become domain types here and nowhere else.
+
+pub mod attempts;
+pub mod boot;
+pub mod clients;
+#[cfg(test)]
+mod conformance;
+mod dialect;
+pub mod events;
+pub mod groups;
+pub mod identities;
+pub mod images;
+pub mod jobs;
+pub mod layouts;
+mod migrate;
+pub mod people;
+
+use std::{path::Path, str::FromStr, time::Duration};
+
+use sqlx::{
+    Row as _,
+    postgres::{PgPool, PgPoolOptions, PgRow},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A file, made when it is missing.
+    Sqlite(std::path::PathBuf),
+    /// `postgres://…`
+    Postgres(String),
+}
+
+impl FromStr for Location {
+    type Err = String;
+
+    /// `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            Ok(Self::Sqlite(path.into()))
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Ok(Self::Postgres(text.to_owned()))
+        } else {
+            Err("the database must be `sqlite:PATH` or `postgres://USER@HOST/NAME`".to_owned())
+        }
+    }
+}
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached or opened.
+    #[error("opening the database {location}")]
+    Open {
+        /// Where, without a password.
+        location: String,
+        /// The driver's reason.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date; the old state stays.
+    #[error("bringing the database to schema version {version}")]
+    Migrate {
+        /// The migration that failed.
+        version: i64,
+        /// The driver's reason.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database was written by a newer program.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: install the newer Lotse again"
+    )]
+    Newer {
+        /// Version in the database.
+        found: i64,
+        /// Newest version of this program.
+        known: i64,
+    },
+    /// A value that must be unique exists already.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// A statement failed.
+    #[error("the database refused a statement: {statement}")]
+    Statement {
+        /// Its first line.
+        statement: String,
+        /// The driver's reason.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A stored value cannot be read.
+    #[error("reading {column} from the database")]
+    Value {
+        /// The column.
+        column: String,
+        /// The reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A database that is open.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// SQLite: one connection writes, several read, in write-ahead mode.
+    Sqlite {
+        /// Exactly one connection, so that writers queue here instead of failing with "busy".
+        write: SqlitePool,
+        /// Readers.
+        read: SqlitePool,
+    },
+    /// PostgreSQL.
+    Postgres(PgPool),
+}
+
+impl Db {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Migrate`], [`Error::Newer`].
+    pub async fn open(location: &Location, now: i64) -> Result<Self, Error> {
+        let db = match location {
+            Location::Sqlite(path) => Self::open_sqlite(path).await?,
+            Location::Postgres(url) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(16)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect(url)
+                    .await
+                    .map_err(|source| Error::Open { location: without_password(url), source })?;
+                Self::Postgres(pool)
+            }
+        };
+        migrate::run(&db, now).await?;
+        Ok(db)
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, Error> {
+        let open = |source| Error::Open { location: path.display().to_string(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let write =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await
+            .map_err(open)?;
+        Ok(Self::Sqlite { write, read })
+    }
+
+    /// A transaction that only reads: everything it sees is of one moment.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        match self {
+            Self::Sqlite { read, .. } => read.begin().await.map(Tx::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        }
+        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+    }
+
+    /// A transaction that writes; dropped without [`Tx::commit`] it leaves no trace.
+    pub async fn write(&self) -> Result<Tx, Error> {
+        match self {
+            // A deferred transaction that writes after reading fails at once with SQLITE_BUSY_SNAPSHOT.
+            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        }
+        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction on either engine.
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On PostgreSQL.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// A value bound to `$1`, `$2` … of a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Arg {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bool(bool),
+}
+
+macro_rules! into_arg {
+    ($($from:ty => |$value:ident| $arg:expr;)*) => {
+        $(impl From<$from> for Arg {
+            fn from($value: $from) -> Self {
+                $arg
+            }
+        })*
+    };
+}
+
+into_arg! {
+    i64 => |value| Self::Int(Some(value));
+    Option<i64> => |value| Self::Int(value);
+    &str => |value| Self::Text(Some(value.to_owned()));
+    String => |value| Self::Text(Some(value));
+    &String => |value| Self::Text(Some(value.clone()));
+    Option<String> => |value| Self::Text(value);
+    Option<&str> => |value| Self::Text(value.map(str::to_owned));
+    bool => |value| Self::Bool(value);
+    wire::ClientId => |value| Self::Int(Some(value.0));
+    wire::JobId => |value| Self::Int(Some(value.0));
+    wire::AttemptId => |value| Self::Int(Some(value.0));
+    wire::GroupId => |value| Self::Int(Some(value.0));
+    wire::Mac => |value| Self::Text(Some(value.to_string()));
+    &wire::Sha256 => |value| Self::Text(Some(value.to_string()));
+}
+
+/// The arguments of a statement, in the order of its placeholders.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { [$($crate::db::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+/// Binds `args` to `sql` and runs it on the transaction's own driver.
+macro_rules! on_engine {
+    ($tx:expr, $sql:expr, $args:expr, $call:ident) => {{
+        let sql: &str = $sql;
+        macro_rules! bound {
+            () => {{
+                // Every statement is a constant of this folder; what users type is always bound, never spliced.
+                let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+                for arg in $args {
+                    query = match arg {
+                        Arg::Int(value) => query.bind(value),
+                        Arg::Text(value) => query.bind(value),
+                        Arg::Bool(value) => query.bind(value),
+                    };
+                }
+                query
+            }};
+        }
+        match $tx {
+            Tx::Sqlite(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_sqlite),
+            Tx::Postgres(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_postgres),
+        }
+        .map_err(|source| statement_error(sql, source))
+    }};
+}
+
+/// What comes back from an engine, made the same for both.
+trait OnEngine<S, P> {
+    fn from_sqlite(value: S) -> Self;
+    fn from_postgres(value: P) -> Self;
+}
+
+impl OnEngine<sqlx::sqlite::SqliteQueryResult, sqlx::postgres::PgQueryResult> for u64 {
+    fn from_sqlite(value: sqlx::sqlite::SqliteQueryResult) -> Self {
+        value.rows_affected()
+    }
+    fn from_postgres(value: sqlx::postgres::PgQueryResult) -> Self {
+        value.rows_affected()
+    }
+}
+
+impl OnEngine<Vec<SqliteRow>, Vec<PgRow>> for Vec<Row> {
+    fn from_sqlite(rows: Vec<SqliteRow>) -> Self {
+        rows.into_iter().map(Row::Sqlite).collect()
+    }
+    fn from_postgres(rows: Vec<PgRow>) -> Self {
+        rows.into_iter().map(Row::Postgres).collect()
+    }
+}
+
+impl Tx {
+    /// Makes everything that was written in the transaction last.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(|source| Error::Statement { statement: "COMMIT".to_owned(), source })
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        args: impl IntoIterator<Item = Arg>,
+    ) -> Result<u64, Error> {
+        on_engine!(self, sql, args, execute)
+    }
+
+    /// Runs a query and gives all its rows.
+    pub(crate) async fn all(
+        &mut self,
+        sql: &str,
+        args: impl IntoIterator<Item = Arg>,
+    ) -> Result<Vec<Row>, Error> {
+        on_engine!(self, sql, args, fetch_all)
+    }
+
+    /// Runs a query and gives its first row.
+    pub(crate) async fn optional(
+        &mut self,
+        sql: &str,
+        args: impl IntoIterator<Item = Arg>,
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.all(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs an `INSERT … RETURNING id` and gives the id.
+    pub(crate) async fn insert(
+        &mut self,
+        sql: &str,
+        args: impl IntoIterator<Item = Arg>,
+    ) -> Result<i64, Error> {
+        match self.optional(sql, args).await? {
+            Some(row) => row.int("id"),
+            None => Err(statement_error(sql, sqlx::Error::RowNotFound)),
+        }
+    }
+}
+
+fn statement_error(sql: &str, source: sqlx::Error) -> Error {
+    if let sqlx::Error::Database(database) = &source
+        && database.is_unique_violation()
+    {
+        return Error::Exists(dialect::unique_value(database.as_ref()));
+    }
+    Error::Statement { statement: sql.split_whitespace().take(6).collect::<Vec<_>>().join(" "), source }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// A row of either engine.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! column {
+    ($self:expr, $name:expr, $type:ty) => {
+        match $self {
+            Row::Sqlite(row) => row.try_get::<$type, _>($name),
+            Row::Postgres(row) => row.try_get::<$type, _>($name),
+        }
+        .map_err(|source| Error::Value { column: $name.to_owned(), source: source.into() })
+    };
+}
+
+impl Row {
+    pub(crate) fn int(&self, name: &str) -> Result<i64, Error> {
+        column!(self, name, i64)
+    }
+
+    pub(crate) fn opt_int(&self, name: &str) -> Result<Option<i64>, Error> {
+        column!(self, name, Option<i64>)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<String, Error> {
+        column!(self, name, String)
+    }
+
+    pub(crate) fn opt_text(&self, name: &str) -> Result<Option<String>, Error> {
+        column!(self, name, Option<String>)
+    }
+
+    pub(crate) fn bool(&self, name: &str) -> Result<bool, Error> {
+        column!(self, name, bool)
+    }
+
+    /// A text column that holds one word of an enum or another parsed value.
+    pub(crate) fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
+        &self,
+        name: &str,
+    ) -> Result<T, Error> {
+        self.text(name)?
+            .parse()
+            .map_err(|source: T::Err| Error::Value { column: name.to_owned(), source: source.into() })
+    }
+
+    /// A text column that holds JSON.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
+        serde_json::from_str(&self.text(name)?)
+            .map_err(|source| Error::Value { column: name.to_owned(), source: source.into() })
+    }
+}
+
+/// JSON text of a value that always can be written as JSON.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|source| Error::Value { column: "JSON".to_owned(), source: source.into() })
+}

@@ -1,0 +1,69 @@
+//! Who may do what.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::job::UnknownWord;
+
+/// What somebody may do; each role may do all that the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Looks.
+    Viewer,
+    /// Helps users: redo, rescue, reboot.
+    Helpdesk,
+    /// Runs clients: adopts, installs, sends jobs.
+    Operator,
+    /// Everything, tokens and settings too.
+    Admin,
+}
+
+impl Role {
+    /// The word for the role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Helpdesk => "helpdesk",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Viewer, Self::Helpdesk, Self::Operator, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or_else(|| UnknownWord {
+                word: word.to_owned(),
+                what: "role (viewer, helpdesk, operator, admin)",
+            })
+    }
+}
+
+/// An API token; the token itself is shown once and stored only as a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApiToken {
+    /// Its number.
+    pub id: i64,
+    /// What it is for.
+    pub name: String,
+    /// What its owner may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// Not accepted after this time.
+    pub expires_at: Option<i64>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}

@@ -1,0 +1,108 @@
+//! What agents call. Enrolment is on the open HTTPS listener; everything else needs the agent's certificate, looked up at every request.
+
+use axum::{
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, State},
+    http::request::Parts,
+    routing::{get, post},
+};
+use wire::{
+    AttemptId, ClientId,
+    enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
+    event::{ReportRequest, ReportResponse},
+    facts::Facts,
+    poll::{PollRequest, PollResponse},
+};
+
+use super::Rejection;
+use crate::{
+    app::{Error, agents},
+    context::Ctx,
+    identity::tls::Peer,
+};
+
+/// Facts of a machine with many disks are the largest message.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
+/// Route of the open HTTPS listener.
+pub fn enrolment(ctx: Ctx) -> Router {
+    Router::new()
+        .route("/agent/v1/enrol", post(enrol))
+        .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .with_state(ctx)
+}
+
+/// Routes of the agents' listener.
+pub fn router(ctx: Ctx) -> Router {
+    Router::new()
+        .route("/agent/v1/renew", post(renew))
+        .route("/agent/v1/poll", post(poll))
+        .route("/agent/v1/facts", post(facts))
+        .route("/agent/v1/attempts/{id}/report", post(report))
+        .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
+        .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .with_state(ctx)
+}
+
+/// The client that asks, by its certificate.
+struct Asking(ClientId);
+
+impl FromRequestParts<Ctx> for Asking {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, ctx: &Ctx) -> Result<Self, Rejection> {
+        let Extension(Peer(serial)) = Extension::<Peer>::from_request_parts(parts, ctx)
+            .await
+            .map_err(|_| Error::Unauthenticated("the connection has no client certificate".to_owned()))?;
+        Ok(Self(agents::authenticate(ctx, &serial).await?))
+    }
+}
+
+async fn enrol(
+    State(ctx): State<Ctx>,
+    Json(request): Json<EnrolRequest>,
+) -> Result<Json<EnrolResponse>, Rejection> {
+    Ok(Json(agents::enrol(&ctx, &request).await?))
+}
+
+async fn renew(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(request): Json<RenewRequest>,
+) -> Result<Json<Identity>, Rejection> {
+    Ok(Json(agents::renew(&ctx, client, &request).await?))
+}
+
+async fn poll(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(request): Json<PollRequest>,
+) -> Result<Json<PollResponse>, Rejection> {
+    Ok(Json(agents::poll(&ctx, client, &request).await?))
+}
+
+async fn facts(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(facts): Json<Facts>,
+) -> Result<Json<()>, Rejection> {
+    agents::facts(&ctx, client, &facts).await?;
+    Ok(Json(()))
+}
+
+async fn report(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Path(id): Path<AttemptId>,
+    Json(request): Json<ReportRequest>,
+) -> Result<Json<ReportResponse>, Rejection> {
+    Ok(Json(agents::report(&ctx, client, id, &request).await?))
+}
+
+async fn secret(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Path((id, reference)): Path<(AttemptId, String)>,
+) -> Result<Json<String>, Rejection> {
+    Ok(Json(agents::secret(&ctx, client, id, &reference).await?))
+}

@@ -1,0 +1,8 @@
+//! How the server is reached: three listeners, each with its own routes, all with the same form of errors.
+
+pub mod agent;
+pub mod api;
+pub mod boot;
+mod problem;
+
+pub use problem::Rejection;

@@ -1,0 +1,171 @@
+//! Who is connected and who has work waiting, in memory: a poll that has nothing to do never touches the database.
+//!
+//! Invariant: work that is queued is noticed. Whoever queues a job calls [`Presence::work_waits_for`]; a reconciler asks the database
+//! every few seconds as well, so a missed call, another node or a time that came delays work but never loses it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use wire::{ClientId, enrol::Realm};
+
+/// An agent counts as connected for this long after its last word, in microseconds.
+pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
+
+/// What is known of one agent.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its boot.
+    pub boot_id: String,
+    /// Where it runs.
+    pub realm: Realm,
+    /// Its version.
+    pub agent_version: String,
+    /// When it was last heard.
+    pub at: i64,
+}
+
+#[derive(Default)]
+struct Entry {
+    seen: Option<Seen>,
+    written_at: i64,
+    work: bool,
+    may_hold_work: bool,
+    wake: Arc<Notify>,
+}
+
+#[derive(Clone, Copy)]
+struct Certificate {
+    client: ClientId,
+    until: i64,
+}
+
+/// Presence of all clients.
+#[derive(Default)]
+pub struct Presence {
+    clients: Mutex<HashMap<ClientId, Entry>>,
+    certificates: Mutex<HashMap<String, Certificate>>,
+    events: Notify,
+    closing: CancellationToken,
+}
+
+impl Presence {
+    fn clients(&self) -> MutexGuard<'_, HashMap<ClientId, Entry>> {
+        // The map is only ever changed by single assignments, so it is whole even after a panic elsewhere.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an agent was heard; tells whether its boot or realm is another than before.
+    pub fn heard(&self, client: ClientId, seen: Seen) -> bool {
+        let mut clients = self.clients();
+        let entry = clients.entry(client).or_default();
+        let changed = entry
+            .seen
+            .as_ref()
+            .is_none_or(|before| before.boot_id != seen.boot_id || before.realm != seen.realm);
+        entry.seen = Some(seen);
+        if changed {
+            (entry.work, entry.may_hold_work) = (true, true);
+        }
+        changed
+    }
+
+    /// Notes that an agent was heard while it works.
+    pub fn still_there(&self, client: ClientId, now: i64) {
+        if let Some(seen) = self.clients().entry(client).or_default().seen.as_mut() {
+            seen.at = now;
+        }
+    }
+
+    /// The database may have a running attempt of the client.
+    pub fn may_hold_work(&self, client: ClientId) -> bool {
+        self.clients().get(&client).is_none_or(|entry| entry.may_hold_work)
+    }
+
+    /// Notes whether the database may have a running attempt of the client.
+    pub fn set_may_hold_work(&self, client: ClientId, may: bool) {
+        self.clients().entry(client).or_default().may_hold_work = may;
+    }
+
+    fn certificates(&self) -> MutexGuard<'_, HashMap<String, Certificate>> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client of a certificate that was looked up a moment ago.
+    pub fn certificate(&self, serial: &str, now: i64) -> Option<ClientId> {
+        self.certificates().get(serial).filter(|known| known.until > now).map(|known| known.client)
+    }
+
+    /// Keeps for a moment whose a certificate is.
+    pub fn keep_certificate(&self, serial: &str, client: ClientId, until: i64) {
+        self.certificates().insert(serial.to_owned(), Certificate { client, until });
+    }
+
+    /// A client's certificates were revoked or replaced: look each up again.
+    pub fn forget_certificates(&self, client: ClientId) {
+        self.certificates().retain(|_, known| known.client != client);
+    }
+
+    /// What is known of a client's agent.
+    pub fn seen(&self, client: ClientId) -> Option<Seen> {
+        self.clients().get(&client).and_then(|entry| entry.seen.clone())
+    }
+
+    /// Notes that a client may have work, and wakes its poll.
+    pub fn work_waits_for(&self, client: ClientId) {
+        let mut clients = self.clients();
+        let entry = clients.entry(client).or_default();
+        entry.work = true;
+        entry.wake.notify_waiters();
+    }
+
+    /// Takes the note that a client may have work.
+    pub fn take_work(&self, client: ClientId) -> bool {
+        std::mem::take(&mut self.clients().entry(client).or_default().work)
+    }
+
+    /// Wakes the client's poll when work arrives. Ask for it before looking for work, so that no wake-up is lost.
+    pub fn wake(&self, client: ClientId) -> Arc<Notify> {
+        Arc::clone(&self.clients().entry(client).or_default().wake)
+    }
+
+    /// Forgets a client.
+    pub fn forget(&self, client: ClientId) {
+        self.clients().remove(&client);
+    }
+
+    /// What was heard since the last call, to be written to the database in one go.
+    pub fn take_unwritten(&self) -> Vec<(ClientId, Seen)> {
+        let mut unwritten = Vec::new();
+        for (client, entry) in self.clients().iter_mut() {
+            if let Some(seen) = entry.seen.as_ref().filter(|seen| seen.at > entry.written_at) {
+                entry.written_at = seen.at;
+                unwritten.push((*client, seen.clone()));
+            }
+        }
+        unwritten
+    }
+
+    /// Fires whenever something was added to the event stream or to an attempt.
+    pub fn events(&self) -> &Notify {
+        &self.events
+    }
+
+    /// Says that something was added to the event stream or to an attempt.
+    pub fn events_came(&self) {
+        self.events.notify_waiters();
+    }
+
+    /// Says that the server stops: whatever waits here ends.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Fires when the server stops.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+}

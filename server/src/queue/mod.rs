@@ -1,0 +1,257 @@
+//! The job queue: who works on what. Claiming is one statement, work is held by a lease, the attempt number is the fencing token.
+//!
+//! Invariants (held by the database and proved by the fleet tests): one running job per client; a report of an attempt that is not
+//! running any more changes nothing; a job ends in exactly one final state; what a failed job was needed for is cancelled with it.
+
+use wire::{
+    AttemptId, ClientId, JobId,
+    enrol::Realm,
+    event::{Event, EventKind, Outcome, ReportResponse, Verdict},
+};
+
+use crate::{
+    app::Error,
+    clock::SECOND,
+    db::{self, Tx, attempts, clients, events, jobs},
+    domain::{
+        client::Stage,
+        job::{Attempt, AttemptState, Job, JobEvent, JobState, NewJob},
+    },
+};
+
+/// Queues a job and notes it in the event stream.
+pub async fn enqueue(tx: &mut Tx, job: &NewJob, now: i64) -> Result<JobId, db::Error> {
+    let id = jobs::create(tx, job, now).await?;
+    let kind = if job.held.is_some() { "job.held" } else { "job.queued" };
+    events::add(tx, kind, Some(job.client), Some(id), &job.created_by, &job.job_type, now).await?;
+    Ok(id)
+}
+
+/// Takes the next job for an agent and begins an attempt.
+pub async fn claim(
+    tx: &mut Tx,
+    client: ClientId,
+    realm: Realm,
+    boot_id: &str,
+    lease_s: u32,
+    now: i64,
+) -> Result<Option<(Job, AttemptId)>, db::Error> {
+    let Some(job) = jobs::claim(tx, client, realm, now).await? else { return Ok(None) };
+    let attempt = attempts::create(tx, &job, boot_id, now + i64::from(lease_s) * SECOND, now).await?;
+    let actor = format!("client {client}");
+    let reason = format!("attempt {attempt}");
+    jobs::add_history(tx, job.id, Some(JobState::Queued), JobState::Running, &actor, &reason, now).await?;
+    events::add(tx, "job.running", Some(client), Some(job.id), &actor, &reason, now).await?;
+    Ok(Some((job, attempt)))
+}
+
+/// Moves a job by an event that the domain allows; what depended on a job that will not succeed is cancelled.
+///
+/// # Errors
+/// [`Error::Conflict`] when the event makes no sense in the job's state, or somebody else was faster.
+pub async fn transition(
+    tx: &mut Tx,
+    job: &Job,
+    event: JobEvent,
+    actor: &str,
+    reason: &str,
+    not_before: Option<i64>,
+    now: i64,
+) -> Result<JobState, Error> {
+    let to = job.state.apply(event)?;
+    if !jobs::set_state(tx, job, to, actor, reason, not_before, now).await? {
+        return Err(Error::conflict(
+            format!("job {} was changed by somebody else", job.id),
+            "look at it and try again",
+        ));
+    }
+    events::add(tx, &format!("job.{to}"), Some(job.client), Some(job.id), actor, reason, now).await?;
+    match to {
+        JobState::Failed | JobState::Cancelled | JobState::Expired => {
+            let because = format!("needs job {} ({}), which {}", job.id, job.job_type, ended(to));
+            cancel_dependents(tx, job.id, &because, now).await?;
+        }
+        JobState::Held | JobState::Queued | JobState::Running | JobState::Succeeded => {}
+    }
+    Ok(to)
+}
+
+fn ended(state: JobState) -> &'static str {
+    match state {
+        JobState::Failed => "failed",
+        JobState::Cancelled => "was cancelled",
+        JobState::Expired => "expired",
+        JobState::Held | JobState::Queued | JobState::Running | JobState::Succeeded => "did not end",
+    }
+}
+
+/// Cancels what needs a job, and what needs that, without recursion.
+async fn cancel_dependents(tx: &mut Tx, id: JobId, because: &str, now: i64) -> Result<(), Error> {
+    let mut waiting = jobs::dependents(tx, id).await?;
+    while let Some(next) = waiting.pop() {
+        let Some(job) = jobs::find(tx, next).await? else { continue };
+        // Only jobs that wait can depend on one that did not succeed; a running one has had its needs fulfilled.
+        if let Ok(to) = job.state.apply(JobEvent::Cancel)
+            && job.state != JobState::Running
+            && jobs::set_state(tx, &job, to, "queue", because, None, now).await?
+        {
+            events::add(tx, "job.cancelled", Some(job.client), Some(job.id), "queue", because, now).await?;
+            waiting.extend(jobs::dependents(tx, next).await?);
+        }
+    }
+    Ok(())
+}
+
+/// Stores what an agent reports, and ends the attempt when it says so.
+///
+/// # Errors
+/// [`Error::NotFound`] for an attempt that the client never had.
+pub async fn report(
+    tx: &mut Tx,
+    client: ClientId,
+    id: AttemptId,
+    reported: &[Event],
+    lease_s: u32,
+    now: i64,
+) -> Result<ReportResponse, Error> {
+    let attempt = attempts::find(tx, id)
+        .await?
+        .filter(|attempt| attempt.client == client)
+        .ok_or_else(|| Error::not_found(format!("attempt {id} of client {client}")))?;
+    if attempt.state != AttemptState::Running {
+        let last = u64::try_from(attempt.stored_seq).unwrap_or(0);
+        // The answer to the last report was lost: what it told is stored, so repeating it is fine.
+        let known = reported.last().is_none_or(|event| event.seq <= last);
+        let verdict = if known && attempt.state != AttemptState::Lost {
+            Verdict::Continue
+        } else {
+            Verdict::Superseded {
+                reason: format!("attempt {id} is {}: {}", attempt.state.as_str(), attempt.reason),
+            }
+        };
+        return Ok(ReportResponse { stored_seq: last, verdict });
+    }
+    let stored = attempts::store(tx, &attempt, reported).await?;
+    attempts::extend(tx, id, now + i64::from(lease_s) * SECOND).await?;
+    let stored_seq = u64::try_from(stored).unwrap_or(0);
+    let outcome = reported.iter().find_map(|event| match &event.kind {
+        EventKind::Finished { outcome } if event.seq <= stored_seq => Some(outcome.clone()),
+        _ => None,
+    });
+    if let Some(outcome) = outcome {
+        finish(tx, &attempt, &outcome, now).await?;
+        return Ok(ReportResponse { stored_seq, verdict: Verdict::Continue });
+    }
+    let job =
+        jobs::find(tx, attempt.job).await?.ok_or_else(|| Error::not_found(format!("job {}", attempt.job)))?;
+    let verdict = match job.cancel_reason {
+        Some(reason) => Verdict::Cancel { reason },
+        None if job.released => Verdict::Release,
+        None => Verdict::Continue,
+    };
+    Ok(ReportResponse { stored_seq, verdict })
+}
+
+/// Ends an attempt and moves its job on.
+async fn finish(tx: &mut Tx, attempt: &Attempt, outcome: &Outcome, now: i64) -> Result<(), Error> {
+    let (state, event, reason) = match outcome {
+        Outcome::Succeeded => (AttemptState::Succeeded, JobEvent::Succeed, String::new()),
+        Outcome::Failed { step, reason, transient } => {
+            let event = if *transient { JobEvent::Retry } else { JobEvent::Fail };
+            let text = if step.is_empty() { reason.clone() } else { format!("step {step}: {reason}") };
+            (AttemptState::Failed, event, text)
+        }
+        Outcome::Refused { reason } => {
+            (AttemptState::Refused, JobEvent::Fail, format!("the agent refused: {reason}"))
+        }
+        Outcome::Cancelled => (AttemptState::Cancelled, JobEvent::Cancel, "cancelled".to_owned()),
+        Outcome::Unknown => (
+            AttemptState::Failed,
+            JobEvent::Fail,
+            "the agent reported an outcome that this server does not know".to_owned(),
+        ),
+    };
+    end(tx, attempt, state, event, &reason, now).await
+}
+
+/// Ends an attempt whose agent is not heard any more.
+pub async fn lose(tx: &mut Tx, attempt: &Attempt, reason: &str, now: i64) -> Result<(), Error> {
+    end(tx, attempt, AttemptState::Lost, JobEvent::Retry, reason, now).await
+}
+
+async fn end(
+    tx: &mut Tx,
+    attempt: &Attempt,
+    state: AttemptState,
+    event: JobEvent,
+    reason: &str,
+    now: i64,
+) -> Result<(), Error> {
+    if !attempts::finish(tx, attempt.id, state, reason, now).await? {
+        return Ok(());
+    }
+    let Some(job) = jobs::find(tx, attempt.job).await? else { return Ok(()) };
+    let actor = format!("client {}", attempt.client);
+    let (event, not_before) = match event {
+        JobEvent::Retry if job.cancel_reason.is_some() => (JobEvent::Cancel, None),
+        JobEvent::Retry if job.attempts < job.max_attempts => {
+            (JobEvent::Retry, Some(now + job.retry_after_s * SECOND))
+        }
+        JobEvent::Retry => (JobEvent::Fail, None),
+        other => (other, None),
+    };
+    let reason = match (event, job.cancel_reason.as_deref()) {
+        (JobEvent::Cancel, Some(because)) => because,
+        _ => reason,
+    };
+    transition(tx, &job, event, &actor, reason, not_before, now).await?;
+    Ok(())
+}
+
+/// Cancels a job: at once when it waits, through its agent when it runs.
+///
+/// # Errors
+/// [`Error::Conflict`] when it has ended already.
+pub async fn cancel(tx: &mut Tx, job: &Job, actor: &str, reason: &str, now: i64) -> Result<(), Error> {
+    if job.state == JobState::Running {
+        jobs::set_wish(tx, job.id, Some(reason), job.released).await?;
+        events::add(tx, "job.cancelling", Some(job.client), Some(job.id), actor, reason, now).await?;
+        return Ok(());
+    }
+    transition(tx, job, JobEvent::Cancel, actor, reason, None, now).await.map(|_| ())
+}
+
+/// Ends leases and expiry times that ran out. Idempotent; gives the clients whose queue changed.
+pub async fn reap(tx: &mut Tx, now: i64) -> Result<Vec<ClientId>, Error> {
+    let mut touched = Vec::new();
+    for attempt in attempts::expired(tx, now).await? {
+        lose(tx, &attempt, "the agent was not heard any more, and its lease ran out", now).await?;
+        touched.push(attempt.client);
+    }
+    for id in jobs::overdue(tx, now).await? {
+        if let Some(job) = jobs::find(tx, id).await? {
+            transition(tx, &job, JobEvent::Expire, "queue", "it was not begun in time", None, now).await?;
+            touched.push(job.client);
+        }
+    }
+    Ok(touched)
+}
+
+/// The client's stage after its agent was heard in a realm.
+pub async fn follow_stage(
+    tx: &mut Tx,
+    client: ClientId,
+    stage: Stage,
+    realm: Realm,
+    now: i64,
+) -> Result<(), Error> {
+    let to = match (stage, realm) {
+        (Stage::Registered, Realm::Installer) => Stage::Discovered,
+        (Stage::Registered | Stage::Discovered | Stage::Installing, Realm::System) => Stage::Installed,
+        _ => return Ok(()),
+    };
+    clients::set_stage(tx, client, to).await?;
+    let kind = format!("client.{}", to.as_str());
+    events::add(tx, &kind, Some(client), None, &format!("client {client}"), "", now).await?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What runs by itself, again and again: idempotent, without input, repeated by period. An error is logged and the next round tries again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::Error,
+    context::Ctx,
+    db::{clients, jobs},
+    queue,
+};
+
+/// Leases and expiry times are looked at this often; so is the queue, for work that another node or the clock has brought.
+const QUEUE_EVERY: Duration = Duration::from_secs(2);
+/// Who was heard is written this often.
+const PRESENCE_EVERY: Duration = Duration::from_secs(15);
+
+/// Runs until `stop` fires, and once more for what is unwritten.
+pub async fn run(ctx: Ctx, stop: CancellationToken) {
+    let mut queue = tokio::time::interval(QUEUE_EVERY);
+    let mut presence = tokio::time::interval(PRESENCE_EVERY);
+    queue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = queue.tick() => logged("looking after the queue", self::queue(&ctx).await),
+            _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
+            () = stop.cancelled() => break,
+        }
+    }
+    logged("writing who was heard", self::presence(&ctx).await);
+}
+
+fn logged(attempt: &str, result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "{attempt}");
+    }
+}
+
+/// Ends what ran out, and wakes the agents for which work has become due.
+///
+/// # Errors
+/// The database refuses.
+pub async fn queue(ctx: &Ctx) -> Result<(), Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let touched = queue::reap(&mut tx, now).await?;
+    let waiting = jobs::clients_with_work(&mut tx, now).await?;
+    tx.commit().await?;
+    if !touched.is_empty() {
+        ctx.presence.events_came();
+    }
+    for client in touched.into_iter().chain(waiting) {
+        ctx.presence.work_waits_for(client);
+    }
+    Ok(())
+}
+
+async fn presence(ctx: &Ctx) -> Result<(), Error> {
+    let unwritten = ctx.presence.take_unwritten();
+    if unwritten.is_empty() {
+        return Ok(());
+    }
+    let mut tx = ctx.db.write().await?;
+    for (client, seen) in unwritten {
+        clients::set_seen(&mut tx, client, &seen.boot_id, seen.realm, &seen.agent_version, seen.at).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
