@@ -1,3 +1,4 @@
-//! What system tests share: the lab of real machines.
+//! What system tests share: the lab of real machines, and whole sites with a server.
 
 pub mod lab;
+pub mod site;
