@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use wire::{enrol::Realm, step::Root};
 
 use super::{Fault, params::Params, read, yaml};
-use crate::planner::render;
+use crate::planner::{render, shell_check::check_shell};
 
 /// A type of job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -268,7 +268,7 @@ fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
             ));
         }
         let text = template(&name)?;
-        render::check_shell(&name, &text)?;
+        check_shell(&name, &text)?;
         (name.trim_end_matches(".sh.tera").to_owned(), StepWork::Script { name, template: text })
     } else if let Some(param) = raw.script_param {
         ("script".to_owned(), StepWork::ScriptParam(param))
@@ -286,6 +286,9 @@ fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
             seconds(text).ok_or_else(|| format!("`timeout: {text}` must be like 90s, 10m or 2h"))?
         }
     };
+    if let Some(expression) = &raw.when {
+        render::check_expression(expression)?;
+    }
     Ok(StepDeclaration {
         id: raw.id.unwrap_or(default_id),
         title: raw.title,
@@ -330,6 +333,11 @@ fn declared_file(
         (None, Some(text)) => (raw.path.clone(), text),
         _ => return Err(format!("the file {} needs exactly one of `template` and `content`", raw.path)),
     };
+    render::check_file(&raw.path, &raw.path)?;
+    render::check_file(&name, &template)?;
+    if let Some(expression) = &raw.when {
+        render::check_expression(expression)?;
+    }
     Ok(FileDeclaration {
         path: raw.path,
         name,

@@ -3,6 +3,7 @@
 pub mod render;
 #[cfg(test)]
 mod rendered;
+pub mod shell_check;
 pub mod storage;
 
 use std::collections::BTreeMap;
