@@ -110,9 +110,9 @@ impl Config {
     /// Of a word that is there twice the last one counts.
     pub fn from_command_line(text: &str) -> Result<Self, Error> {
         let find = |word: &str| {
-            let values =
+            let mut values =
                 text.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix(word)?.strip_prefix('='));
-            values.last().filter(|value| !value.is_empty()).map(str::to_owned)
+            values.next_back().filter(|value| !value.is_empty()).map(str::to_owned)
         };
         let need = |word: &'static str| find(word).ok_or(Error::Missing { word });
         let ca = need("lotse.ca")?.to_ascii_lowercase().replace(':', "");

@@ -12,9 +12,12 @@ use wire::{
     enrol::{Identity, Realm},
 };
 
-use crate::host::{self, Host};
+use crate::{
+    config::SYSTEM_STATE_DIR,
+    host::{self, Host},
+};
 
-/// File below the state directory. The step that installs the agent copies it into the target.
+/// File below the state directory; [`Credentials::hand_over`] copies it into a target.
 pub const FILE: &str = "identity.json";
 
 /// A key with the identity that belongs to it.
@@ -97,6 +100,13 @@ impl Credentials {
         host.write(&state_dir.join(FILE), &text, 0o600).map_err(Error::Store)
     }
 
+    /// Gives the identity to the system installed below `root`, whose agent exchanges it for one with a fresh key.
+    pub fn hand_over(host: &dyn Host, state_dir: &Path, root: &Path) -> Result<(), Error> {
+        let text = host.read(&state_dir.join(FILE)).map_err(Error::Store)?;
+        let target = root.join(&SYSTEM_STATE_DIR[1..]).join(FILE);
+        host.write(&target, &text, 0o600).map_err(Error::Store)
+    }
+
     /// Forgets the identity.
     pub fn remove(host: &dyn Host, state_dir: &Path) -> Result<(), Error> {
         host.remove(&state_dir.join(FILE)).map_err(Error::Store)
@@ -145,7 +155,10 @@ pub(crate) mod tests {
         let credentials = NewKey::generate().unwrap().into_credentials(identity(), Realm::System, 1);
         credentials.store(&host, dir).unwrap();
         assert_eq!(host.file("/var/lib/lotse-agent/identity.json").unwrap().mode, 0o600);
-        assert_eq!(Credentials::find(&host, dir).unwrap(), Some(credentials));
+        assert_eq!(Credentials::find(&host, dir).unwrap().as_ref(), Some(&credentials));
+        Credentials::hand_over(&host, dir, Path::new("/target")).unwrap();
+        let target = Path::new("/target/var/lib/lotse-agent");
+        assert_eq!(Credentials::find(&host, target).unwrap(), Some(credentials));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use wire::{
 };
 
 use crate::{
+    config::Config,
     host::{Host, Power},
     journal::{self, End, Journal},
     pace::Paced,
@@ -42,8 +43,8 @@ const TARGET: &str = "/target";
 /// For a step that was told to stop; the host's own patience with processes is shorter.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// For the server to hear of the outcome before an installed system restarts.
-const POWER_PATIENCE: Duration = Duration::from_secs(120);
-const TOOLS_PATIENCE: Duration = Duration::from_secs(30 * 60);
+const POWER_PATIENCE: Duration = Duration::from_mins(2);
+const TOOLS_PATIENCE: Duration = Duration::from_mins(30);
 /// What may wait for the server: in the installer it takes memory.
 const INSTALLER_SPOOL_BYTES: u64 = 16 * 1024 * 1024;
 const SYSTEM_SPOOL_BYTES: u64 = 128 * 1024 * 1024;
@@ -78,10 +79,8 @@ pub struct Runner<'a> {
     pub server: &'a dyn Server,
     /// Who the agent is.
     pub identity: &'a Identity,
-    /// Where the agent runs.
-    pub realm: Realm,
-    /// Where journal and spool are.
-    pub state_dir: &'a Path,
+    /// What the agent was told: realm, addresses, state directory.
+    pub config: &'a Config,
     /// The boot in which the agent runs.
     pub boot_id: &'a str,
     /// Set once this process is in the tool set.
@@ -103,8 +102,9 @@ enum Interruption {
 impl Runner<'_> {
     /// Carries out, or goes on with, the attempt of this journal.
     pub async fn run(&self, mut journal: Journal) -> Result<After, Error> {
-        let dir = spool_dir(self.state_dir, &journal);
-        let limit = if self.realm == Realm::Installer { INSTALLER_SPOOL_BYTES } else { SYSTEM_SPOOL_BYTES };
+        let dir = spool_dir(&self.config.state_dir, &journal);
+        let limit =
+            if self.config.realm == Realm::Installer { INSTALLER_SPOOL_BYTES } else { SYSTEM_SPOOL_BYTES };
         if journal.is_acknowledged() {
             return self.finish(journal);
         }
@@ -124,6 +124,8 @@ impl Runner<'_> {
             let end = {
                 let mut walking = pin!(self.walk(&mut journal, &spool, &wishes, &abort));
                 let superseded = tokio::select! {
+                    // In a fixed order, so that a fleet with a seed runs twice alike.
+                    biased;
                     end = &mut walking => Ok(end),
                     reported = &mut sending => Err(Some(reported)),
                     () = self.stop.cancelled() => Err(None),
@@ -151,7 +153,7 @@ impl Runner<'_> {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last events are in memory only");
         }
         // Only an installed system has a journal that outlives the restart.
-        let hurry = end.power.is_some() && self.realm == Realm::System;
+        let hurry = end.power.is_some() && self.config.realm == Realm::System && end.boot_id == self.boot_id;
         let reported = tokio::select! {
             reported = &mut sending => reported,
             () = sleep(POWER_PATIENCE), if hurry => {
@@ -181,7 +183,7 @@ impl Runner<'_> {
 
     /// The server knows the end: forget the attempt; restart if that is what was asked for.
     fn finish(&self, journal: Journal) -> Result<After, Error> {
-        let dir = spool_dir(self.state_dir, &journal);
+        let dir = spool_dir(&self.config.state_dir, &journal);
         let end = journal.end().cloned();
         match end {
             // Not again after a restart: the agent may have found this journal on the far side of it.
@@ -214,7 +216,7 @@ impl Runner<'_> {
             tracing::warn!(attempt = journal.lease().attempt.0, reason, "the attempt is not ours any more");
             (self.console)(&format!("the server took the job back: {reason}"));
         }
-        Spool::remove(self.host.as_ref(), &spool_dir(self.state_dir, &journal))?;
+        Spool::remove(self.host.as_ref(), &spool_dir(&self.config.state_dir, &journal))?;
         journal.forget()?;
         Ok(After::Free)
     }
@@ -228,7 +230,7 @@ impl Runner<'_> {
         abort: &CancellationToken,
     ) -> Option<End> {
         let end = |outcome, power| Some(End { outcome, power, boot_id: self.boot_id.to_owned() });
-        let plan = match plan::verify(&journal.lease().plan, self.identity, self.realm) {
+        let plan = match plan::verify(&journal.lease().plan, self.identity, self.config.realm) {
             Ok(plan) => plan,
             Err(refusal) => return end(Outcome::Refused { reason: refusal.to_string() }, None),
         };
@@ -291,22 +293,24 @@ impl Runner<'_> {
         abort: &CancellationToken,
     ) -> Result<(), (StepError, Option<Interruption>)> {
         spool.push(self.host.now(), EventKind::StepStarted { step: step.id.clone() });
-        let stop = CancellationToken::new();
+        let halt = CancellationToken::new();
         let voice = SpoolVoice::new(spool, self.host.as_ref(), &step.id);
         let ctx = StepContext {
             host: self.host.as_ref(),
             server: self.server,
             attempt: journal.lease().attempt,
             identity: self.identity,
+            addresses: &self.config.addresses,
+            state_dir: &self.config.state_dir,
             target: Path::new(TARGET),
             voice: &voice,
-            stop: &stop,
+            stop: &halt,
             release: &wishes.release,
         };
         let mut limit = Duration::from_secs(step.timeout_s.into());
         let tools = journal.lease().tools.as_ref().filter(|_| {
             let is_inside = self.in_tools.load(Ordering::Relaxed);
-            self.realm == Realm::Installer && !is_inside && plan::needs_tools(&step.kind)
+            self.config.realm == Realm::Installer && !is_inside && plan::needs_tools(&step.kind)
         });
         if tools.is_some() {
             limit += TOOLS_PATIENCE;
@@ -318,14 +322,14 @@ impl Runner<'_> {
             }
             steps::execute(&ctx, &step.kind).await
         };
-        let mut work = Paced::new(Box::pin(work), spool, &stop);
+        let mut work = Paced::new(Box::pin(work), spool, &halt);
         let interruption = tokio::select! {
             result = &mut work => return result.map_err(|error| (error, None)),
             () = wishes.cancel.cancelled() => Interruption::Cancelled,
             () = sleep(limit) => Interruption::TimedOut,
             () = abort.cancelled() => Interruption::Aborted,
         };
-        stop.cancel();
+        halt.cancel();
         let result = timeout(STOP_PATIENCE, work).await.unwrap_or(Err(StepError::Stopped));
         result.map_err(|error| (error, Some(interruption)))
     }

@@ -43,6 +43,7 @@ struct State {
     segments: Vec<Segment>,
     /// Lines that are not in the file yet.
     buffer: Vec<u8>,
+    fresh_lines: u64,
     is_synced: bool,
     last_seq: u64,
     stored_seq: u64,
@@ -72,6 +73,7 @@ impl Spool {
         let mut state = State {
             segments: Vec::new(),
             buffer: Vec::new(),
+            fresh_lines: 0,
             is_synced: true,
             last_seq: names.last().map_or(0, |first| first.saturating_sub(1)),
             stored_seq: names.first().map_or(0, |first| first.saturating_sub(1)),
@@ -102,7 +104,10 @@ impl Spool {
         state.last_seq += 1;
         let event = Event { seq: state.last_seq, at, kind };
         match serde_json::to_writer(&mut state.buffer, &event) {
-            Ok(()) => state.buffer.push(b'\n'),
+            Ok(()) => {
+                state.buffer.push(b'\n');
+                state.fresh_lines += 1;
+            }
             // Plain types of texts and numbers always can be written.
             Err(error) => tracing::error!(%error, "an event cannot be written as JSON"),
         }
@@ -223,6 +228,7 @@ impl Spool {
             state.segments.push(Segment { path, length: state.buffer.len() as u64 });
         }
         state.buffer.clear();
+        state.fresh_lines = 0;
         state.is_synced = false;
         Ok(())
     }
@@ -262,8 +268,7 @@ impl State {
 
     /// The number of the first event that is not in a file yet.
     fn first_fresh(&self) -> u64 {
-        let lines = self.buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.last_seq + 1 - lines
+        self.last_seq + 1 - self.fresh_lines
     }
 
     fn fresh_events(&self) -> Vec<Event> {
@@ -274,10 +279,11 @@ impl State {
     /// Drops lines that were sent from memory.
     fn forget_fresh(&mut self, stored_seq: u64) {
         let stored = (stored_seq + 1).saturating_sub(self.first_fresh());
-        for _ in 0..stored {
+        for _ in 0..stored.min(self.fresh_lines) {
             let end =
                 self.buffer.iter().position(|byte| *byte == b'\n').map_or(self.buffer.len(), |end| end + 1);
             self.buffer.drain(..end);
+            self.fresh_lines -= 1;
         }
     }
 

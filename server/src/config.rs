@@ -44,7 +44,7 @@ pub struct Settings {
     #[arg(long, env = "LOTSE_SITE_SCRIPTS", value_name = "DIR")]
     pub site_scripts: Option<PathBuf>,
     /// Mirrors for the package pull-through, `NAME=URL`; default are the mirrors of this machine's apt.
-    #[arg(long = "mirror", env = "LOTSE_MIRRORS", value_name = "NAME=URL", value_delimiter = ',')]
+    #[arg(long = "mirrors", env = "LOTSE_MIRRORS", value_name = "NAME=URL", value_delimiter = ',')]
     #[serde(rename = "mirrors")]
     pub mirrors: Vec<String>,
     /// Agents lose their work when nothing is heard of them for so many seconds.

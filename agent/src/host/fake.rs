@@ -7,8 +7,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::future::BoxFuture;
@@ -17,7 +19,16 @@ use wire::event::Stream;
 
 use super::{Command, DiskFile, Error, Host, Power};
 
+mod answer;
+mod disk;
+
+pub use answer::Answer;
+use disk::FakeDisk;
+
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Boots so far, so that boot ids are unique among all machines of a process.
+static BOOTS: AtomicU64 = AtomicU64::new(1);
 
 /// A machine in memory. Clones are the same machine.
 #[derive(Clone, Default)]
@@ -36,7 +47,6 @@ struct State {
     entered: Option<PathBuf>,
     broken_writes: Option<PathBuf>,
     now_at: i64,
-    boots: u64,
 }
 
 /// A file of a [`FakeHost`].
@@ -62,54 +72,6 @@ pub struct FakeMount {
     pub file_system: String,
     /// Option text.
     pub options: String,
-}
-
-/// What a command does on a [`FakeHost`].
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    lines: Vec<(Stream, String)>,
-    status: i32,
-    delay: Duration,
-    missing: bool,
-    once: bool,
-}
-
-impl Answer {
-    /// Ends well, with this text on standard output.
-    pub fn prints(text: &str) -> Self {
-        Self::default().and(Stream::Stdout, text)
-    }
-
-    /// Ends with this status, with this text on standard error.
-    pub fn fails(status: i32, text: &str) -> Self {
-        Self { status, ..Self::default() }.and(Stream::Stderr, text)
-    }
-
-    /// The program does not exist.
-    pub fn missing() -> Self {
-        Self { missing: true, ..Self::default() }
-    }
-
-    /// More lines.
-    #[must_use]
-    pub fn and(mut self, stream: Stream, text: &str) -> Self {
-        self.lines.extend(text.lines().map(|line| (stream, line.to_owned())));
-        self
-    }
-
-    /// Ends only after this time (tokio's clock), or when stopped.
-    #[must_use]
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-
-    /// Holds for one command only; after it the next matching answer holds.
-    #[must_use]
-    pub fn once(mut self) -> Self {
-        self.once = true;
-        self
-    }
 }
 
 impl FakeHost {
@@ -216,9 +178,7 @@ impl FakeHost {
         let mut state = self.state();
         state.mounts.clear();
         state.entered = None;
-        state.boots += 1;
-        // Unique among the machines of one process as well.
-        let id = format!("{:p}-{}\n", Arc::as_ptr(&self.0), state.boots).into_bytes();
+        let id = format!("fake-boot-{}\n", BOOTS.fetch_add(1, Ordering::Relaxed)).into_bytes();
         state
             .files
             .insert(BOOT_ID.into(), FakeFile { synced: id.len(), content: id, mode: 0o444, owner: (0, 0) });
@@ -447,52 +407,6 @@ impl Host for FakeHost {
 
     fn power(&self, power: Power) -> Result<(), Error> {
         self.state().powers.push(power);
-        Ok(())
-    }
-}
-
-/// A disk of a [`FakeHost`]: like a device, it cannot grow.
-#[derive(Debug)]
-struct FakeDisk {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    position: u64,
-}
-
-impl FakeDisk {
-    fn with<T>(&mut self, act: impl FnOnce(&mut io::Cursor<&mut [u8]>) -> io::Result<T>) -> io::Result<T> {
-        let mut bytes = lock(&self.bytes);
-        let mut cursor = io::Cursor::new(bytes.as_mut_slice());
-        cursor.set_position(self.position);
-        let result = act(&mut cursor);
-        self.position = cursor.position();
-        result
-    }
-}
-
-impl io::Read for FakeDisk {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with(|cursor| cursor.read(buffer))
-    }
-}
-
-impl io::Write for FakeDisk {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.with(|cursor| cursor.write(buffer))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl io::Seek for FakeDisk {
-    fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
-        self.with(|cursor| cursor.seek(position))
-    }
-}
-
-impl DiskFile for FakeDisk {
-    fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -42,7 +43,12 @@ impl Connect for Https {
     fn trust<'a>(&'a self, boot_url: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<Trust, Error>> {
         Box::pin(async move {
             let attempt = "ask for its certificate authority";
-            let client = builder().no_proxy().build().map_err(|error| unreachable(attempt, error))?;
+            // Plain HTTP: whom TLS would trust does not matter, but loading the system's roots would cost memory.
+            let tls = tls_trusting(RootCertStore::empty()).map_err(|error| unreachable(attempt, error))?;
+            let client = builder()
+                .tls_backend_preconfigured(tls.with_no_client_auth())
+                .build()
+                .map_err(|error| unreachable(attempt, error))?;
             let request = client.get(format!("{boot_url}/boot/trust")).query(&[("nonce", nonce)]);
             json(attempt, request.timeout(ANSWER_PATIENCE)).await
         })
@@ -55,8 +61,7 @@ impl Connect for Https {
         credentials: Option<&Credentials>,
     ) -> Result<Arc<dyn Server>, ConnectError> {
         let tls = tls(ca_pem, credentials)?;
-        let client =
-            builder().no_proxy().tls_backend_preconfigured(tls).build().map_err(ConnectError::Client)?;
+        let client = builder().tls_backend_preconfigured(tls).build().map_err(ConnectError::Client)?;
         let identity = credentials.map(|credentials| &credentials.identity);
         let either = |named: Option<&str>, configured: &str| {
             named.filter(|url| !url.is_empty()).unwrap_or(configured).to_owned()
@@ -74,6 +79,8 @@ fn builder() -> reqwest::ClientBuilder {
     Client::builder()
         .user_agent(concat!("lotse-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_PATIENCE)
+        // What the environment says of proxies is for people; the server is reached directly.
+        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(1)
         .tcp_keepalive(Duration::from_secs(30))
@@ -83,10 +90,7 @@ fn tls(ca_pem: &str, credentials: Option<&Credentials>) -> Result<ClientConfig, 
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(ConnectError::Pem)?;
     roots.add(ca).map_err(ConnectError::Tls)?;
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(ConnectError::Tls)?
-        .with_root_certificates(roots);
+    let config = tls_trusting(roots).map_err(ConnectError::Tls)?;
     let mut config = match credentials {
         None => config.with_no_client_auth(),
         Some(credentials) => {
@@ -100,6 +104,12 @@ fn tls(ca_pem: &str, credentials: Option<&Credentials>) -> Result<ClientConfig, 
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn tls_trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots))
 }
 
 struct HttpsServer {
@@ -179,7 +189,7 @@ impl Server for HttpsServer {
                 let status = response.status().as_u16();
                 return Err(Error::Refused { attempt: what, status, code: String::new(), problem });
             }
-            let chunks = response.bytes_stream().map_err(move |error| unreachable(what, error));
+            let chunks = response.bytes_stream().map_err(move |error| broken(what, error));
             let chunks = until_silent(chunks.boxed(), what);
             Ok(chunks.boxed())
         })
@@ -202,18 +212,23 @@ fn until_silent(
     })
 }
 
+fn broken(attempt: &'static str, error: reqwest::Error) -> Error {
+    // The caller knows whom it asked; the nonce in the URL helps nobody.
+    unreachable(attempt, error.without_url())
+}
+
 fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Unreachable { attempt, source: source.into() }
 }
 
 async fn json<T: DeserializeOwned>(attempt: &'static str, request: RequestBuilder) -> Result<T, Error> {
-    let body = answer(attempt, request).await?.bytes().await.map_err(|error| unreachable(attempt, error))?;
+    let body = answer(attempt, request).await?.bytes().await.map_err(|error| broken(attempt, error))?;
     serde_json::from_slice(&body).map_err(|error| unreachable(attempt, error))
 }
 
 /// The response, when its status says success; else the problem in it.
 async fn answer(attempt: &'static str, request: RequestBuilder) -> Result<Response, Error> {
-    let response = request.send().await.map_err(|error| unreachable(attempt, error))?;
+    let response = request.send().await.map_err(|error| broken(attempt, error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -226,3 +241,6 @@ async fn answer(attempt: &'static str, request: RequestBuilder) -> Result<Respon
     };
     Err(Error::Refused { attempt, status: status.as_u16(), code, problem })
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ const ASK_AGAIN_S: std::ops::RangeInclusive<u32> = 1..=300;
 
 /// What to do when the server refuses a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRefusal {
+pub(super) enum OnRefusal {
     /// Say so, and go on without the token: the machine waits to be adopted.
     Announce,
     /// End with the server's reason: a person stands by and can get a new token.
@@ -46,7 +46,6 @@ impl Life<'_> {
         self.say(&format!("this machine's key: {fingerprint}"));
         let mut token = config.token.clone();
         let mut backoff = Backoff::default();
-        let mut last_message = String::new();
         loop {
             let facts = facts::gather(session.host.as_ref(), config.realm).await;
             let request = EnrolRequest {
@@ -71,16 +70,12 @@ impl Life<'_> {
                 }
                 Ok(EnrolResponse::Waiting { ask_again_s, message, .. }) => {
                     backoff.succeed();
-                    // Each minute the same line would push away what matters.
-                    if message != last_message {
-                        self.say(&format!("{message} This machine's key: {fingerprint}"));
-                        last_message = message;
-                    }
+                    self.say_once(format!("{message} This machine's key: {fingerprint}"));
                     Duration::from_secs(ask_again_s.clamp(*ASK_AGAIN_S.start(), *ASK_AGAIN_S.end()).into())
                 }
                 Ok(EnrolResponse::Unknown) => {
                     self.say("the server is newer than this agent and gave an answer it does not know");
-                    Duration::from_secs(60)
+                    Duration::from_mins(1)
                 }
                 Err(error) if error.is_transient() => {
                     self.say_unreachable(&config.addresses.server, &error);

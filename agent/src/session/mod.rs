@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ mod react;
 mod trusting;
 mod work;
 
-pub use enrolment::OnRefusal;
+use enrolment::OnRefusal;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -88,6 +88,7 @@ struct Life<'a> {
     session: &'a Session,
     boot_id: String,
     in_tools: AtomicBool,
+    said: Mutex<String>,
     stop: &'a CancellationToken,
 }
 
@@ -96,7 +97,7 @@ pub async fn run(session: &Session, stop: &CancellationToken) -> Result<Ended, E
     let life = Life::new(session, stop)?;
     let mut backoff = Backoff::default();
     loop {
-        let Some((ca_pem, credentials)) = life.establish(OnRefusal::Announce).await? else {
+        let Some((ca_pem, credentials)) = life.establish().await? else {
             return Ok(Ended::Stopped);
         };
         match life.work(&ca_pem, credentials, &mut backoff).await? {
@@ -112,26 +113,27 @@ pub async fn run(session: &Session, stop: &CancellationToken) -> Result<Ended, E
 /// Trusts the server and gets an identity, once. For the `enrol` command.
 pub async fn enrol(session: &Session, stop: &CancellationToken) -> Result<Option<Credentials>, Error> {
     let life = Life::new(session, stop)?;
-    Credentials::remove(session.host.as_ref(), &session.config.state_dir)?;
-    Ok(life.establish(OnRefusal::GiveUp).await?.map(|(_, credentials)| credentials))
+    // An identity that is there stays until a new one has come.
+    let Some(ca_pem) = life.trust(None).await? else { return Ok(None) };
+    life.enrol(&ca_pem, OnRefusal::GiveUp).await
 }
 
 impl<'a> Life<'a> {
     fn new(session: &'a Session, stop: &'a CancellationToken) -> Result<Self, Error> {
         let boot_id = session.host.read(Path::new(BOOT_ID)).map_err(Error::Boot)?;
         let boot_id = String::from_utf8_lossy(&boot_id).trim().to_owned();
-        Ok(Self { session, boot_id, in_tools: AtomicBool::new(false), stop })
+        Ok(Self { session, boot_id, in_tools: AtomicBool::new(false), said: Mutex::default(), stop })
     }
 
     /// A CA that is trusted, and an identity. `None`: told to stop.
-    async fn establish(&self, on_refusal: OnRefusal) -> Result<Option<(String, Credentials)>, Error> {
+    async fn establish(&self) -> Result<Option<(String, Credentials)>, Error> {
         let host = self.session.host.as_ref();
         let stored = Credentials::find(host, &self.session.config.state_dir)?;
         let Some(ca_pem) = self.trust(stored.as_ref()).await? else { return Ok(None) };
         if let Some(credentials) = stored {
             return Ok(Some((ca_pem, credentials)));
         }
-        let credentials = self.enrol(&ca_pem, on_refusal).await?;
+        let credentials = self.enrol(&ca_pem, OnRefusal::Announce).await?;
         Ok(credentials.map(|credentials| (ca_pem, credentials)))
     }
 
@@ -145,6 +147,15 @@ impl<'a> Life<'a> {
 
     fn say(&self, line: &str) {
         (self.session.console)(line);
+    }
+
+    /// Says what holds on for long: the same line again and again would push away what matters.
+    fn say_once(&self, line: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said != line {
+            self.say(&line);
+            *said = line;
+        }
     }
 
     fn realm(&self) -> Realm {

@@ -11,25 +11,26 @@ const TRUST_AGAIN_AFTER: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Ask again after the back-off.
-    TryAgain,
+    Retry,
     /// Check CA and clock again, then ask again.
-    TrustAgain,
+    CheckTrust,
     /// The identity is worth nothing: get a new one.
-    EnrolAgain,
+    Enrol,
     /// The identity is worth nothing, and only a person can help.
-    SayAndTryAgain,
+    CallForHelp,
 }
 
-/// `failures`: in a row, with this one.
-pub(super) fn react(realm: Realm, error: &server::Error, failures: u32) -> Reaction {
-    if error.is_unknown_identity() {
+/// `failures`: in a row, with this one. `expired`: by the machine's clock the certificate is not valid any more, so
+/// that the server breaks off before it could say why.
+pub(super) fn react(realm: Realm, error: &server::Error, failures: u32, expired: bool) -> Reaction {
+    if error.is_transient() && failures.is_multiple_of(TRUST_AGAIN_AFTER) {
+        return Reaction::CheckTrust;
+    }
+    if error.is_unknown_identity() || expired {
         // An installed system keeps its identity: the server may have been restored from a backup, or the admin may err.
-        return if realm == Realm::Installer { Reaction::EnrolAgain } else { Reaction::SayAndTryAgain };
+        return if realm == Realm::Installer { Reaction::Enrol } else { Reaction::CallForHelp };
     }
-    if error.is_transient() && failures % TRUST_AGAIN_AFTER == 0 {
-        return Reaction::TrustAgain;
-    }
-    Reaction::TryAgain
+    Reaction::Retry
 }
 
 #[cfg(test)]
@@ -43,16 +44,23 @@ mod tests {
     #[test]
     fn an_unknown_identity_is_replaced_in_the_installer_and_kept_on_a_system() {
         for status in [401, 403] {
-            assert_eq!(react(Realm::Installer, &refused(status), 1), Reaction::EnrolAgain);
-            assert_eq!(react(Realm::System, &refused(status), 1), Reaction::SayAndTryAgain);
+            assert_eq!(react(Realm::Installer, &refused(status), 1, false), Reaction::Enrol);
+            assert_eq!(react(Realm::System, &refused(status), 1, false), Reaction::CallForHelp);
         }
     }
 
     #[test]
+    fn an_expired_identity_needs_a_new_one_unless_the_clock_is_to_blame() {
+        assert_eq!(react(Realm::Installer, &refused(503), 1, true), Reaction::Enrol);
+        assert_eq!(react(Realm::System, &refused(503), 1, true), Reaction::CallForHelp);
+        assert_eq!(react(Realm::System, &refused(503), 5, true), Reaction::CheckTrust);
+    }
+
+    #[test]
     fn a_server_that_stays_away_is_asked_for_its_ca_and_time_again() {
-        assert_eq!(react(Realm::System, &refused(503), 1), Reaction::TryAgain);
-        assert_eq!(react(Realm::System, &refused(503), 5), Reaction::TrustAgain);
-        assert_eq!(react(Realm::System, &refused(503), 6), Reaction::TryAgain);
-        assert_eq!(react(Realm::System, &refused(400), 5), Reaction::TryAgain);
+        assert_eq!(react(Realm::System, &refused(503), 1, false), Reaction::Retry);
+        assert_eq!(react(Realm::System, &refused(503), 5, false), Reaction::CheckTrust);
+        assert_eq!(react(Realm::System, &refused(503), 6, false), Reaction::Retry);
+        assert_eq!(react(Realm::System, &refused(400), 5, false), Reaction::Retry);
     }
 }

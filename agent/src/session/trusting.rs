@@ -12,7 +12,7 @@ use crate::{
 use super::{Error, Life};
 
 /// A wrong CA does not become right by asking often.
-const WRONG_CA_PAUSE: Duration = Duration::from_secs(60);
+const WRONG_CA_PAUSE: Duration = Duration::from_mins(1);
 
 impl Life<'_> {
     /// The CA, once it is trusted; the clock is set on the way. `None`: told to stop.
@@ -36,7 +36,7 @@ impl Life<'_> {
                     }
                     Err(error) => {
                         tracing::error!(boot_url = addresses.boot, %error, "the server is not trusted");
-                        self.say(&format!("{}: {error}", addresses.boot));
+                        self.say_once(format!("{}: {error}", addresses.boot));
                         WRONG_CA_PAUSE
                     }
                 },
@@ -79,9 +79,12 @@ impl Life<'_> {
     }
 
     pub(super) fn say_unreachable(&self, url: &str, error: &server::Error) {
-        let error = chain(error);
-        tracing::warn!(url, error, "the server does not answer; trying again");
-        self.say(&format!("waiting for the server at {url}: {error}"));
+        tracing::debug!(url, error = chain(error), "the server does not answer; trying again");
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        self.say_once(format!("waiting for the server at {url}: {cause}"));
     }
 }
 

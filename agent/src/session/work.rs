@@ -27,11 +27,11 @@ use super::{
 /// How long the server may keep a poll waiting.
 const POLL_WAIT_S: u32 = 60;
 /// After an order that this version does not know.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(60);
+const UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
 /// Before other work is taken on by a machine that could not even write its journal.
 const DECLINED_PAUSE: Duration = Duration::from_secs(30);
 /// For an identity that the server does not know, beyond the back-off: only a person can help.
-const UNKNOWN_IDENTITY_PAUSE: Duration = Duration::from_secs(60);
+const UNKNOWN_IDENTITY_PAUSE: Duration = Duration::from_mins(1);
 /// When there is nothing to do, so that a server's slip does not become a flood.
 const SHORTEST_REST: Duration = Duration::from_millis(10);
 
@@ -239,8 +239,7 @@ impl Life<'_> {
             host: &session.host,
             server: state.server.as_ref(),
             identity: &state.credentials.identity,
-            realm: session.config.realm,
-            state_dir: &session.config.state_dir,
+            config: &session.config,
             boot_id: &self.boot_id,
             in_tools: &self.in_tools,
             console: &session.console,
@@ -257,17 +256,18 @@ impl Life<'_> {
     fn failed(&self, state: &mut State<'_>, doing: &str, error: &server::Error) -> Round {
         let pause = state.backoff.fail(backoff::random());
         let url = &state.credentials.identity.agents_url;
-        match react(self.realm(), error, state.backoff.failures()) {
-            Reaction::TryAgain => {
+        let expired = self.session.host.now() >= state.credentials.identity.expires_at;
+        match react(self.realm(), error, state.backoff.failures(), expired) {
+            Reaction::Retry => {
                 self.say_unreachable(url, error);
                 Round::Next(pause)
             }
-            Reaction::TrustAgain => Round::Over(End::TrustAgain),
-            Reaction::EnrolAgain => {
+            Reaction::CheckTrust => Round::Over(End::TrustAgain),
+            Reaction::Enrol => {
                 self.say(&format!("the server does not know this machine any more: {}", chain(error)));
                 Round::Over(End::EnrolAgain)
             }
-            Reaction::SayAndTryAgain => {
+            Reaction::CallForHelp => {
                 tracing::error!(
                     url,
                     error = chain(error),

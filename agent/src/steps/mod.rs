@@ -11,6 +11,7 @@ use wire::{
 };
 
 use crate::{
+    config::Addresses,
     host::{self, Host},
     server::{self, Server},
 };
@@ -27,6 +28,10 @@ pub struct StepContext<'a> {
     pub attempt: AttemptId,
     /// Who the agent is.
     pub identity: &'a Identity,
+    /// The server's addresses and CA, as the installed system needs them in its configuration.
+    pub addresses: &'a Addresses,
+    /// Where the agent keeps its identity.
+    pub state_dir: &'a Path,
     /// Where the system being installed is mounted.
     pub target: &'a Path,
     /// Takes output and progress of the step.

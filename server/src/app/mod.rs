@@ -1,9 +1,13 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod clients;
 mod error;
+pub mod images;
 pub mod installation;
 pub mod jobs;
+pub mod layouts;
+pub mod people;
 pub mod planning;
 
 pub use error::Error;

@@ -326,3 +326,12 @@ pub async fn find_plan(tx: &mut Tx, job: JobId) -> Result<Option<SignedPlan>, Er
     })
     .transpose()
 }
+
+/// The client's newest job that ended, when it has failed: number, type and reason.
+pub async fn last_failed(tx: &mut Tx, client: ClientId) -> Result<Option<(JobId, String, String)>, Error> {
+    let sql = "SELECT id, job_type, reason FROM jobs WHERE client_id = $1 AND state = 'failed' AND NOT EXISTS \
+               (SELECT 1 FROM jobs s WHERE s.client_id = $1 AND s.id > jobs.id AND s.state = 'succeeded') \
+               ORDER BY id DESC LIMIT 1";
+    let row = tx.optional(sql, args![client]).await?;
+    row.map(|row| Ok((JobId(row.int("id")?), row.text("job_type")?, row.text("reason")?))).transpose()
+}

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod client;
+pub mod client_status;
 pub mod image;
 pub mod job;
 pub mod layout;

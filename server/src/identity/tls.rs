@@ -84,3 +84,76 @@ where
         })
     }
 }
+
+/// The last certificate that a server shows in its handshake, for somebody who knows its fingerprint and compares.
+///
+/// The handshake goes on with whatever certificate it is; nothing is sent over the connection and nothing read from it but the chain,
+/// so trust begins only with the comparison.
+///
+/// # Errors
+/// No connection, or no certificate.
+pub async fn last_certificate(authority: &str) -> anyhow::Result<Vec<u8>> {
+    use anyhow::Context;
+    let seen = Arc::new(LastCertificate::default());
+    let config = rustls::ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(
+            Arc::clone(&seen) as Arc<dyn rustls::client::danger::ServerCertVerifier>
+        )
+        .with_no_client_auth();
+    let host =
+        authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+    let name = rustls::pki_types::ServerName::try_from(host).context("understanding the server's name")?;
+    let stream = tokio::net::TcpStream::connect(authority)
+        .await
+        .with_context(|| format!("connecting to {authority}"))?;
+    let handshake = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let found = seen.0.lock().ok().and_then(|mut seen| seen.take());
+    match (found, handshake) {
+        (Some(der), _) => Ok(der),
+        (None, Err(error)) => Err(error).with_context(|| format!("reading the certificate of {authority}")),
+        (None, Ok(_)) => anyhow::bail!("{authority} shows no certificate"),
+    }
+}
+
+/// Keeps the last certificate of a chain, and then refuses the handshake: no connection ever comes of it.
+#[derive(Debug, Default)]
+struct LastCertificate(std::sync::Mutex<Option<Vec<u8>>>);
+
+impl rustls::client::danger::ServerCertVerifier for LastCertificate {
+    fn verify_server_cert(
+        &self,
+        leaf: &rustls::pki_types::CertificateDer<'_>,
+        intermediates: &[rustls::pki_types::CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        if let Ok(mut seen) = self.0.lock() {
+            *seen = Some(intermediates.last().unwrap_or(leaf).to_vec());
+        }
+        Err(rustls::Error::General("the certificate was only looked at".to_owned()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("the certificate was only looked at".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &rustls::pki_types::CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.verify_tls12_signature(message, leaf, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -6,12 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{future::BoxFuture, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use serde_json::Value;
 use tokio::sync::Notify;
 use wire::{
     AttemptId, ClientId, Sha256,
-    enrol::{EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
+    enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
     event::{Event, EventKind, Outcome, ReportRequest, ReportResponse, Stream, Verdict},
     facts::Facts,
     poll::{Lease, Order, PollRequest, PollResponse},
@@ -49,7 +53,9 @@ struct State {
     current: Option<Lease>,
     events: BTreeMap<i64, Vec<Event>>,
     verdicts: VecDeque<Verdict>,
+    after_superseded: Option<usize>,
     renewals: Vec<Realm>,
+    blobs: BTreeMap<Sha256, Vec<u8>>,
     messages: u32,
     lossy: bool,
 }
@@ -80,6 +86,21 @@ impl FakeServer {
         let plan = Signer::new().sign(plan);
         let lease = Lease { attempt: AttemptId(attempt), lease_s: 60, plan, tools: None };
         self.0.state.lock().unwrap().leases.push_back(lease);
+    }
+
+    /// Queues an attempt that comes with a tool set.
+    pub(super) fn queue_with_tools(&self, attempt: i64, plan: &Value, tools: &[u8]) {
+        self.queue(attempt, plan);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, tools).as_ref());
+        let sha256 = Sha256::from_bytes(hash);
+        let mut state = self.0.state.lock().unwrap();
+        state.blobs.insert(sha256.clone(), tools.to_vec());
+        state.leases.back_mut().unwrap().tools = Some(BlobRef { sha256, size_bytes: tools.len() as u64 });
+    }
+
+    pub(super) fn corrupt_blobs(&self) {
+        self.0.state.lock().unwrap().blobs.values_mut().for_each(|content| content.reverse());
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -138,6 +159,11 @@ impl FakeServer {
             _ => None,
         };
         self.events(attempt).into_iter().filter_map(line).collect()
+    }
+
+    /// Reports that came after one was answered with "superseded"; `None` when none was.
+    pub(super) fn reports_after_superseded(&self) -> Option<usize> {
+        self.0.state.lock().unwrap().after_superseded
     }
 
     pub(super) fn renewals(&self) -> Vec<Realm> {
@@ -245,6 +271,7 @@ impl Server for FakeServer {
             if state.reports_down {
                 return Err(lost("report"));
             }
+            state.after_superseded = state.after_superseded.map(|reports| reports + 1);
             let stored = state.events.entry(attempt.0).or_default();
             for event in &request.events {
                 let next = stored.last().map_or(1, |last| last.seq + 1);
@@ -261,6 +288,7 @@ impl Server for FakeServer {
             let verdict = if has_output { state.verdicts.pop_front() } else { None };
             if matches!(verdict, Some(Verdict::Superseded { .. })) {
                 state.current = None;
+                state.after_superseded = Some(0);
             }
             Ok(ReportResponse { stored_seq, verdict: verdict.unwrap_or(Verdict::Continue) })
         })
@@ -280,9 +308,19 @@ impl Server for FakeServer {
 
     fn blob<'a>(
         &'a self,
-        _sha256: &'a Sha256,
-        _offset: u64,
+        sha256: &'a Sha256,
+        offset: u64,
     ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>> {
-        self.carry("blob", |_| Err(refused("blob", 404)))
+        // Every connection breaks off after a megabyte and a bit.
+        self.carry("blob", move |state| {
+            let content = state.blobs.get(sha256).ok_or_else(|| refused("blob", 404))?;
+            let rest = &content[usize::try_from(offset).unwrap()..];
+            let chunks = rest[..rest.len().min(1_200_000)].chunks(100_000).map(Bytes::copy_from_slice);
+            let mut chunks: Vec<_> = chunks.map(Ok).collect();
+            if rest.len() > 1_200_000 {
+                chunks.push(Err(lost("blob")));
+            }
+            Ok(stream::iter(chunks).boxed())
+        })
     }
 }

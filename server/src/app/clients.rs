@@ -1,0 +1,362 @@
+//! Clients: registered, looked at, changed, adopted, removed.
+
+use std::collections::BTreeMap;
+
+use sha_crypt::{PasswordHasher, ShaCrypt};
+use wire::{ClientId, Mac, Sha256};
+
+use super::{Error, installation, jobs};
+use crate::{
+    context::Ctx,
+    db::{Tx, boot, clients, events, groups, jobs as job_rows},
+    domain::{
+        boot::{BootEvent, Expectation, expect_next},
+        client::{Client, ClientConfig, Stage, is_name},
+        client_status::{Activity, Health, Signs, activity, health},
+        job::Job,
+    },
+    presence::ONLINE_FOR,
+};
+
+/// Passwords in clear text by login name; `Debug` does not show them.
+#[derive(Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(transparent)]
+pub struct Passwords(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Passwords({} of them)", self.0.len())
+    }
+}
+
+/// A client to be registered.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// Its host name.
+    pub name: String,
+    /// Its hardware addresses.
+    pub macs: Vec<Mac>,
+    /// What is wanted of it.
+    #[serde(default)]
+    pub config: ClientConfig,
+    /// Names of groups; missing ones are made.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Passwords for the users of the configuration; only their hashes are kept.
+    #[serde(default)]
+    pub passwords: Passwords,
+}
+
+/// What changes when a client is edited or adopted; what is absent stays.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientChange {
+    /// A new host name.
+    pub name: Option<String>,
+    /// A new configuration, whole.
+    pub config: Option<ClientConfig>,
+    /// The groups it shall belong to, all of them.
+    pub groups: Option<Vec<String>>,
+    /// Passwords for users; only their hashes are kept.
+    pub passwords: Passwords,
+    /// The key fingerprint that the machine shows; adopting another one is refused.
+    pub fingerprint: Option<Sha256>,
+}
+
+/// A client with its three answers.
+pub struct Standing {
+    /// The record.
+    pub client: Client,
+    /// What it does.
+    pub activity: Activity,
+    /// How it is.
+    pub health: Health,
+    /// Names of its groups.
+    pub groups: Vec<String>,
+}
+
+/// A client that must exist, by name.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn get(tx: &mut Tx, name: &str) -> Result<Client, Error> {
+    clients::find_by_name(tx, name).await?.ok_or_else(|| Error::not_found(format!("client {name}")))
+}
+
+/// Registers a client.
+///
+/// # Errors
+/// Fields are wrong, or the name or an address is taken.
+pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId, Error> {
+    let now = ctx.now();
+    check_name(&new.name)?;
+    let mut config = new.config.clone();
+    mark_passwords(&mut config, &new.passwords)?;
+    check_config(ctx, &config)?;
+    let mut tx = ctx.db.write().await?;
+    for mac in &new.macs {
+        if let Some(owner) = clients::find_by_mac(&mut tx, *mac).await? {
+            return Err(Error::conflict(
+                format!("the address {mac} belongs to client {}", owner.name),
+                "two clients cannot share an address: leave it out here, or delete the other client",
+            ));
+        }
+    }
+    let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &new.macs, now).await?;
+    set_groups(&mut tx, id, &new.groups, now).await?;
+    keep_passwords(&mut tx, id, &new.passwords, now).await?;
+    events::add(&mut tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(id)
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let message = "must be a host name: small letters, digits and hyphens, at most 63, no dot".to_owned();
+    let field = wire::problem::FieldProblem { field: "name".to_owned(), message };
+    Err(Error::fields(format!("`{name}` cannot be a client's name"), vec![field]))
+}
+
+fn check_config(ctx: &Ctx, config: &ClientConfig) -> Result<(), Error> {
+    let mut fields = config.check();
+    if ctx.catalog.distribution(&config.distribution).is_none() {
+        let message = "is not known; `lotse distribution list` shows what is".to_owned();
+        fields.push(wire::problem::FieldProblem { field: "distribution".to_owned(), message });
+    }
+    if fields.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::fields("the configuration of the client is wrong", fields))
+    }
+}
+
+fn mark_passwords(config: &mut ClientConfig, passwords: &Passwords) -> Result<(), Error> {
+    for (name, password) in &passwords.0 {
+        let Some(user) = config.users.iter_mut().find(|user| user.name == *name) else {
+            return Err(Error::invalid(
+                format!("there is a password for `{name}`, but no such user"),
+                "add the user to the configuration, or leave the password out",
+            ));
+        };
+        if password.len() < 8 || password.contains(['\n', '\0']) {
+            return Err(Error::invalid(
+                format!("the password of `{name}` is too short"),
+                "use at least 8 characters",
+            ));
+        }
+        user.has_password = true;
+    }
+    Ok(())
+}
+
+/// Keeps hashes (SHA-512-crypt, crypt(5)) as the lines that `chpasswd -e` reads; users without a new password keep theirs.
+async fn keep_passwords(tx: &mut Tx, id: ClientId, passwords: &Passwords, now: i64) -> Result<(), Error> {
+    if passwords.0.is_empty() {
+        return Ok(());
+    }
+    let kept = clients::find_secret(tx, id, USER_PASSWORDS).await?.unwrap_or_default();
+    let mut lines: BTreeMap<String, String> = kept
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, hash)| (name.to_owned(), hash.to_owned()))
+        .collect();
+    for (name, password) in &passwords.0 {
+        let hash = ShaCrypt::default()
+            .hash_password(password.as_bytes())
+            .map_err(|error| Error::Internal(anyhow::anyhow!("hashing a password: {error}")))?;
+        lines.insert(name.clone(), hash.as_str().to_owned());
+    }
+    let text = lines.iter().map(|(name, hash)| format!("{name}:{hash}")).collect::<Vec<_>>().join("\n");
+    clients::set_secret(tx, id, USER_PASSWORDS, &text, now).await?;
+    Ok(())
+}
+
+/// Name of the secret with the lines for `chpasswd -e`.
+const USER_PASSWORDS: &str = "user-passwords";
+
+async fn set_groups(tx: &mut Tx, id: ClientId, names: &[String], now: i64) -> Result<(), Error> {
+    let mut wanted = Vec::new();
+    for name in names {
+        if !is_name(name) {
+            return Err(Error::invalid(
+                format!("`{name}` cannot be a group's name"),
+                "use small letters, digits and hyphens",
+            ));
+        }
+        wanted.push(match groups::find(tx, name).await? {
+            Some(group) => group,
+            None => groups::create(tx, name, "", now).await?,
+        });
+    }
+    for group in groups::of_client(tx, id).await? {
+        if !wanted.contains(&group) {
+            groups::remove_member(tx, group, id).await?;
+        }
+    }
+    for group in wanted {
+        groups::add_member(tx, group, id).await?;
+    }
+    Ok(())
+}
+
+/// Changes a client. With `expected` only when nobody else changed it since that version.
+///
+/// # Errors
+/// Fields are wrong, or the record is of another version.
+pub async fn update(
+    ctx: &Ctx,
+    name: &str,
+    change: &ClientChange,
+    expected: Option<i64>,
+    actor: &str,
+) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let client = get(&mut tx, name).await?;
+    apply(ctx, &mut tx, client, change, expected, actor).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
+}
+
+async fn apply(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    mut client: Client,
+    change: &ClientChange,
+    expected: Option<i64>,
+    actor: &str,
+) -> Result<(), Error> {
+    let now = ctx.now();
+    let stale = |name: &str| {
+        Error::conflict(
+            format!("client {name} was changed by somebody else"),
+            "read it again and repeat your change",
+        )
+    };
+    if expected.is_some_and(|expected| expected != client.version) {
+        return Err(stale(&client.name));
+    }
+    if let Some(name) = &change.name {
+        check_name(name)?;
+        client.name.clone_from(name);
+    }
+    if let Some(config) = &change.config {
+        let known: Vec<String> = client
+            .config
+            .users
+            .iter()
+            .filter(|user| user.has_password)
+            .map(|user| user.name.clone())
+            .collect();
+        client.config = config.clone();
+        for user in &mut client.config.users {
+            user.has_password = known.contains(&user.name);
+        }
+    }
+    mark_passwords(&mut client.config, &change.passwords)?;
+    check_config(ctx, &client.config)?;
+    if !clients::update(tx, &client).await? {
+        return Err(stale(&client.name));
+    }
+    if let Some(groups) = &change.groups {
+        set_groups(tx, client.id, groups, now).await?;
+    }
+    keep_passwords(tx, client.id, &change.passwords, now).await?;
+    events::add(tx, "client.changed", Some(client.id), None, actor, &client.name, now).await?;
+    Ok(())
+}
+
+/// Lets a machine that announced itself become a client, with the name and configuration that an admin gives it.
+///
+/// # Errors
+/// It has announced no key or another one, or fields are wrong.
+pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) -> Result<String, Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let client = get(&mut tx, name).await?;
+    let id = client.id;
+    installation::adopt(&mut tx, &client, change.fingerprint.as_ref(), actor, now).await?;
+    // Adopting has changed the record's version.
+    let client =
+        clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {name}")))?;
+    apply(ctx, &mut tx, client, change, None, actor).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(change.name.clone().unwrap_or_else(|| name.to_owned()))
+}
+
+/// Removes a client with its jobs and history; its agent's certificate is worth nothing any more.
+///
+/// # Errors
+/// There is no such client.
+pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let client = get(&mut tx, name).await?;
+    clients::delete(&mut tx, client.id).await?;
+    events::add(&mut tx, "client.deleted", Some(client.id), None, actor, name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.forget_certificates(client.id);
+    ctx.presence.forget(client.id);
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// An admin has looked at an alarm: the client may work again. Its identity was revoked and is given anew at the next boot.
+///
+/// # Errors
+/// There is no alarm.
+pub async fn clear_alarm(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let client = get(&mut tx, name).await?;
+    if client.alarm.is_none() {
+        return Err(Error::conflict(format!("client {name} has no alarm"), "nothing needs to be done"));
+    }
+    clients::set_alarm(&mut tx, client.id, None).await?;
+    events::add(&mut tx, "client.alarm-cleared", Some(client.id), None, actor, "", ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(client.id);
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// A client with its three answers.
+///
+/// # Errors
+/// The database refuses.
+pub async fn standing(ctx: &Ctx, tx: &mut Tx, client: Client) -> Result<Standing, Error> {
+    let open = job_rows::open(tx, client.id).await?;
+    let running = crate::db::attempts::running(tx, client.id).await?;
+    let next: Option<&Job> = open.first();
+    let waits = match next {
+        Some(job) => jobs::waiting_for(ctx, tx, job).await?,
+        None => None,
+    };
+    let seen = ctx.presence.seen(client.id);
+    let last_seen_at = seen.as_ref().map(|seen| seen.at).or(client.last_seen_at);
+    let online = seen.is_some_and(|seen| ctx.now() - seen.at < ONLINE_FOR);
+    let failed = job_rows::last_failed(tx, client.id).await?;
+    let groups = groups::list(tx).await?;
+    let groups = groups
+        .into_iter()
+        .filter(|group| client.groups.contains(&group.id))
+        .map(|group| group.name)
+        .collect();
+    let signs = Signs { stage: client.stage, alarm: client.alarm.clone(), online, last_seen_at, failed };
+    Ok(Standing { activity: activity(next, running.as_ref(), waits), health: health(&signs), client, groups })
+}
+
+/// The boot timeline of a client, and what is expected next.
+///
+/// # Errors
+/// There is no such client.
+pub async fn timeline(ctx: &Ctx, name: &str) -> Result<(Vec<BootEvent>, Option<Expectation>), Error> {
+    let mut tx = ctx.db.read().await?;
+    let client = get(&mut tx, name).await?;
+    let lines = boot::of_client(&mut tx, client.id, 200).await?;
+    let expected = expect_next(lines.last(), client.realm, ctx.now());
+    Ok((lines, expected))
+}

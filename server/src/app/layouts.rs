@@ -1,0 +1,75 @@
+//! Storage layouts: those that Lotse brings, and those that admins made, which win.
+
+use super::{Error, clients};
+use crate::{
+    context::Ctx,
+    db::{Tx, layouts},
+    domain::{client::is_name, layout::Layout},
+    planner::{self, storage::DiskPreview},
+};
+
+/// A layout with its text.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct NamedLayout {
+    /// Its name.
+    pub name: String,
+    /// Its YAML text.
+    pub yaml: String,
+    /// An admin made it; otherwise Lotse brings it.
+    pub own: bool,
+}
+
+/// All layouts by name.
+///
+/// # Errors
+/// The database refuses.
+pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<NamedLayout>, Error> {
+    let own = layouts::list(tx).await?;
+    let brought = ctx
+        .catalog
+        .layouts()
+        .filter(|(name, _)| !own.iter().any(|(other, _)| other == name))
+        .map(|(name, yaml)| NamedLayout { name: name.to_owned(), yaml: yaml.to_owned(), own: false });
+    let mut all: Vec<_> = brought.collect();
+    all.extend(own.iter().map(|(name, yaml)| NamedLayout {
+        name: name.clone(),
+        yaml: yaml.clone(),
+        own: true,
+    }));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// Keeps a layout.
+///
+/// # Errors
+/// The text is no layout; each problem names its line.
+pub async fn set(ctx: &Ctx, name: &str, yaml: &str) -> Result<(), Error> {
+    if !is_name(name) {
+        return Err(Error::invalid(
+            format!("`{name}` cannot be a layout's name"),
+            "use small letters, digits and hyphens",
+        ));
+    }
+    Layout::parse(yaml).map_err(|problems| planner::Error::Layout { name: name.to_owned(), problems })?;
+    let mut tx = ctx.db.write().await?;
+    layouts::set(&mut tx, name, yaml, ctx.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What the layout of a client would do to its disks.
+///
+/// # Errors
+/// What stands against it.
+pub async fn preview(ctx: &Ctx, client: &str, layout: Option<&str>) -> Result<Vec<DiskPreview>, Error> {
+    let mut tx = ctx.db.read().await?;
+    let mut client = clients::get(&mut tx, client).await?;
+    if let Some(layout) = layout {
+        layout.clone_into(&mut client.config.layout);
+    }
+    let own = layouts::find(&mut tx, &client.config.layout).await?;
+    let text = own.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
+    let work = planner::storage_work(&client, text, client.facts.as_ref())?;
+    Ok(client.facts.as_ref().map(|facts| planner::storage::preview(&work, facts)).unwrap_or_default())
+}

@@ -1,0 +1,97 @@
+//! Who asks: tokens are made, shown once, checked at every request, revoked.
+
+use super::Error;
+use crate::{
+    clock::SECOND,
+    context::Ctx,
+    db::{Tx, people},
+    domain::people::{ApiToken, Role},
+    identity::token::{self, Token},
+};
+
+/// A token from a login link is valid this long.
+const LOGIN_FOR: i64 = 12 * 3600 * SECOND;
+
+/// Somebody whom the server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// For history and events.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// A new token: the only time that the secret itself is shown.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct ShownToken {
+    /// Its record.
+    pub token: ApiToken,
+    /// The secret.
+    pub secret: String,
+}
+
+/// The owner of a token.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when it is unknown, expired or revoked.
+pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.read().await?;
+    let known = people::find_token(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
+        Error::Unauthenticated(
+            "this token is unknown, expired or revoked; make a new one: `lotse token create`".to_owned(),
+        )
+    })?;
+    drop(tx);
+    // To the minute: a busy token must not cost a write at every request.
+    if known.last_used_at.is_none_or(|at| now - at > 60 * SECOND) {
+        let mut tx = ctx.db.write().await?;
+        people::touch_token(&mut tx, known.id, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Actor { name: known.name, role: known.role })
+}
+
+/// Makes a token.
+///
+/// # Errors
+/// The database refuses.
+pub async fn create_token(
+    tx: &mut Tx,
+    name: &str,
+    role: Role,
+    expires_at: Option<i64>,
+    actor: &str,
+    now: i64,
+) -> Result<ShownToken, Error> {
+    let secret = Token::new();
+    let mut token = ApiToken {
+        id: 0,
+        name: name.to_owned(),
+        role,
+        created_at: now,
+        created_by: actor.to_owned(),
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    token.id = people::create_token(tx, &secret.hash(), &token).await?;
+    Ok(ShownToken { token, secret: secret.reveal().to_owned() })
+}
+
+/// Exchanges a one-time login link for a token.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when the link is unknown, used or expired.
+pub async fn login(ctx: &Ctx, secret: &str) -> Result<ShownToken, Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    let (name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
+        Error::Unauthenticated(
+            "this login link is unknown, was used already or has expired; make a token on the server: `lotse token create`".to_owned(),
+        )
+    })?;
+    let shown = create_token(&mut tx, &name, role, Some(now + LOGIN_FOR), "login", now).await?;
+    tx.commit().await?;
+    Ok(shown)
+}

@@ -1,0 +1,139 @@
+//! `lotse layout` and `lotse distribution`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{
+    Exit, Failure,
+    api::Api,
+    output::{say, table},
+};
+use crate::{
+    app::layouts::NamedLayout,
+    domain::layout::{Layout, size::human},
+    planner::storage::DiskPreview,
+};
+
+#[derive(Subcommand)]
+pub(super) enum LayoutCommand {
+    /// List layouts
+    List,
+    /// Show the text of a layout
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Keep a layout from a YAML file
+    Set {
+        /// Its name.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Remove an own layout
+    Delete {
+        /// Its name.
+        name: String,
+    },
+    /// Show what a layout would do to a client's disks
+    Check {
+        /// The layout's name.
+        name: String,
+        /// The client's name.
+        client: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum DistributionCommand {
+    /// List distributions
+    List,
+}
+
+pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<()> {
+    match command {
+        LayoutCommand::List => {
+            let layouts: Vec<NamedLayout> = api.get("/layouts").await?;
+            if api.wrote_json(&layouts)? {
+                return Ok(());
+            }
+            let rows: Vec<_> = layouts
+                .into_iter()
+                .map(|layout| {
+                    let title =
+                        Layout::parse(&layout.yaml).ok().and_then(|mut parsed| parsed.title.remove("en"));
+                    vec![
+                        layout.name,
+                        if layout.own { "own" } else { "" }.to_owned(),
+                        title.unwrap_or_default(),
+                    ]
+                })
+                .collect();
+            table(&["NAME", "", "TITLE"], &rows);
+            Ok(())
+        }
+        LayoutCommand::Show { name } => {
+            let layouts: Vec<NamedLayout> = api.get("/layouts").await?;
+            let Some(layout) = layouts.into_iter().find(|layout| layout.name == name) else {
+                return Err(Failure::new(
+                    Exit::NotFound,
+                    format!("there is no layout `{name}`; `lotse layout list` shows those that are known"),
+                ));
+            };
+            if !api.wrote_json(&layout)? {
+                say(layout.yaml.trim_end());
+            }
+            Ok(())
+        }
+        LayoutCommand::Set { name, file } => {
+            api.put_text(&format!("/layouts/{name}"), fs_err::read_to_string(file)?).await
+        }
+        LayoutCommand::Delete { name } => api.order(Method::DELETE, &format!("/layouts/{name}")).await,
+        LayoutCommand::Check { name, client } => {
+            let disks: Vec<DiskPreview> =
+                api.get(&format!("/clients/{client}/storage?layout={name}")).await?;
+            if api.wrote_json(&disks)? {
+                return Ok(());
+            }
+            for disk in disks {
+                say(&format!(
+                    "Disk {}, destroyed: {}",
+                    disk.disk,
+                    if disk.destroyed.is_empty() { "nothing" } else { &disk.destroyed }
+                ));
+                let rows: Vec<_> = disk
+                    .written
+                    .into_iter()
+                    .map(|part| {
+                        vec![
+                            part.id,
+                            human(part.start_bytes),
+                            human(part.size_bytes),
+                            part.content,
+                            part.mount,
+                        ]
+                    })
+                    .collect();
+                table(&["ID", "START", "SIZE", "CONTENT", "MOUNT"], &rows);
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(super) async fn distributions(api: &Api) -> anyhow::Result<()> {
+    let all: Vec<Value> = api.get("/distributions").await?;
+    if api.wrote_json(&all)? {
+        return Ok(());
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let rows: Vec<_> = all
+        .iter()
+        .map(|one| vec![text(&one["name"]), text(&one["suite"]), text(&one["title"]["en"])])
+        .collect();
+    table(&["NAME", "SUITE", "TITLE"], &rows);
+    Ok(())
+}

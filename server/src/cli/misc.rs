@@ -1,0 +1,344 @@
+//! Login, tokens, groups, events, completion.
+
+use std::{os::unix::fs::OpenOptionsExt, path::PathBuf};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use clap::{CommandFactory, Subcommand};
+use futures_util::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use wire::{JobId, Sha256};
+
+use super::{
+    Arguments, Exit, Failure, Output, ServerWords,
+    api::{self, Api, Credentials},
+    output::{note, say, table, time},
+};
+use crate::{
+    app::people::{self, ShownToken},
+    blobs,
+    clock::Clock,
+    config::{Config, Settings},
+    db::{Db, events::ServerEvent, groups::Group},
+    domain::people::{ApiToken, Role},
+};
+
+#[derive(clap::Args)]
+pub(super) struct Login {
+    /// The link that the server has shown.
+    link: String,
+    /// Fingerprint of the CA that the server has shown beside it.
+    #[arg(long, value_name = "SHA256")]
+    ca_fingerprint: Option<Sha256>,
+}
+
+/// Exchanges the link for a token and keeps it. The CA is taken from a file, or over the wire when its fingerprint is the one given.
+pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) -> anyhow::Result<()> {
+    let (page, secret) = login.link.split_once('#').ok_or_else(|| {
+        Failure::new(Exit::Usage, "the link must be whole, with what follows its `#`; quote it")
+    })?;
+    let server = page.strip_suffix("/login").unwrap_or(page).to_owned();
+    let ca_pem = match (&words.ca, &login.ca_fingerprint) {
+        (Some(path), _) => fs_err::read_to_string(path)?,
+        (None, Some(fingerprint)) => fetch_ca(&server, fingerprint).await?,
+        (None, None) => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "the server is not trusted yet; give --ca-fingerprint as the server has shown it, or --ca FILE",
+            ));
+        }
+    };
+    let request =
+        api::client(&ca_pem)?.post(format!("{server}/api/v1/login")).json(&json!({ "link": secret }));
+    let shown: ShownToken = api::answer(request.send().await, &server).await?.json().await?;
+    let path = api::credentials_path()?;
+    if let Some(directory) = path.parent() {
+        fs_err::create_dir_all(directory)?;
+    }
+    let text = toml::to_string(&Credentials { server: server.clone(), ca_pem, token: shown.secret })?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
+    if format == Output::Json {
+        say(&serde_json::to_string_pretty(&shown.token)?);
+    } else {
+        say(&format!("Logged in at {server} as {} ({}).", shown.token.name, shown.token.role.as_str()));
+    }
+    Ok(())
+}
+
+/// The CA as the server sends it in its TLS handshake, taken only when it has the expected fingerprint.
+async fn fetch_ca(server: &str, fingerprint: &Sha256) -> anyhow::Result<String> {
+    let authority = server.strip_prefix("https://").context("the link must begin with https://")?;
+    let der = crate::identity::tls::last_certificate(authority).await?;
+    let found = blobs::hash(&der);
+    if found != *fingerprint {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "the server shows a CA with the fingerprint {found}, expected was {fingerprint}\n  → do not log in; somebody may answer in the server's place"
+            ),
+        ));
+    }
+    let body = BASE64.encode(&der);
+    let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token; its secret is shown once
+    #[command(
+        after_help = "On the server's own host, with --data, no login is needed:\n  lotse token create --data /var/lib/lotse --role admin"
+    )]
+    Create(CreateToken),
+    /// List tokens
+    List,
+    /// Revoke a token at once
+    Revoke {
+        /// Its number.
+        id: i64,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct CreateToken {
+    /// The server's data directory, on the server's own host.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What its owner may do: viewer, helpdesk, operator or admin.
+    #[arg(long)]
+    role: Role,
+    /// What it is for.
+    #[arg(long, default_value = "command line")]
+    name: String,
+    /// Days until it expires; without it never does.
+    #[arg(long, value_name = "DAYS")]
+    expires: Option<u32>,
+}
+
+impl CreateToken {
+    pub(super) fn is_local(&self) -> bool {
+        self.data.is_some()
+    }
+
+    fn expires_at(&self, now: i64) -> Option<i64> {
+        self.expires.map(|days| now + i64::from(days) * 86_400 * crate::clock::SECOND)
+    }
+}
+
+/// Whoever can read the server's data may make a token: no login is needed there.
+pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow::Result<()> {
+    let config = Config::load(None, Settings { data: create.data.clone(), ..Settings::default() })?;
+    let now = Clock::system().now();
+    let db = Db::open(&config.database, now).await?;
+    let mut tx = db.write().await?;
+    let shown =
+        people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), "server host", now)
+            .await?;
+    tx.commit().await?;
+    db.close().await;
+    show_token(&shown, format)
+}
+
+fn show_token(shown: &ShownToken, format: Output) -> anyhow::Result<()> {
+    match format {
+        Output::Json => say(&serde_json::to_string_pretty(shown)?),
+        Output::Table => say(&shown.secret),
+    }
+    Ok(())
+}
+
+pub(super) async fn token(api: &Api, command: TokenCommand) -> anyhow::Result<()> {
+    match command {
+        TokenCommand::Create(create) => {
+            let expires_at = create.expires_at(Clock::system().now());
+            let body = json!({ "name": create.name, "role": create.role, "expires_at": expires_at });
+            let shown: ShownToken = api.send_json(Method::POST, "/tokens", &body).await?;
+            show_token(&shown, api.output)
+        }
+        TokenCommand::List => {
+            let tokens: Vec<ApiToken> = api.get("/tokens").await?;
+            if api.wrote_json(&tokens)? {
+                return Ok(());
+            }
+            let rows: Vec<_> = tokens
+                .into_iter()
+                .map(|token| {
+                    let state = match (token.revoked_at, token.expires_at) {
+                        (Some(at), _) => format!("revoked {}", time(at)),
+                        (None, Some(at)) => format!("until {}", time(at)),
+                        (None, None) => "valid".to_owned(),
+                    };
+                    let used = token.last_used_at.map(time).unwrap_or_default();
+                    vec![token.id.to_string(), token.name, token.role.as_str().to_owned(), state, used]
+                })
+                .collect();
+            table(&["ID", "NAME", "ROLE", "STATE", "LAST USED"], &rows);
+            Ok(())
+        }
+        TokenCommand::Revoke { id } => api.order(Method::DELETE, &format!("/tokens/{id}")).await,
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum GroupCommand {
+    /// List groups
+    List,
+    /// Make a group
+    Create {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Remove a group; its clients stay
+    Delete {
+        /// Its name.
+        name: String,
+    },
+    /// Queue a job for every member
+    Run {
+        /// The group's name.
+        name: String,
+        /// The job type.
+        job_type: String,
+        /// Parameters, NAME=VALUE.
+        #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
+        params: Vec<String>,
+    },
+}
+
+pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()> {
+    match command {
+        GroupCommand::List => {
+            let groups: Vec<Group> = api.get("/groups").await?;
+            if api.wrote_json(&groups)? {
+                return Ok(());
+            }
+            let rows: Vec<_> = groups
+                .into_iter()
+                .map(|group| vec![group.name, group.members.to_string(), group.description])
+                .collect();
+            table(&["NAME", "CLIENTS", "DESCRIPTION"], &rows);
+            Ok(())
+        }
+        GroupCommand::Create { name, description } => {
+            let body = json!({ "name": name, "description": description });
+            api.send_json::<Value>(Method::POST, "/groups", &body).await.map(|_| ())
+        }
+        GroupCommand::Delete { name } => api.order(Method::DELETE, &format!("/groups/{name}")).await,
+        GroupCommand::Run { name, job_type, params } => {
+            let order = super::job::order(api, &job_type, &params, false).await?;
+            let ids: Vec<JobId> =
+                api.send_json(Method::POST, &format!("/groups/{name}/jobs"), &order).await?;
+            if !api.wrote_json(&ids)? {
+                say(&format!("{} jobs queued.", ids.len()));
+            }
+            Ok(())
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct Events {
+    /// Begin after this event instead of with what is new.
+    #[arg(long, value_name = "NUMBER")]
+    after: Option<i64>,
+}
+
+/// Follows the event stream for ever; a connection that breaks is taken up where it was.
+pub(super) async fn events(api: &Api, events: &Events) -> anyhow::Result<()> {
+    let mut after = match events.after {
+        Some(after) => after,
+        None => api.get::<Vec<ServerEvent>>("/events?after=0&limit=1").await.map(|_| i64::MAX)?,
+    };
+    if after == i64::MAX {
+        after = newest(api).await?;
+    }
+    loop {
+        let mut lines = sse(api.follow("/events/stream", after).await?);
+        while let Some(data) = lines.next().await {
+            let Ok(event) = serde_json::from_str::<ServerEvent>(&data) else { continue };
+            after = event.id;
+            if !api.wrote_json(&event)? {
+                say(&format!("{}  {:<22} {} {}", time(event.at), event.kind, event.actor, event.detail));
+            }
+        }
+        note("the connection broke; taking it up again");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+async fn newest(api: &Api) -> anyhow::Result<i64> {
+    let mut after = 0;
+    loop {
+        let events: Vec<ServerEvent> = api.get(&format!("/events?after={after}&limit=1000")).await?;
+        match events.last() {
+            Some(last) => after = last.id,
+            None => return Ok(after),
+        }
+    }
+}
+
+/// The data of each event of a stream of server-sent events (WHATWG HTML, 9.2), until it ends or breaks.
+pub(super) fn sse(response: reqwest::Response) -> impl futures_util::Stream<Item = String> + Unpin {
+    let state = (Box::pin(response.bytes_stream()), Vec::<u8>::new());
+    Box::pin(futures_util::stream::unfold(state, |(mut bytes, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = buffer.drain(..end + 2).collect();
+                let block = String::from_utf8_lossy(&block);
+                let data: Vec<_> = block
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("data:"))
+                    .map(|data| data.strip_prefix(' ').unwrap_or(data))
+                    .collect();
+                if !data.is_empty() {
+                    return Some((data.join("\n"), (bytes, buffer)));
+                }
+                continue;
+            }
+            match bytes.next().await {
+                Some(Ok(chunk)) => buffer.extend_from_slice(&chunk),
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }))
+}
+
+pub(super) async fn info(api: &Api) -> anyhow::Result<()> {
+    let server: Value = api.get("/server").await?;
+    if api.wrote_json(&server)? {
+        return Ok(());
+    }
+    let text = |name: &str| server[name].as_str().unwrap_or_default().to_owned();
+    let mirrors: Vec<_> =
+        server["mirrors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, value) in [
+        ("version", text("version")),
+        ("pages and API", text("https")),
+        ("agents", text("agents")),
+        ("boot files", text("boot")),
+        ("CA fingerprint", text("ca")),
+        ("mirrors", mirrors.join(", ")),
+    ] {
+        say(&format!("{name:<15} {value}"));
+    }
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub(super) struct Completion {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
+
+pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
+    say(std::str::from_utf8(&text)?);
+    Ok(())
+}

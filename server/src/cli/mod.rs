@@ -1,0 +1,178 @@
+//! The command line. `serve` and what first has to make a token work on this machine; everything else talks to the API like everybody.
+
+mod api;
+mod client;
+mod file;
+mod image;
+mod job;
+mod misc;
+mod output;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Settings;
+
+/// Manages machines from unboxing to retirement: network boot, installation, packages.
+#[derive(Parser)]
+#[command(
+    name = "lotse",
+    version,
+    propagate_version = true,
+    after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    server: ServerWords,
+    /// How answers are written.
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Table, env = "LOTSE_OUTPUT")]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which server, and as whom.
+#[derive(clap::Args, Clone, Default)]
+pub struct ServerWords {
+    /// URL of the server; default is what `lotse login` has kept, or the server on this machine.
+    #[arg(long, global = true, env = "LOTSE_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// File with the server's CA certificate.
+    #[arg(long, global = true, env = "LOTSE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// API token; better in the environment than on the command line, where others may see it.
+    #[arg(long, global = true, env = "LOTSE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Columns for people.
+    Table,
+    /// JSON for programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<serve::Serve>),
+    /// Log in with a one-time link, and keep the token for further commands
+    Login(misc::Login),
+    /// API tokens
+    #[command(subcommand)]
+    Token(misc::TokenCommand),
+    /// Clients: look, adopt, install
+    #[command(subcommand)]
+    Client(client::ClientCommand),
+    /// Groups of clients
+    #[command(subcommand)]
+    Group(misc::GroupCommand),
+    /// Jobs: look, watch, accept, cancel
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Packages of clients
+    #[command(subcommand)]
+    Package(job::PackageCommand),
+    /// Storage layouts
+    #[command(subcommand)]
+    Layout(file::LayoutCommand),
+    /// Distributions that can be installed
+    #[command(subcommand)]
+    Distribution(file::DistributionCommand),
+    /// Images: installer, agent, base systems, boot ISO
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// Network boot: the configuration of dnsmasq
+    #[command(subcommand)]
+    Pxe(image::PxeCommand),
+    /// Follow what happens
+    Events(misc::Events),
+    /// Show the server's addresses and the fingerprint of its CA
+    Info,
+    /// Write completion for a shell
+    Completion(misc::Completion),
+}
+
+/// Why a command did not do what was asked, as exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Failed or refused.
+    Failed = 1,
+    /// Wrong words.
+    Usage = 2,
+    /// The server cannot be reached.
+    Unreachable = 3,
+    /// It does not exist.
+    NotFound = 4,
+}
+
+/// An error with its exit status.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+        Self { exit, message: message.into() }.into()
+    }
+}
+
+/// Runs a command to its end.
+#[expect(clippy::print_stderr, reason = "the one place where a command's error is shown")]
+pub fn main(arguments: Arguments) -> ExitCode {
+    // Fails only when another provider was installed before, which nothing does.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("lotse: starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lotse: {error:#}");
+            let exit = error.downcast_ref::<Failure>().map_or(Exit::Failed, |failure| failure.exit);
+            ExitCode::from(exit as u8)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { server, output, command } = arguments;
+    let connect = || api::Api::connect(&server, output);
+    match command {
+        Command::Serve(serve) => serve::run(*serve).await,
+        Command::Login(login) => misc::login(&login, &server, output).await,
+        Command::Token(misc::TokenCommand::Create(create)) if create.is_local() => {
+            misc::create_local(&create, output).await
+        }
+        Command::Token(command) => misc::token(&connect()?, command).await,
+        Command::Client(command) => client::run(&connect()?, command).await,
+        Command::Group(command) => misc::group(&connect()?, command).await,
+        Command::Job(command) => job::run(&connect()?, command).await,
+        Command::Package(command) => job::package(&connect()?, command).await,
+        Command::Layout(command) => file::layout(&connect()?, command).await,
+        Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
+        Command::Image(command) => image::run(&connect()?, command).await,
+        Command::Pxe(command) => image::pxe(command, connect).await,
+        Command::Events(events) => misc::events(&connect()?, &events).await,
+        Command::Info => misc::info(&connect()?).await,
+        Command::Completion(completion) => misc::completion(&completion),
+    }
+}
+
+/// The words of `serve`, for the test that keeps the example configuration complete.
+pub fn settings_names() -> Vec<String> {
+    use clap::Args;
+    let command = Settings::augment_args(clap::Command::new("settings"));
+    command.get_arguments().filter_map(|argument| argument.get_long().map(str::to_owned)).collect()
+}

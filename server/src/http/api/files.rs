@@ -1,0 +1,165 @@
+//! Layouts, distributions, job types, images and the files that they are made of.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, Query, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{Sha256, enrol::BlobRef};
+
+use super::{Asking, Rejection};
+use crate::{
+    app::{
+        Error, images,
+        layouts::{self, NamedLayout},
+    },
+    blobs,
+    catalog::{Distribution, JobType},
+    context::Ctx,
+    db,
+    domain::image::Image,
+};
+
+/// No image is larger.
+const LARGEST_BLOB: u64 = 8 << 30;
+
+pub(super) fn router() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new()
+        .routes(routes!(list_layouts))
+        .routes(routes!(set_layout, delete_layout))
+        .routes(routes!(list_distributions))
+        .routes(routes!(list_job_types))
+        .routes(routes!(list_images, create_image))
+}
+
+/// Layouts by name.
+#[utoipa::path(get, path = "/layouts", responses((status = 200, body = Vec<NamedLayout>)))]
+async fn list_layouts(State(ctx): State<Ctx>) -> Result<Json<Vec<NamedLayout>>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(layouts::list(&ctx, &mut tx).await?))
+}
+
+/// Keeps a layout; the body is its YAML text.
+#[utoipa::path(put, path = "/layouts/{name}", request_body = String, responses((status = 204)))]
+async fn set_layout(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+    yaml: String,
+) -> Result<StatusCode, Rejection> {
+    layouts::set(&ctx, &name, &yaml).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes an own layout.
+#[utoipa::path(delete, path = "/layouts/{name}", responses((status = 204)))]
+async fn delete_layout(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<StatusCode, Rejection> {
+    let mut tx = ctx.db.write().await?;
+    if !db::layouts::delete(&mut tx, &name).await? {
+        return Err(Error::not_found(format!("own layout {name}")).into());
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+struct NamedDistribution {
+    /// Its name.
+    name: String,
+    #[serde(flatten)]
+    distribution: Distribution,
+}
+
+/// Distributions by name.
+#[utoipa::path(get, path = "/distributions", responses((status = 200, body = Vec<NamedDistribution>)))]
+async fn list_distributions(State(ctx): State<Ctx>) -> Json<Vec<NamedDistribution>> {
+    let all = ctx.catalog.distributions();
+    Json(
+        all.map(|(name, distribution)| NamedDistribution {
+            name: name.to_owned(),
+            distribution: distribution.clone(),
+        })
+        .collect(),
+    )
+}
+
+#[derive(Serialize, ToSchema)]
+struct JobTypeView {
+    #[serde(flatten)]
+    job_type: JobType,
+    /// JSON Schema of the parameters.
+    #[schema(value_type = Object)]
+    params_schema: serde_json::Value,
+}
+
+/// Job types by name.
+#[utoipa::path(get, path = "/job-types", responses((status = 200, body = Vec<JobTypeView>)))]
+async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
+    let view = |job_type: &JobType| JobTypeView {
+        params_schema: job_type.params.json_schema(),
+        job_type: job_type.clone(),
+    };
+    Json(ctx.catalog.job_types().map(view).collect())
+}
+
+/// The newest image of each name.
+#[utoipa::path(get, path = "/images", responses((status = 200, body = Vec<Image>)))]
+async fn list_images(State(ctx): State<Ctx>) -> Result<Json<Vec<Image>>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(db::images::list(&mut tx).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewImage {
+    /// Its name.
+    name: String,
+    /// Hash of everything that it was made from.
+    recipe: Sha256,
+    /// Its files, stored before.
+    parts: BTreeMap<String, BlobRef>,
+}
+
+/// Keeps an image whose files were sent before; it is the one to use from now on.
+#[utoipa::path(post, path = "/images", request_body = NewImage, responses((status = 201, body = Image)))]
+async fn create_image(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Json(new): Json<NewImage>,
+) -> Result<(StatusCode, Json<Image>), Rejection> {
+    let image = Image { id: 0, name: new.name, recipe: new.recipe, parts: new.parts, built_at: 0 };
+    Ok((StatusCode::CREATED, Json(images::create(&ctx, image, &actor.name).await?)))
+}
+
+#[derive(Deserialize, IntoParams)]
+pub(super) struct BlobQuery {
+    /// Store it only when it has this hash.
+    sha256: Option<Sha256>,
+}
+
+/// Stores a file under its hash.
+#[utoipa::path(post, path = "/blobs", params(BlobQuery), request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 201, body = BlobRef)))]
+pub(super) async fn create_blob(
+    State(ctx): State<Ctx>,
+    Query(query): Query<BlobQuery>,
+    body: Body,
+) -> Result<(StatusCode, Json<BlobRef>), Rejection> {
+    let limited = http_body_util::Limited::new(body, usize::try_from(LARGEST_BLOB).unwrap_or(usize::MAX));
+    let content = http_body_util::BodyDataStream::new(limited);
+    let blob = ctx.blobs.store(content, query.sha256.as_ref()).await.map_err(|error| match error {
+        blobs::Error::Mismatch { .. } => Error::conflict(error.to_string(), "send the file again"),
+        blobs::Error::Receive(_) => {
+            Error::invalid("the file did not arrive whole; nothing was stored", "send it again")
+        }
+        blobs::Error::Io { .. } => Error::Unavailable {
+            title: format!("the file could not be stored: {:#}", anyhow::Error::from(error)),
+            remedy: "look for free space in the server's data directory".to_owned(),
+        },
+    })?;
+    Ok((StatusCode::CREATED, Json(blob)))
+}

@@ -1,0 +1,165 @@
+//! The server itself, events, tokens and login.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Asking, Rejection, stream};
+use crate::{
+    app::{
+        Error,
+        people::{self, ShownToken},
+    },
+    context::Ctx,
+    db::{self, events::ServerEvent},
+    domain::people::{ApiToken, Role},
+};
+
+pub(super) fn router() -> OpenApiRouter<Ctx> {
+    OpenApiRouter::new()
+        .routes(routes!(server))
+        .routes(routes!(events))
+        .routes(routes!(events_stream))
+        .routes(routes!(list_tokens, create_token))
+        .routes(routes!(revoke_token))
+}
+
+#[derive(Serialize, ToSchema)]
+struct ServerView {
+    /// Version of the server.
+    version: &'static str,
+    /// Pages, API, enrolment.
+    https: String,
+    /// Agents.
+    agents: String,
+    /// Firmware and files.
+    boot: String,
+    /// SHA-256 of the CA certificate.
+    ca: String,
+    /// Names of the mirrors under `/mirror/`.
+    mirrors: Vec<String>,
+    /// The server's time.
+    server_at: i64,
+}
+
+/// The server itself.
+#[utoipa::path(get, path = "/server", responses((status = 200, body = ServerView)))]
+async fn server(State(ctx): State<Ctx>) -> Json<ServerView> {
+    let addresses = &ctx.addresses;
+    Json(ServerView {
+        version: env!("CARGO_PKG_VERSION"),
+        https: addresses.https.clone(),
+        agents: addresses.agents.clone(),
+        boot: addresses.boot.clone(),
+        ca: addresses.ca.clone(),
+        mirrors: ctx.mirrors.list().iter().map(|(name, _)| name.clone()).collect(),
+        server_at: ctx.now(),
+    })
+}
+
+#[derive(Deserialize, IntoParams)]
+struct EventsQuery {
+    /// Events after this number.
+    #[serde(default)]
+    after: i64,
+    /// At most so many; up to 1000.
+    limit: Option<i64>,
+}
+
+/// What happened.
+#[utoipa::path(get, path = "/events", params(EventsQuery), responses((status = 200, body = Vec<ServerEvent>)))]
+async fn events(
+    State(ctx): State<Ctx>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<Vec<ServerEvent>>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(db::events::after(&mut tx, query.after, query.limit.unwrap_or(100).clamp(1, 1000)).await?))
+}
+
+/// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` resumes; without it only what is new comes.
+#[utoipa::path(get, path = "/events/stream", responses((status = 200, content_type = "text/event-stream")))]
+async fn events_stream(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<impl IntoResponse, Rejection> {
+    let after = match stream::last_event_id(&headers) {
+        Some(after) => after,
+        None => {
+            let mut tx = ctx.db.read().await?;
+            db::events::newest(&mut tx).await?
+        }
+    };
+    Ok(stream::follow(ctx, after, |ctx, after| {
+        Box::pin(async move {
+            let mut tx = ctx.db.read().await?;
+            let events = db::events::after(&mut tx, after, stream::BATCH).await?;
+            let items = events
+                .iter()
+                .map(|event| stream::item(event.id, &event.kind, event))
+                .collect::<Result<_, Error>>()?;
+            Ok((items, false))
+        })
+    }))
+}
+
+/// Tokens, newest first; never the secrets.
+#[utoipa::path(get, path = "/tokens", responses((status = 200, body = Vec<ApiToken>)))]
+async fn list_tokens(State(ctx): State<Ctx>) -> Result<Json<Vec<ApiToken>>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(db::people::list_tokens(&mut tx).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    /// What it is for.
+    name: String,
+    /// What its owner may do.
+    role: Role,
+    /// Not accepted after this time.
+    #[serde(default)]
+    expires_at: Option<i64>,
+}
+
+/// Makes a token; the answer is the only place where its secret is shown.
+#[utoipa::path(post, path = "/tokens", request_body = NewToken, responses((status = 201, body = ShownToken)))]
+async fn create_token(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Json(new): Json<NewToken>,
+) -> Result<(StatusCode, Json<ShownToken>), Rejection> {
+    let mut tx = ctx.db.write().await?;
+    let shown =
+        people::create_token(&mut tx, &new.name, new.role, new.expires_at, &actor.name, ctx.now()).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// Revokes a token at once.
+#[utoipa::path(delete, path = "/tokens/{id}", responses((status = 204)))]
+async fn revoke_token(State(ctx): State<Ctx>, Path(id): Path<i64>) -> Result<StatusCode, Rejection> {
+    let mut tx = ctx.db.write().await?;
+    if !db::people::revoke_token(&mut tx, id, ctx.now()).await? {
+        return Err(Error::not_found(format!("valid token {id}")).into());
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    /// The part of the login link after the hash sign.
+    link: String,
+}
+
+/// Exchanges a one-time login link for a token. Open to everybody who has a link.
+pub(super) async fn login(
+    State(ctx): State<Ctx>,
+    Json(login): Json<Login>,
+) -> Result<Json<ShownToken>, Rejection> {
+    Ok(Json(people::login(&ctx, &login.link).await?))
+}

@@ -1,0 +1,82 @@
+//! Server-sent events that lose nothing: each batch is read from the database after the last number sent, so a reader that comes back
+//! with `Last-Event-ID` goes on exactly where it was.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    http::HeaderMap,
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{StreamExt, future::BoxFuture, stream};
+
+use crate::{app::Error, context::Ctx};
+
+/// Most events that are read at once.
+pub(super) const BATCH: i64 = 500;
+/// Readers look by themselves this often: another node may have stored something.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The number of an event, and the event.
+pub(super) type Item = (i64, Event);
+/// Reads what follows a number; true when nothing can follow any more.
+type Read = dyn Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync;
+
+/// From where a reader wants to go on.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<i64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
+/// An event of a stream.
+pub(super) fn item<T: serde::Serialize>(id: i64, name: &str, value: &T) -> Result<Item, Error> {
+    let event = Event::default()
+        .id(id.to_string())
+        .event(name)
+        .json_data(value)
+        .map_err(|error| Error::Internal(error.into()))?;
+    Ok((id, event))
+}
+
+/// Follows what `read` gives, until it says that nothing can follow, an error, or the server's end.
+pub(super) fn follow<R>(ctx: Ctx, after: i64, read: R) -> impl IntoResponse + use<R>
+where
+    R: Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync + 'static,
+{
+    let read: Box<Read> = Box::new(read);
+    let batches = stream::unfold(Some((ctx, after, read)), |state| async move {
+        let (ctx, mut after, read) = state?;
+        loop {
+            // Registered before reading, so that what is stored in between wakes us.
+            let doors = ctx.clone();
+            let came = doors.presence.events().notified();
+            tokio::pin!(came);
+            came.as_mut().enable();
+            match read(ctx.clone(), after).await {
+                Ok((items, ended)) => {
+                    after = items.last().map_or(after, |(id, _)| *id);
+                    let mut events: Vec<_> = items.into_iter().map(|(_, event)| event).collect();
+                    if ended {
+                        events.push(Event::default().event("end").data("end"));
+                        return Some((events, None));
+                    }
+                    if !events.is_empty() {
+                        return Some((events, Some((ctx, after, read))));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "following events");
+                    return None;
+                }
+            }
+            tokio::select! {
+                () = came => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = ctx.presence.closing().cancelled() => return None,
+            }
+        }
+    });
+    let events = batches.flat_map(|events| stream::iter(events.into_iter().map(Ok::<_, Infallible>)));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}

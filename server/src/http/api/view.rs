@@ -1,0 +1,119 @@
+//! What the API shows: never rows of the database as they are.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::{ClientId, Mac, Sha256, enrol::Realm, facts::Facts};
+
+use crate::{
+    app::clients::Standing,
+    domain::{
+        boot::{BootEvent, Expectation},
+        client::{ClientConfig, Stage},
+        client_status::{Activity, Health},
+        job::{Attempt, Job},
+    },
+};
+
+/// A page of a list, and where the next one begins.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Give this as `after` (or `before`) for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A client.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClientView {
+    /// Its number.
+    pub id: ClientId,
+    /// Its host name.
+    pub name: String,
+    /// First answer: where it is in its life.
+    pub stage: Stage,
+    /// Second answer: what it does.
+    pub activity: Activity,
+    /// Third answer: how it is.
+    pub health: Health,
+    /// Its hardware addresses.
+    pub macs: Vec<Mac>,
+    /// Names of its groups.
+    pub groups: Vec<String>,
+    /// What is wanted of it.
+    pub config: ClientConfig,
+    /// The key fingerprint that the machine shows while it waits for adoption.
+    pub announced_fingerprint: Option<Sha256>,
+    /// Where its agent runs.
+    pub realm: Option<Realm>,
+    /// Its agent's version.
+    pub agent_version: Option<String>,
+    /// When its agent was last heard.
+    pub last_seen_at: Option<i64>,
+    /// Hardware in one line.
+    pub hardware: String,
+    /// Grows with every change; the ETag.
+    pub version: i64,
+}
+
+impl From<Standing> for ClientView {
+    fn from(standing: Standing) -> Self {
+        let client = standing.client;
+        Self {
+            id: client.id,
+            stage: client.stage,
+            activity: standing.activity,
+            health: standing.health,
+            macs: client.macs,
+            groups: standing.groups,
+            config: client.config,
+            announced_fingerprint: client.announced_key,
+            realm: client.realm,
+            agent_version: client.agent_version,
+            last_seen_at: client.last_seen_at,
+            hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
+            version: client.version,
+            name: client.name,
+        }
+    }
+}
+
+fn hardware(facts: &Facts) -> String {
+    let disks: Vec<_> = facts.disks.iter().map(crate::planner::storage::described).collect();
+    let memory = crate::domain::layout::size::human(facts.memory_bytes);
+    format!(
+        "{} {}, {} threads, {memory}, {}",
+        facts.dmi.vendor,
+        facts.dmi.product,
+        facts.cpu.threads,
+        disks.join(" + ")
+    )
+    .trim()
+    .to_owned()
+}
+
+/// The boot timeline of a client.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TimelineView {
+    /// Every contact, oldest first.
+    pub lines: Vec<BootEvent>,
+    /// What should come next, and what to do when it does not come.
+    pub expected: Option<Expectation>,
+}
+
+/// A job with what surrounds it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: Job,
+    /// Name of its client.
+    pub client_name: String,
+    /// For what it waits; absent when it does not.
+    pub waits_for: Option<String>,
+    /// Every change of its state.
+    pub history: Vec<crate::db::jobs::HistoryLine>,
+    /// Its attempts, oldest first.
+    pub attempts_made: Vec<Attempt>,
+}

@@ -1,0 +1,35 @@
+//! The server's door to other programs: the recipes that build images. Argument vectors, never shell text.
+
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// Runs a program to its end; each line of its standard output goes to `on_line`, its standard error to ours.
+///
+/// # Errors
+/// It cannot be started or ends with another status than 0.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub async fn run(argv: &[String], mut on_line: impl FnMut(&str)) -> anyhow::Result<()> {
+    let Some((program, arguments)) = argv.split_first() else { bail!("there is no program to run") };
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {program}"))?;
+    if let Some(stdout) = child.stdout.take() {
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) =
+            lines.next_line().await.with_context(|| format!("reading what {program} says"))?
+        {
+            on_line(&line);
+        }
+    }
+    let status = child.wait().await.with_context(|| format!("waiting for {program}"))?;
+    if !status.success() {
+        bail!("{program} ended with {status}; its messages are above");
+    }
+    Ok(())
+}
