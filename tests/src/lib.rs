@@ -1,1 +1,3 @@
-//! Lotse.
+//! What system tests share: the lab of real machines.
+
+pub mod lab;

@@ -331,7 +331,7 @@ pub(super) struct Dnsmasq {
     #[arg(long)]
     interface: String,
     /// Give out addresses: FIRST,LAST,NETMASK.
-    #[arg(long, value_delimiter = ',', num_args = 3, conflicts_with = "proxy")]
+    #[arg(long, value_delimiter = ',', conflicts_with = "proxy")]
     range: Vec<Ipv4Addr>,
     /// Stand beside another DHCP server of this network, and only say what to boot.
     #[arg(long, value_name = "NETWORK", required_unless_present = "range")]
