@@ -1,5 +1,7 @@
 //! From what is wanted and what is there to an exact plan. Pure: the same request gives the same plan, byte for byte.
 
+#[cfg(test)]
+mod documented;
 pub mod render;
 #[cfg(test)]
 mod rendered;
