@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod disk;
 pub mod facts;
 pub mod host;
 pub mod identity;

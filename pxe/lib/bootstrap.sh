@@ -25,7 +25,8 @@ bootstrap_run() {
     [ "$(id -u)" = 0 ] || bootstrap_mode=unshare
     {
         set +e
-        mmdebstrap --mode="$bootstrap_mode" --architectures=amd64 --aptopt="$scratch/aptopts" \
+        # Not /tmp: where that is memory, a whole system may not fit.
+        TMPDIR=${TMPDIR:-/var/tmp} mmdebstrap --mode="$bootstrap_mode" --architectures=amd64 --aptopt="$scratch/aptopts" \
             "$@" < "$scratch/sources.list" 2>&1
         echo "bootstrap-status $?"
     } | awk -v from="$bootstrap_from" -v to="$bootstrap_to" '

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what firmware loads first over the network, into DIR: undionly.kpxe (BIOS), ipxe.efi (UEFI), and for Secure Boot
-# shimx64.efi, grubx64.efi (Debian's signed network GRUB). They come from a suite, not from this machine: the iPXE of
+# shimx64.efi with its mmx64.efi, and grubx64.efi (Debian's signed network GRUB). They come from a suite, not from this machine: the iPXE of
 # Debian 12 is too old to start a local disk on UEFI. Progress goes to stdout, everything else to stderr.
 set -eu
 
@@ -31,13 +31,14 @@ done
 mkdir -p "$out"
 bootstrap_begin
 # snponly.efi drives the card through the firmware: it starts on every card that the firmware itself could boot from.
-bootstrap_run "$suite" 0 90 --variant=extract --include=ipxe,shim-signed,grub-efi-amd64-signed \
-    --customize-hook="download /usr/lib/ipxe/undionly.kpxe $scratch/undionly.kpxe" \
-    --customize-hook="download /usr/lib/ipxe/snponly.efi $scratch/ipxe.efi" \
-    --customize-hook="download /usr/lib/shim/shimx64.efi.signed $scratch/shimx64.efi" \
-    --customize-hook="download /usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed $scratch/grubx64.efi" \
+bootstrap_run "$suite" 0 90 --variant=extract --include=ipxe,shim-signed,shim-helpers-amd64-signed,grub-efi-amd64-signed \
+    --extract-hook="download /usr/lib/ipxe/undionly.kpxe $scratch/undionly.kpxe" \
+    --extract-hook="download /usr/lib/ipxe/snponly.efi $scratch/ipxe.efi" \
+    --extract-hook="download /usr/lib/shim/shimx64.efi.signed $scratch/shimx64.efi" \
+    --extract-hook="download /usr/lib/shim/mmx64.efi.signed $scratch/mmx64.efi" \
+    --extract-hook="download /usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed $scratch/grubx64.efi" \
     --format=null -- "$suite" -
-for name in undionly.kpxe ipxe.efi shimx64.efi grubx64.efi; do
+for name in undionly.kpxe ipxe.efi shimx64.efi mmx64.efi grubx64.efi; do
     install -m 644 "$scratch/$name" "$out/$name.new"
     mv "$out/$name.new" "$out/$name"
 done

@@ -1,11 +1,20 @@
-//! What the agent measures about its machine.
+//! What the agent measures about its machine. Texts of the kernel are read through [`Host`] and understood by pure functions.
+//!
+//! Works in the first stage of the installer, which has no tools: everything comes from `/proc` and `/sys`, and from the first bytes of
+//! partitions. What cannot be read stays empty.
+
+pub mod block;
+mod content;
+mod cpu;
+mod dmi;
+mod net;
+mod os;
 
 use std::path::Path;
 
 use wire::{
-    Mac,
     enrol::Realm,
-    facts::{Cpu, Dmi, Facts, Firmware, Nic, OperatingSystem},
+    facts::{Facts, Firmware},
 };
 
 use crate::host::Host;
@@ -13,39 +22,43 @@ use crate::host::Host;
 /// Measures the machine.
 pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
     let uefi = host.exists(Path::new("/sys/firmware/efi"));
+    let cpuinfo = text(host, "/proc/cpuinfo");
+    let dmi = dmi::gather(host);
     Facts {
         collected_at: host.now(),
         realm,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         firmware: if uefi { Firmware::Uefi } else { Firmware::Bios },
-        secure_boot: false,
-        cpu: Cpu::default(),
-        memory_bytes: 0,
-        dmi: Dmi::default(),
-        virtualization: String::new(),
-        disks: Vec::new(),
-        nics: nics(host),
-        os: OperatingSystem::default(),
+        secure_boot: uefi && secure_boot(host),
+        virtualization: dmi::virtualization(&dmi, &cpuinfo),
+        cpu: cpu::parse(&cpuinfo, std::env::consts::ARCH),
+        memory_bytes: memory(&text(host, "/proc/meminfo")),
+        dmi,
+        disks: block::disks(host),
+        nics: net::gather(host).await,
+        os: os::gather(host),
     }
 }
 
-fn nics(host: &dyn Host) -> Vec<Nic> {
-    let names = host.list(Path::new("/sys/class/net")).unwrap_or_default();
-    let text = |name: &str, file: &str| {
-        let content = host.read(&Path::new("/sys/class/net").join(name).join(file)).unwrap_or_default();
-        String::from_utf8_lossy(&content).trim().to_owned()
-    };
-    let nic = |name: String| {
-        let mac: Mac = text(&name, "address").parse().ok()?;
-        (name != "lo").then(|| Nic {
-            mac,
-            driver: String::new(),
-            carrier: text(&name, "carrier") == "1",
-            speed_mbit: 0,
-            addresses: Vec::new(),
-            booted: false,
-            name,
-        })
-    };
-    names.into_iter().filter_map(nic).collect()
+/// A text of the kernel without white space around it; empty when there is none.
+fn text(host: &dyn Host, path: &str) -> String {
+    String::from_utf8_lossy(&host.read(Path::new(path)).unwrap_or_default()).trim().to_owned()
 }
+
+/// `MemTotal` of proc_meminfo(5), which counts in KiB.
+fn memory(meminfo: &str) -> u64 {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(0, |kib| kib << 10)
+}
+
+/// The variable `SecureBoot` (UEFI specification, 3.3): four bytes of attributes, then 1 or 0.
+fn secure_boot(host: &dyn Host) -> bool {
+    let path = Path::new("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+    host.read(path).is_ok_and(|bytes| bytes.get(4) == Some(&1))
+}
+
+#[cfg(test)]
+mod tests;

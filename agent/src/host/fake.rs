@@ -391,6 +391,11 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn unpacker(&self) -> super::Unpacker {
+        // What matters without a disk is that every byte was read.
+        Box::new(|mut archive, _| std::io::copy(&mut archive, &mut std::io::sink()).map(|_| ()))
+    }
+
     fn enter(&self, root: &Path) -> Result<(), Error> {
         self.state().entered = Some(root.to_owned());
         Ok(())

@@ -83,6 +83,9 @@ pub trait Host: Send + Sync {
     /// Makes the kernel read the partition table again and waits until the nodes are there.
     fn reread_partitions(&self, disk: &Path) -> Result<(), Error>;
 
+    /// Writes the members of an archive (tar, zstd) below a directory; called on a thread of its own.
+    fn unpacker(&self) -> Unpacker;
+
     /// chroot(2) of this very process, and chdir to `/`: entering the tool set.
     fn enter(&self, root: &Path) -> Result<(), Error>;
 
@@ -95,6 +98,9 @@ pub trait Host: Send + Sync {
     /// sync(2), then reboot(2) with the given meaning.
     fn power(&self, power: Power) -> Result<(), Error>;
 }
+
+/// Writes the members of an archive below a directory.
+pub type Unpacker = Box<dyn FnOnce(Box<dyn Read + Send>, &Path) -> std::io::Result<()> + Send>;
 
 /// A disk opened for partitioning.
 pub trait DiskFile: Read + Write + Seek + Send + std::fmt::Debug {

@@ -117,6 +117,10 @@ impl Host for RealHost {
         wait_for_partition_nodes(disk).map_err(failed)
     }
 
+    fn unpacker(&self) -> super::Unpacker {
+        Box::new(crate::steps::unpack::unpack_archive)
+    }
+
     fn enter(&self, root: &Path) -> Result<(), Error> {
         nix::unistd::chroot(root)
             .and_then(|()| nix::unistd::chdir("/"))

@@ -16,7 +16,19 @@ use crate::{
     server::{self, Server},
 };
 
+mod boot_loader;
+mod chroot;
+mod debootstrap;
+mod download;
+mod facts;
+mod install_agent;
+mod mount;
+mod rescue;
 mod script;
+mod storage;
+pub mod unpack;
+mod wipe_disk;
+mod write_file;
 
 /// What every step is given.
 pub struct StepContext<'a> {
@@ -69,10 +81,36 @@ impl StepContext<'_> {
 pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepError> {
     match kind {
         StepKind::Reboot {} | StepKind::Shutdown {} => Ok(()),
-        StepKind::Script { text, root, environment, .. } => {
-            script::execute(ctx, text, *root, environment).await
+        StepKind::Script { text, root, secrets, environment } => {
+            script::execute(ctx, text, *root, secrets, environment).await
         }
-        _ => Err(StepError::Refused("this agent cannot carry out such a step".to_owned())),
+        StepKind::WriteFile { files, root } => write_file::execute(ctx, files, *root),
+        StepKind::Storage(work) => storage::execute(ctx, work).await,
+        StepKind::Mount { mounts } => mount::execute(ctx, mounts).await,
+        StepKind::Unpack { blob } => unpack::execute(ctx, blob).await,
+        StepKind::Debootstrap { suite, mirror_url, architecture, keyring, packages } => {
+            debootstrap::execute(
+                ctx,
+                &debootstrap::System { suite, mirror_url, architecture, keyring, packages },
+            )
+            .await
+        }
+        StepKind::BootLoader { firmware, disks, kernel_packages, packages, kernel_command_line } => {
+            let firmware = *firmware;
+            let booting = boot_loader::Booting {
+                firmware,
+                disks,
+                kernel_packages,
+                packages,
+                command_line: kernel_command_line,
+            };
+            boot_loader::execute(ctx, &booting).await
+        }
+        StepKind::InstallAgent { package } => install_agent::execute(ctx, package).await,
+        StepKind::Facts {} => facts::execute(ctx).await,
+        StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,
+        StepKind::WipeDisk { disk, method } => wipe_disk::execute(ctx, disk, *method).await,
+        StepKind::Unknown => Err(StepError::Refused("this agent cannot carry out such a step".to_owned())),
     }
 }
 

@@ -52,18 +52,18 @@ impl Catalog {
             return Err(Error(vec![Fault { path: general, message }]));
         }
         for root in std::iter::once(general.as_path()).chain(site) {
-            catalog.read(root, &mut faults);
+            catalog.read(root, &general, &mut faults);
         }
         if faults.is_empty() { Ok(catalog) } else { Err(Error(faults)) }
     }
 
-    fn read(&mut self, root: &Path, faults: &mut Vec<Fault>) {
+    fn read(&mut self, root: &Path, general: &Path, faults: &mut Vec<Fault>) {
         for path in entries(root, faults) {
             let name = file_stem(&path);
             if name == "distributions" || name == "layouts" || name.starts_with('_') || !path.is_dir() {
                 continue;
             }
-            collect(JobType::load(&name, &path), &mut self.job_types, name, faults);
+            collect(JobType::load(&name, &path, general), &mut self.job_types, name, faults);
         }
         for path in entries(&root.join("distributions"), faults) {
             let name = file_stem(&path);

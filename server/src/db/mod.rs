@@ -19,7 +19,7 @@ pub mod layouts;
 mod migrate;
 pub mod people;
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     Row as _,
@@ -145,6 +145,14 @@ impl Db {
 
     async fn open_sqlite(path: &Path) -> Result<Self, Error> {
         let open = |source| Error::Open { location: path.display().to_string(), source };
+        // SQLite makes its other files with the mode of this one: tokens' hashes and secrets are nobody else's business.
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| open(sqlx::Error::Io(error)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -1,8 +1,11 @@
 //! From what is wanted and what is there to an exact plan. Pure: the same request gives the same plan, byte for byte.
 
+#[cfg(test)]
+mod documented;
 pub mod render;
 #[cfg(test)]
 mod rendered;
+pub mod shell_check;
 pub mod storage;
 
 use std::collections::BTreeMap;

@@ -35,7 +35,7 @@ fn default_machine() -> String {
     "qemu-bios.json".to_owned()
 }
 
-fn job_scripts() -> PathBuf {
+pub(super) fn job_scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../job-scripts")
 }
 
@@ -81,7 +81,7 @@ fn client(config: ClientConfig, facts: Facts) -> Client {
 }
 
 /// Renders one sample; gives file names and contents as they stand in `expected/<sample>/`.
-fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
+pub(super) fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
     let sample: Sample = serde_yaml::from_str(&fs_err::read_to_string(sample).unwrap()).unwrap();
     assert_eq!(sample.client.check(), [], "the sample's client is not acceptable");
     let facts = fs_err::read_to_string(job_scripts().join("_facts").join(&sample.machine)).unwrap();
@@ -132,7 +132,7 @@ fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, 
 
 /// What `sh -n` and shellcheck have to say; empty when they are content.
 #[expect(clippy::disallowed_methods, reason = "a test that runs the tools which read the scripts")]
-fn complaints(script: &Path) -> String {
+pub(super) fn complaints(script: &Path) -> String {
     let mut said = String::new();
     for argv in [vec!["sh", "-n"], vec!["shellcheck", "--shell=sh", "--severity=style"]] {
         let output = std::process::Command::new(argv[0])
@@ -148,7 +148,7 @@ fn complaints(script: &Path) -> String {
     said
 }
 
-fn sorted(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn sorted(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs_err::read_dir(directory)
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
         .unwrap_or_default();
@@ -166,6 +166,11 @@ fn every_sample_renders_to_what_is_expected_and_shellcheck_reads_it() {
     for job_type in catalog.job_types() {
         let directory = job_scripts().join(&job_type.name);
         let samples = sorted(&directory.join("samples"));
+        for expected in sorted(&directory.join("expected")) {
+            if samples.iter().all(|sample| sample.file_stem() != expected.file_name()) {
+                wrong.push(format!("{} belongs to no sample: remove it", expected.display()));
+            }
+        }
         if samples.is_empty() {
             wrong.push(format!("{} has no sample", job_type.name));
         }

@@ -41,8 +41,14 @@ async fn every_route_needs_a_token_and_its_role() {
             if role < *needed {
                 assert!(got.is_problem(403), "{method} {path} as {role:?}: {got:?}");
             } else {
-                assert!(![401, 403, 405, 500].contains(&got.status.as_u16()), "{method} {path} as {role:?}: {got:?}");
-                assert!(got.status.is_success() || got.is_problem(got.status.as_u16()), "{method} {path}: {got:?}");
+                assert!(
+                    ![401, 403, 405, 500].contains(&got.status.as_u16()),
+                    "{method} {path} as {role:?}: {got:?}"
+                );
+                assert!(
+                    got.status.is_success() || got.is_problem(got.status.as_u16()),
+                    "{method} {path}: {got:?}"
+                );
             }
         }
     }
@@ -60,7 +66,10 @@ async fn the_description_names_every_route_and_no_other() {
             described.insert(format!("{} {path}", method.to_uppercase()));
             let name = operation["operationId"].as_str().unwrap();
             assert!(names.insert(name.to_owned()), "{name} is there twice");
-            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path} has no summary");
+            assert!(
+                !operation["summary"].as_str().unwrap_or_default().is_empty(),
+                "{method} {path} has no summary"
+            );
             let declared: BTreeSet<_> = operation["parameters"]
                 .as_array()
                 .into_iter()
@@ -86,7 +95,8 @@ async fn the_description_names_every_route_and_no_other() {
 #[tokio::test]
 async fn a_revoked_token_is_refused_at_once() {
     let server = TestServer::start().await.unwrap();
-    let made = server.send(Method::POST, "/api/v1/tokens", &json!({ "name": "x", "role": "viewer" })).await.unwrap();
+    let made =
+        server.send(Method::POST, "/api/v1/tokens", &json!({ "name": "x", "role": "viewer" })).await.unwrap();
     let made = made.ok().unwrap();
     let ask = async || {
         let url = format!("{}/api/v1/server", server.ctx.addresses.https);
@@ -128,6 +138,8 @@ async fn secrets_are_never_listed() {
     let server = TestServer::start().await.unwrap();
     let secret = server.token(Role::Admin).await.unwrap();
     let tokens = server.get("/api/v1/tokens").await.unwrap();
-    assert!(tokens.text.contains("\"admin\"") && !tokens.text.contains(&secret) && !tokens.text.contains("hash"));
+    assert!(
+        tokens.text.contains("\"admin\"") && !tokens.text.contains(&secret) && !tokens.text.contains("hash")
+    );
     server.stop().await.unwrap();
 }

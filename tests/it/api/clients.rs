@@ -14,7 +14,10 @@ async fn create(server: &TestServer, name: &str, mac: &str) -> Value {
 async fn a_registered_client_shows_its_three_answers() {
     let server = TestServer::start().await.unwrap();
     let made = create(&server, "lab-01", "52-54-00-00-00-01").await;
-    assert_eq!((&made["stage"], &made["activity"]["state"], &made["health"]["state"]), (&json!("registered"), &json!("idle"), &json!("ok")));
+    assert_eq!(
+        (&made["stage"], &made["activity"]["state"], &made["health"]["state"]),
+        (&json!("registered"), &json!("idle"), &json!("ok"))
+    );
     assert_eq!(made["macs"], json!(["52:54:00:00:00:01"]));
     assert_eq!(made["groups"], json!(["lab"]));
     let timeline = server.get("/api/v1/clients/lab-01/timeline").await.unwrap().ok().unwrap();
@@ -38,7 +41,8 @@ async fn two_clients_share_neither_name_nor_address() {
     assert!(got.is_problem(409) || got.is_problem(422), "{got:?}");
     assert!(server.get("/api/v1/clients/lab-03").await.unwrap().is_problem(404));
     create(&server, "lab-04", "52:54:00:00:00:04").await;
-    let got = server.send(Method::PATCH, "/api/v1/clients/lab-04", &json!({ "name": "lab-01" })).await.unwrap();
+    let got =
+        server.send(Method::PATCH, "/api/v1/clients/lab-04", &json!({ "name": "lab-01" })).await.unwrap();
     assert!(got.is_problem(409), "{got:?}");
     server.stop().await.unwrap();
 }
@@ -50,7 +54,8 @@ async fn a_change_to_what_somebody_else_has_changed_is_refused() {
     let seen = server.get("/api/v1/clients/lab-01").await.unwrap();
     let tag = seen.headers["etag"].to_str().unwrap().to_owned();
     let change = async |tag: &str, zone: &str| {
-        let request = server.request(Some(Role::Operator), Method::PATCH, "/api/v1/clients/lab-01").await.unwrap();
+        let request =
+            server.request(Some(Role::Operator), Method::PATCH, "/api/v1/clients/lab-01").await.unwrap();
         let body = json!({ "config": { "timezone": zone } });
         answer(request.header(IF_MATCH, tag).json(&body)).await.unwrap()
     };
@@ -106,7 +111,9 @@ async fn pages_of_a_list_join_without_gap_or_double() {
     let mut after = String::new();
     loop {
         let page = server.get(&format!("/api/v1/clients?limit=3&after={after}")).await.unwrap().ok().unwrap();
-        names.extend(page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()),
+        );
         match page["next"].as_str() {
             Some(next) => next.clone_into(&mut after),
             None => break,
@@ -124,8 +131,12 @@ async fn a_client_joins_and_leaves_groups() {
     let server = TestServer::start().await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     server.send(Method::POST, "/api/v1/groups", &json!({ "name": "art" })).await.unwrap().ok().unwrap();
-    assert!(server.send(Method::POST, "/api/v1/groups", &json!({ "name": "art" })).await.unwrap().is_problem(409));
-    assert!(server.send(Method::POST, "/api/v1/groups", &json!({ "name": "A B" })).await.unwrap().is_problem(422));
+    assert!(
+        server.send(Method::POST, "/api/v1/groups", &json!({ "name": "art" })).await.unwrap().is_problem(409)
+    );
+    assert!(
+        server.send(Method::POST, "/api/v1/groups", &json!({ "name": "A B" })).await.unwrap().is_problem(422)
+    );
     let member = "/api/v1/groups/art/members/lab-01";
     for _ in 0..2 {
         server.send(Method::PUT, member, &json!({})).await.unwrap().ok().unwrap();
@@ -168,6 +179,9 @@ async fn an_enrolment_command_carries_a_token_and_the_fingerprint() {
     let made = server.send(Method::POST, "/api/v1/clients/lab-01/enrol-command", &json!({})).await.unwrap();
     let made = made.ok().unwrap();
     let command = made["command"].as_str().unwrap();
-    assert!(command.starts_with("LOTSE_TOKEN=lotse_") && command.contains(&server.ctx.addresses.ca), "{command}");
+    assert!(
+        command.starts_with("LOTSE_TOKEN=lotse_") && command.contains(&server.ctx.addresses.ca),
+        "{command}"
+    );
     server.stop().await.unwrap();
 }

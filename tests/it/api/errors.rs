@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[tokio::test]
 async fn whatever_refuses_a_request_answers_with_a_problem() {
     let server = TestServer::start().await.unwrap();
-    let admin = async |method: Method, path: &str| server.request(Some(Role::Admin), method, path).await.unwrap();
+    let admin =
+        async |method: Method, path: &str| server.request(Some(Role::Admin), method, path).await.unwrap();
     let json_body = |text: &'static str| (CONTENT_TYPE, "application/json", text);
     let cases = [
         (404, admin(Method::GET, "/api/v1/nothing").await),
@@ -45,7 +46,8 @@ async fn a_wrong_field_is_named_with_its_path() {
     let body = json!({ "name": "a", "macs": ["52:54:00:00:00:01", "zz"] });
     let got = server.send(Method::POST, "/api/v1/clients", &body).await.unwrap();
     assert_eq!(got.json()["fields"][0]["field"], "macs[1]", "{got:?}");
-    let body = json!({ "name": "a", "config": { "timezone": "now\n", "keyboard": "🎹", "layout": "whole-disk" } });
+    let body =
+        json!({ "name": "a", "config": { "timezone": "now\n", "keyboard": "🎹", "layout": "whole-disk" } });
     let got = server.send(Method::POST, "/api/v1/clients", &body).await.unwrap();
     assert!(got.is_problem(422), "{got:?}");
     assert_eq!(got.json()["fields"].as_array().unwrap().len(), 2, "{got:?}");
@@ -57,10 +59,13 @@ async fn a_wrong_field_is_named_with_its_path() {
 async fn a_request_that_is_too_large_is_refused_and_the_server_stays() {
     let server = TestServer::start().await.unwrap();
     let request = server.request(Some(Role::Admin), Method::POST, "/api/v1/clients").await.unwrap();
-    let got = answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; (1 << 20) + 1])).await.unwrap();
+    let got = answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; (1 << 20) + 1]))
+        .await
+        .unwrap();
     assert!(got.is_problem(413), "{got:?}");
     let request = server.request(None, Method::POST, "/api/v1/login").await.unwrap();
-    let got = answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; 2 << 20])).await.unwrap();
+    let got =
+        answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; 2 << 20])).await.unwrap();
     assert!(got.is_problem(413), "{got:?}");
     server.get("/api/v1/server").await.unwrap().ok().unwrap();
     server.stop().await.unwrap();
@@ -72,7 +77,9 @@ async fn garbage_on_every_listener_harms_nobody() {
     let addresses = server.ctx.addresses.clone();
     for url in [&addresses.https, &addresses.agents, &addresses.boot] {
         let address = url.split_once("://").unwrap().1;
-        for garbage in [&b"\x16\x03\x01\xff\xff garbage"[..], b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0", b"\n\n\n\n"] {
+        for garbage in
+            [&b"\x16\x03\x01\xff\xff garbage"[..], b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0", b"\n\n\n\n"]
+        {
             let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
             socket.write_all(garbage).await.unwrap();
             socket.shutdown().await.unwrap();

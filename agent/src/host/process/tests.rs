@@ -64,10 +64,10 @@ async fn a_grandchild_that_holds_the_pipe_does_not_hold_the_step() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_whole_group() {
+async fn a_stop_ends_even_a_grandchild_that_ignores_it() {
     let stop = CancellationToken::new();
     let pid = Mutex::new(None::<i32>);
-    let command = Command::new(["/bin/sh", "-c", "sleep 600 & echo $!; wait"]);
+    let command = Command::new(["/bin/sh", "-c", r#"sh -c 'trap "" TERM; echo $$; exec sleep 600' & wait"#]);
     let on_line = |_: Stream, line: &str| {
         *pid.lock().unwrap() = line.parse().ok();
         stop.cancel();
@@ -83,6 +83,20 @@ async fn a_stop_ends_the_whole_group() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the grandchild lives on");
         std::thread::yield_now();
     }
+}
+
+#[tokio::test]
+async fn a_stopped_command_is_asked_before_it_is_killed() {
+    let (stop, heard) = (CancellationToken::new(), Heard::default());
+    let text = "trap 'echo tidied up; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let command = Command::new(["/bin/sh", "-c", text]);
+    let on_line = |stream: Stream, line: &str| {
+        heard.0.lock().unwrap().push((stream, line.to_owned()));
+        stop.cancel();
+    };
+    let error = run(&command, &on_line, &stop).await.unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    assert_eq!(heard.lines(Stream::Stdout), ["ready", "tidied up"]);
 }
 
 #[tokio::test]

@@ -75,10 +75,11 @@ impl FakeServer {
     }
 
     /// Queues an attempt.
-    pub(super) fn queue(&self, attempt: i64, plan: &Value) {
+    pub(super) fn queue(&self, attempt: i64, plan: &Value) -> Lease {
         let plan = self.0.signer.sign(plan);
         let lease = Lease { attempt: AttemptId(attempt), lease_s: 60, plan, tools: None };
-        self.0.state.lock().unwrap().leases.push_back(lease);
+        self.0.state.lock().unwrap().leases.push_back(lease.clone());
+        lease
     }
 
     /// Queues an attempt whose plan somebody else signed.

@@ -1,0 +1,80 @@
+//! Network interfaces that are hardware, from `/sys/class/net`; addresses by ip(8).
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use wire::{Mac, facts::Nic};
+
+use super::text;
+use crate::host::{Command, Host};
+
+/// Reads every interface that has a device behind it.
+pub(super) async fn gather(host: &dyn Host) -> Vec<Nic> {
+    let addresses = addresses(host).await;
+    let booted = booted(&text(host, "/proc/cmdline"));
+    let names = host.list(Path::new("/sys/class/net")).unwrap_or_default();
+    names.into_iter().filter_map(|name| nic(host, name, &addresses, booted)).collect()
+}
+
+fn nic(
+    host: &dyn Host,
+    name: String,
+    addresses: &BTreeMap<String, Vec<String>>,
+    booted: Option<Mac>,
+) -> Option<Nic> {
+    let directory = format!("/sys/class/net/{name}");
+    if !host.exists(Path::new(&format!("{directory}/device"))) {
+        return None;
+    }
+    let mac: Mac = text(host, &format!("{directory}/address")).parse().ok()?;
+    let driver = host.read_link(Path::new(&format!("{directory}/device/driver"))).ok();
+    let driver = driver.and_then(|link| link.file_name().map(|name| name.to_string_lossy().into_owned()));
+    Some(Nic {
+        mac,
+        driver: driver.unwrap_or_default(),
+        carrier: text(host, &format!("{directory}/carrier")) == "1",
+        // -1 when the interface does not know.
+        speed_mbit: text(host, &format!("{directory}/speed")).parse().unwrap_or(0),
+        addresses: addresses.get(&name).cloned().unwrap_or_default(),
+        booted: booted == Some(mac),
+        name,
+    })
+}
+
+/// `BOOTIF` of the kernel command line: `01-` (Ethernet) and the address.
+pub(super) fn booted(command_line: &str) -> Option<Mac> {
+    let word = command_line.split_whitespace().rev().find_map(|word| word.strip_prefix("BOOTIF="))?;
+    word.strip_prefix("01-").unwrap_or(word).parse().ok()
+}
+
+#[derive(Deserialize)]
+struct Link {
+    ifname: String,
+    #[serde(default)]
+    addr_info: Vec<Address>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    local: String,
+    prefixlen: u8,
+    #[serde(default)]
+    scope: String,
+}
+
+/// Addresses of other than link scope, by interface; nothing where there is no ip(8) that writes JSON.
+async fn addresses(host: &dyn Host) -> BTreeMap<String, Vec<String>> {
+    let command = Command::new(["ip", "-json", "address"]);
+    let text = host.run(&command, &|_, _| {}, &CancellationToken::new()).await.unwrap_or_default();
+    parse(&text)
+}
+
+pub(super) fn parse(text: &str) -> BTreeMap<String, Vec<String>> {
+    let links: Vec<Link> = serde_json::from_str(text).unwrap_or_default();
+    let shown = |address: &Address| {
+        (address.scope != "link" && address.scope != "host")
+            .then(|| format!("{}/{}", address.local, address.prefixlen))
+    };
+    links.into_iter().map(|link| (link.ifname, link.addr_info.iter().filter_map(shown).collect())).collect()
+}

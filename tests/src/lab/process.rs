@@ -1,0 +1,102 @@
+//! The one place of the lab that starts processes: commands that run to their end, and long-lived ones that die on drop.
+//!
+//! Long-lived processes get a process group of their own and a time limit by timeout(1), which outlives a killed test.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+/// Runs a command to its end and gives its standard output.
+///
+/// # Errors
+/// It cannot be started, or ends with another status than 0; the error carries its standard error.
+#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
+pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
+    let (program, arguments) = argv.split_first().context("running an empty command")?;
+    let shown = shown(argv);
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {shown}"))?;
+    if !output.status.success() {
+        bail!("{shown}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The accelerator for QEMU: `LOTSE_QEMU_ACCEL`, else `tcg,thread=multi`.
+///
+/// A device file does not prove that KVM can run a kernel, so it is never chosen by itself.
+#[expect(clippy::disallowed_methods, reason = "tests have no argument parser of their own")]
+pub(crate) fn accelerator() -> String {
+    std::env::var("LOTSE_QEMU_ACCEL").unwrap_or_else(|_| "tcg,thread=multi".to_owned())
+}
+
+/// A process that runs until it is dropped, ends by itself or reaches its time limit.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    shown: String,
+}
+
+impl Process {
+    /// Starts a command; both its output streams go to the file `log`.
+    #[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
+    pub(crate) fn start<S: AsRef<OsStr>>(argv: &[S], log: &Path, limit: Duration) -> Result<Self> {
+        let shown = shown(argv);
+        let output = fs_err::File::create(log)?.into_file();
+        let errors = output.try_clone().with_context(|| format!("sharing {}", log.display()))?;
+        let child = Command::new("timeout")
+            .arg("--kill-after=5")
+            .arg(limit.as_secs().to_string())
+            .args(argv)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("starting {shown}"))?;
+        Ok(Self { child, log: log.to_owned(), shown })
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
+        let status = self.child.try_wait().with_context(|| format!("looking after {}", self.shown))?;
+        Ok(status.is_none())
+    }
+
+    /// What it wrote so far.
+    pub(crate) fn output(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs_err::read(&self.log)?).into_owned())
+    }
+
+    /// Ends the process and its children at once, without giving them time to save anything.
+    pub(crate) fn kill(&mut self) {
+        let Ok(group) = i32::try_from(self.child.id()) else { return };
+        // It may have ended by itself: then there is nobody to kill, and `wait` only collects it.
+        killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn shown<S: AsRef<OsStr>>(argv: &[S]) -> String {
+    argv.iter().map(|word| OsString::from(word).to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
