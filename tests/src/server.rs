@@ -3,7 +3,7 @@
 //! Invariant: two servers share nothing, so tests run side by side. Stopping is asked for and waited for; a server that is dropped
 //! takes its directory along.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Mutex};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
@@ -27,7 +27,7 @@ pub struct TestServer {
     directory: TempDir,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
-    tokens: Mutex<BTreeMap<&'static str, String>>,
+    tokens: BTreeMap<&'static str, String>,
 }
 
 /// An answer of the server.
@@ -83,9 +83,16 @@ impl TestServer {
         let http = reqwest::Client::builder()
             .tls_certs_only([Certificate::from_pem(ctx.authority.ca_pem().as_bytes())?])
             .build()?;
+        let mut tokens = BTreeMap::new();
+        let mut tx = ctx.db.write().await?;
+        for role in [Role::Viewer, Role::Helpdesk, Role::Operator, Role::Admin] {
+            let shown = people::create_token(&mut tx, role.as_str(), role, None, "test", ctx.now()).await?;
+            tokens.insert(role.as_str(), shown.secret);
+        }
+        tx.commit().await?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(stop.clone()));
-        Ok(Self { ctx, first_login, http, directory, stop, task, tokens: Mutex::default() })
+        Ok(Self { ctx, first_login, http, directory, stop, task, tokens })
     }
 
     /// The server's data directory.
@@ -94,42 +101,27 @@ impl TestServer {
     }
 
     /// A token of a role.
-    pub async fn token(&self, role: Role) -> anyhow::Result<String> {
-        let known = self.tokens.lock().map(|tokens| tokens.get(role.as_str()).cloned()).unwrap_or_default();
-        if let Some(token) = known {
-            return Ok(token);
-        }
-        let mut tx = self.ctx.db.write().await?;
-        let shown = people::create_token(&mut tx, role.as_str(), role, None, "test", self.ctx.now()).await?;
-        tx.commit().await?;
-        if let Ok(mut tokens) = self.tokens.lock() {
-            tokens.insert(role.as_str(), shown.secret.clone());
-        }
-        Ok(shown.secret)
+    pub fn token(&self, role: Role) -> &str {
+        &self.tokens[role.as_str()]
     }
 
     /// A request with a role's token; without a role with none.
-    pub async fn request(
-        &self,
-        role: Option<Role>,
-        method: Method,
-        path: &str,
-    ) -> anyhow::Result<reqwest::RequestBuilder> {
+    pub fn request(&self, role: Option<Role>, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.ctx.addresses.https));
-        Ok(match role {
-            Some(role) => request.bearer_auth(self.token(role).await?),
+        match role {
+            Some(role) => request.bearer_auth(self.token(role)),
             None => request,
-        })
+        }
     }
 
     /// Asks as an admin.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        answer(self.request(Some(Role::Admin), Method::GET, path).await?).await
+        answer(self.request(Some(Role::Admin), Method::GET, path)).await
     }
 
     /// Sends JSON as an admin.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Answer> {
-        answer(self.request(Some(Role::Admin), method, path).await?.json(body)).await
+        answer(self.request(Some(Role::Admin), method, path).json(body)).await
     }
 
     /// Stops the server and waits for its end.

@@ -146,3 +146,52 @@ fn foreign(status: StatusCode, text: &str) -> Problem {
     };
     problem(status, code, if text.is_empty() { title } else { text }, remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn asked(router: Router) -> (StatusCode, String) {
+        let router = router.layer(CatchPanicLayer::new()).layer(middleware::from_fn(uniform));
+        let request = Request::builder().uri("/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_our_fault_and_shows_only_the_number_of_the_request() {
+        async fn broken() -> &'static str {
+            panic!("the secret is 42")
+        }
+        let (status, text) = asked(Router::new().route("/", get(broken))).await;
+        let problem: Problem = serde_json::from_str(&text).unwrap();
+        assert_eq!((status.as_u16(), problem.status, problem.request_id.as_str()), (500, 500, "r-1"));
+        assert!(!text.contains("42"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_error_inside_the_server_keeps_its_chain_to_itself() {
+        async fn broken() -> Rejection {
+            Rejection(Error::Internal(anyhow::anyhow!("the password is 42")))
+        }
+        let (status, text) = asked(Router::new().route("/", get(broken))).await;
+        assert_eq!(status, 500);
+        assert!(text.contains("r-1") && !text.contains("42"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_a_mirror_refuses_is_passed_on_as_it_is() {
+        async fn page() -> Response {
+            (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/html")], "<h1>Not here</h1>")
+                .into_response()
+        }
+        let (status, text) = asked(Router::new().route("/", get(page))).await;
+        assert_eq!((status.as_u16(), text.as_str()), (404, "<h1>Not here</h1>"));
+    }
+}

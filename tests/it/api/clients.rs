@@ -54,8 +54,7 @@ async fn a_change_to_what_somebody_else_has_changed_is_refused() {
     let seen = server.get("/api/v1/clients/lab-01").await.unwrap();
     let tag = seen.headers["etag"].to_str().unwrap().to_owned();
     let change = async |tag: &str, zone: &str| {
-        let request =
-            server.request(Some(Role::Operator), Method::PATCH, "/api/v1/clients/lab-01").await.unwrap();
+        let request = server.request(Some(Role::Operator), Method::PATCH, "/api/v1/clients/lab-01");
         let body = json!({ "config": { "timezone": zone } });
         answer(request.header(IF_MATCH, tag).json(&body)).await.unwrap()
     };

@@ -9,18 +9,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[tokio::test]
 async fn whatever_refuses_a_request_answers_with_a_problem() {
     let server = TestServer::start().await.unwrap();
-    let admin =
-        async |method: Method, path: &str| server.request(Some(Role::Admin), method, path).await.unwrap();
+    let admin = |method: Method, path: &str| server.request(Some(Role::Admin), method, path);
     let json_body = |text: &'static str| (CONTENT_TYPE, "application/json", text);
     let cases = [
-        (404, admin(Method::GET, "/api/v1/nothing").await),
-        (404, admin(Method::GET, "/").await),
-        (405, admin(Method::PUT, "/api/v1/clients").await),
-        (404, admin(Method::GET, "/api/v1/clients/nobody").await),
-        (400, admin(Method::GET, "/api/v1/jobs/first").await),
-        (400, admin(Method::GET, "/api/v1/clients?stage=asleep").await),
-        (400, admin(Method::GET, "/api/v1/clients?stgae=installed").await),
-        (415, admin(Method::POST, "/api/v1/clients").await.header(CONTENT_TYPE, "text/plain").body("{}")),
+        (404, admin(Method::GET, "/api/v1/nothing")),
+        (404, admin(Method::GET, "/")),
+        (405, admin(Method::PUT, "/api/v1/clients")),
+        (404, admin(Method::GET, "/api/v1/clients/nobody")),
+        (400, admin(Method::GET, "/api/v1/jobs/first")),
+        (400, admin(Method::GET, "/api/v1/clients?stage=asleep")),
+        (400, admin(Method::GET, "/api/v1/clients?stgae=installed")),
+        (415, admin(Method::POST, "/api/v1/clients").header(CONTENT_TYPE, "text/plain").body("{}")),
     ];
     for (status, request) in cases {
         let got = answer(request).await.unwrap();
@@ -33,7 +32,7 @@ async fn whatever_refuses_a_request_answers_with_a_problem() {
         (422, json_body("{}")),
         (422, json_body("{\"name\": \"a\", \"mac\": []}")),
     ] {
-        let request = admin(Method::POST, "/api/v1/clients").await.header(name, kind).body(text);
+        let request = admin(Method::POST, "/api/v1/clients").header(name, kind).body(text);
         let got = answer(request).await.unwrap();
         assert!(got.is_problem(status), "{text}: {got:?}");
     }
@@ -58,12 +57,12 @@ async fn a_wrong_field_is_named_with_its_path() {
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_and_the_server_stays() {
     let server = TestServer::start().await.unwrap();
-    let request = server.request(Some(Role::Admin), Method::POST, "/api/v1/clients").await.unwrap();
+    let request = server.request(Some(Role::Admin), Method::POST, "/api/v1/clients");
     let got = answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; (1 << 20) + 1]))
         .await
         .unwrap();
     assert!(got.is_problem(413), "{got:?}");
-    let request = server.request(None, Method::POST, "/api/v1/login").await.unwrap();
+    let request = server.request(None, Method::POST, "/api/v1/login");
     let got =
         answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; 2 << 20])).await.unwrap();
     assert!(got.is_problem(413), "{got:?}");
@@ -97,7 +96,7 @@ async fn garbage_on_every_listener_harms_nobody() {
 async fn a_blob_is_stored_whole_with_its_hash_or_not_at_all() {
     let server = TestServer::start().await.unwrap();
     let send = async |path: &str, body: Vec<u8>| {
-        answer(server.request(Some(Role::Admin), Method::POST, path).await.unwrap().body(body)).await.unwrap()
+        answer(server.request(Some(Role::Admin), Method::POST, path).body(body)).await.unwrap()
     };
     let content = vec![7; 3 << 20];
     let stored = send("/api/v1/blobs", content.clone()).await.ok().unwrap();

@@ -128,9 +128,7 @@ async fn the_helpdesk_rescues_and_restarts_but_does_not_install() {
     let server = with_client().await;
     let ask = async |path: &str, body: Value| {
         let path = format!("/api/v1/clients/lab-01/{path}");
-        answer(server.request(Some(Role::Helpdesk), Method::POST, &path).await.unwrap().json(&body))
-            .await
-            .unwrap()
+        answer(server.request(Some(Role::Helpdesk), Method::POST, &path).json(&body)).await.unwrap()
     };
     assert!(ask("install", json!({})).await.is_problem(403));
     assert!(ask("redo", json!({})).await.is_problem(409), "it was never installed");
@@ -166,9 +164,7 @@ async fn an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes() {
     let brought = server.get(path).await.unwrap().ok().unwrap();
     assert_eq!(brought["own"], false);
     let put = async |yaml: String| {
-        answer(server.request(Some(Role::Operator), Method::PUT, path).await.unwrap().body(yaml))
-            .await
-            .unwrap()
+        answer(server.request(Some(Role::Operator), Method::PUT, path).body(yaml)).await.unwrap()
     };
     let wrong = put("disks: { a: { table: gpt, partitions: [ { id: x, size: 10 % } ] } }".to_owned()).await;
     assert!(wrong.is_problem(422) || wrong.is_problem(409), "{wrong:?}");

@@ -17,7 +17,7 @@ use wire::{
 
 /// Reads a stream until `enough`, or its end; gives the numbers and values of its events.
 async fn read(server: &TestServer, path: &str, last: Option<i64>, enough: usize) -> Vec<(i64, Value)> {
-    let mut request = server.request(Some(Role::Viewer), Method::GET, path).await.unwrap();
+    let mut request = server.request(Some(Role::Viewer), Method::GET, path);
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }
@@ -125,7 +125,7 @@ async fn a_stopping_server_ends_its_streams_and_stops_at_once() {
     let (_, attempt) = running(&server).await;
     let mut open = Vec::new();
     for path in ["/api/v1/events/stream".to_owned(), format!("/api/v1/attempts/{attempt}/output/stream")] {
-        let request = server.request(Some(Role::Viewer), Method::GET, &path).await.unwrap();
+        let request = server.request(Some(Role::Viewer), Method::GET, &path);
         open.push(request.send().await.unwrap());
     }
     let begun = std::time::Instant::now();

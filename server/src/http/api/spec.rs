@@ -3,8 +3,9 @@
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        self, ContentBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBuilder,
-        path::Operation,
+        self, ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder,
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -40,6 +41,7 @@ pub(super) fn complete(api: &mut OpenApi) {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(name(method, path));
             operation.tags = None;
+            add_path_parameters(operation, path);
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
             let response = ResponseBuilder::new()
                 .description("What went wrong, and what to do.")
@@ -56,6 +58,21 @@ pub(super) fn complete(api: &mut OpenApi) {
         .description(Some("An API token: `lotse token create`, or POST /api/v1/login with a login link."))
         .build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
+}
+
+/// Handlers take these by position, so their names stand in the path alone.
+fn add_path_parameters(operation: &mut Operation, path: &str) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}')) {
+        let kind = if name == "id" { Type::Integer } else { Type::String };
+        let schema = ObjectBuilder::new().schema_type(kind).build();
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(schema));
+        parameters.push(RefOr::T(parameter.build()));
+    }
 }
 
 /// `post_clients_by_name_jobs` for `POST /api/v1/clients/{name}/jobs`.
