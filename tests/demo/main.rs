@@ -120,7 +120,7 @@ async fn run(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
 }
 
 async fn story(arguments: &Arguments, stages: &mut Stages, site: &Site) -> Result<()> {
-    let minutes = |count| Duration::from_secs(60 * count);
+    let minutes = |count: u64| Duration::from_secs(60 * count);
     let discovered = site.wait_for_client(DISCOVERED, "is discovered", minutes(5), |client| {
         client["announced_fingerprint"].is_string()
     });
