@@ -234,7 +234,8 @@ mod tests {
             assert!(text.contains(&format!("\n#{name} = ")), "`{name}` is missing in lotse.example.toml");
         }
         let opened = text.replace("\n#", "\n").replace("\n ", "\n# ");
-        let values: Vec<_> = opened.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).collect();
+        let values: Vec<_> =
+            opened.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).collect();
         toml::from_str::<Settings>(&values.join("\n")).unwrap();
     }
 }
