@@ -11,7 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::lab::{Dnsmasq, ForeignDhcp, Network, process::Process, process::run};
+use crate::lab::{
+    Dnsmasq, ForeignDhcp, Network,
+    process::{Process, run, run_with},
+};
 
 /// A site lasts no longer than this.
 const LIMIT: Duration = Duration::from_hours(3);
@@ -234,18 +237,13 @@ impl Site {
         self.run_lotse(&[("LOTSE_TOKEN", &self.token), ("HOME", &home)], argv).await
     }
 
-    async fn run_lotse(&self, environment: &[(&str, &str)], argv: &[&str]) -> Result<String> {
-        let data = self.data().display().to_string();
-        let lotse = self.programs.lotse.display().to_string();
-        let mut words = vec!["env".to_owned(), format!("LOTSE_DATA={data}")];
-        words.extend(environment.iter().map(|(name, value)| format!("{name}={value}")));
-        words.push(lotse);
+    async fn run_lotse(&self, environment: &[(&'static str, &str)], argv: &[&str]) -> Result<String> {
+        let mut environment: Vec<_> =
+            environment.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+        environment.push(("LOTSE_DATA", self.data().display().to_string()));
+        let mut words = vec![self.programs.lotse.display().to_string()];
         words.extend(argv.iter().map(|&word| word.to_owned()));
-        tokio::task::spawn_blocking(move || {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            run(&words)
-        })
-        .await?
+        tokio::task::spawn_blocking(move || run_with(&words, &environment)).await?
     }
 
     /// Runs `lotse` and understands its JSON.

@@ -20,12 +20,18 @@ use nix::{
 ///
 /// # Errors
 /// It cannot be started, or ends with another status than 0; the error carries its standard error.
-#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
 pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
+    run_with(argv, &[])
+}
+
+/// The same with additional environment, which no error and no process list shows.
+#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
+pub(crate) fn run_with<S: AsRef<OsStr>>(argv: &[S], environment: &[(&str, String)]) -> Result<String> {
     let (program, arguments) = argv.split_first().context("running an empty command")?;
     let shown = shown(argv);
     let output = Command::new(program)
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("starting {shown}"))?;
