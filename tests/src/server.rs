@@ -67,12 +67,12 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
 }
 
 impl TestServer {
-    /// Starts a server on SQLite, by the machine's clock.
+    /// Starts a server on `SQLite`, by the machine's clock.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(Clock::system(), None).await
     }
 
-    /// Starts a server by a clock, on a database; without one on SQLite.
+    /// Starts a server by a clock, on a database; without one on `SQLite`.
     pub async fn start_with(clock: Clock, database: Option<Location>) -> anyhow::Result<Self> {
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();

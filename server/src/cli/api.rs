@@ -110,7 +110,7 @@ impl Api {
             .ok()
             .and_then(|text| serde_json::from_slice::<Addresses>(&text).ok());
         let missing =
-            |what: &str, how: &str| Failure::new(Exit::Usage, format!("{what} is not known; {how}"));
+            |what: &str, how: &str| Failure::error(Exit::Usage, format!("{what} is not known; {how}"));
         let base = words
             .server
             .clone()
@@ -253,12 +253,12 @@ pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyho
         Ok(problem) => told(&problem),
         Err(_) => format!("the server answered {status}: {}", text.chars().take(300).collect::<String>()),
     };
-    Err(Failure::new(exit, message))
+    Err(Failure::error(exit, message))
 }
 
 fn broken(error: reqwest::Error, base: &str) -> anyhow::Error {
     let chain = format!("{:#}", anyhow::Error::from(error.without_url()));
-    Failure::new(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
+    Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
 }
 
 fn told(problem: &Problem) -> String {

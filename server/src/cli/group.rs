@@ -95,7 +95,8 @@ pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()
             let ids: Vec<JobId> =
                 api.send_json(Method::POST, &format!("/groups/{name}/jobs"), &order).await?;
             if !api.wrote_json(&ids)? {
-                say(&format!("{} jobs queued.", ids.len()));
+                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+                say(&format!("Queued: jobs {}.", ids.join(", ")));
             }
             Ok(())
         }
@@ -114,7 +115,7 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
     if api.wrote_json(&group)? {
         return Ok(());
     }
-    say(&format!("{}: {} clients. {}", group.name, group.members, group.description));
+    say(&format!("{} {}\nclients: {}", group.name, group.description, group.members));
     let mut after = String::new();
     loop {
         let path = Query::new("/clients?limit=500").with("group", Some(name)).with("after", Some(&after));

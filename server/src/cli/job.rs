@@ -177,7 +177,7 @@ pub(super) async fn order(api: &Api, job_type: &str, words: &[String], hold: boo
     let types: Vec<Value> = api.get("/job-types").await?;
     let found = types.iter().find(|declared| declared["name"] == job_type);
     let Some(found) = found else {
-        return Err(Failure::new(
+        return Err(Failure::error(
             Exit::NotFound,
             format!("there is no job type `{job_type}`; `lotse job types` shows those that are known"),
         ));
@@ -186,7 +186,7 @@ pub(super) async fn order(api: &Api, job_type: &str, words: &[String], hold: boo
     let params = params.parse_words(words).map_err(|problems| {
         let lines: Vec<_> =
             problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
-        Failure::new(Exit::Usage, lines.join("\n"))
+        Failure::error(Exit::Usage, lines.join("\n"))
     })?;
     Ok(json!({ "job_type": job_type, "params": params, "hold": hold }))
 }

@@ -69,7 +69,7 @@ enum Command {
     Token(misc::TokenCommand),
     /// Clients: look, adopt, install
     #[command(subcommand)]
-    Client(client::ClientCommand),
+    Client(Box<client::ClientCommand>),
     /// Groups of clients
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -123,7 +123,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
         Self { exit, message: message.into() }.into()
     }
 }
@@ -160,7 +160,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             misc::create_local(&create, output).await
         }
         Command::Token(command) => misc::token(&connect()?, command).await,
-        Command::Client(command) => client::run(&connect()?, command).await,
+        Command::Client(command) => client::run(&connect()?, *command).await,
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::Package(command) => job::package(&connect()?, command).await,
@@ -196,7 +196,10 @@ mod tests {
     #[test]
     fn a_name_that_would_change_the_address_is_refused_before_anything_is_sent() {
         for name in ["../tokens/1", "a?b=c", "a/b", "", "A", "%2e"] {
-            assert!(Arguments::try_parse_from(["lotse", "client", "delete", "--yes", name]).is_err(), "{name}");
+            assert!(
+                Arguments::try_parse_from(["lotse", "client", "delete", "--yes", name]).is_err(),
+                "{name}"
+            );
         }
         assert!(Arguments::try_parse_from(["lotse", "client", "delete", "--yes", "lab-01"]).is_ok());
     }

@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn output_of_a_machine_cannot_steer_the_terminal() {
-        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{9b}2Jy\u{8}z"), "red xy\u{fffd}z");
+        assert_eq!(
+            printable("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{9b}2Jy\u{8}z"),
+            "red xy\u{fffd}z"
+        );
         assert_eq!(printable("10%\r50%\r100%\r\nnext\tone"), "100%\nnext\tone");
         assert_eq!(escaped("{\n\"a\": \"\u{9b}2J\"}"), "{\n\"a\": \"\\u009b2J\"}");
     }

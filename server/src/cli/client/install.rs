@@ -68,7 +68,7 @@ pub(super) async fn install(
     if !yes {
         confirm(
             name,
-            &format!("{name} is installed with {}; the disks above are wiped.", client.config.distribution),
+            &format!("{name} will be installed with {}, and its disks wiped.", client.config.distribution),
         )?;
     }
     let verb = match order {
@@ -87,10 +87,10 @@ pub(super) async fn install(
 /// Somebody who destroys something writes its name.
 pub(super) fn confirm(name: &Name, what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Usage, format!("{what}\n  → nobody can be asked here; give --yes")));
+        return Err(Failure::error(Exit::Usage, format!("{what}\n  → nobody can be asked here; give --yes")));
     }
     note(&format!("{what}\nWrite the client's name to go on:"));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    if line.trim() == name.as_str() { Ok(()) } else { Err(Failure::new(Exit::Failed, "nothing was done")) }
+    if line.trim() == name.as_str() { Ok(()) } else { Err(Failure::error(Exit::Failed, "nothing was done")) }
 }

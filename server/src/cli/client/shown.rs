@@ -143,7 +143,9 @@ pub(super) async fn timeline(api: &Api, whose: Option<&Whose>) -> anyhow::Result
     if api.wrote_json(&timeline)? {
         return Ok(());
     }
-    lines(&timeline.lines);
+    if !timeline.lines.is_empty() {
+        lines(&timeline.lines);
+    }
     if let Some(expected) = timeline.expected {
         say(&format!("\nNext: {}{}", expected.next, if expected.late { " (late)" } else { "" }));
         say(&format!("If it does not come: {}.\n  → {}", expected.likely_cause, expected.remedy));

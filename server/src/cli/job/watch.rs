@@ -59,7 +59,7 @@ pub(super) async fn watch(api: &Api, id: JobId) -> anyhow::Result<()> {
         note(&format!("Job {id} has succeeded."));
         return Ok(());
     }
-    Err(Failure::new(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
+    Err(Failure::error(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
 }
 
 fn is_unreachable(error: &anyhow::Error) -> bool {
