@@ -485,7 +485,7 @@ fn confirm(name: &str, what: &str) -> anyhow::Result<()> {
     note(&format!("{what}\nWrite the client's name to go on:"));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    if line.trim() == name { Ok(()) } else { Err(Failure::new(Exit::Failed, "nothing was done")) }
+    if line.trim() == name { Ok(()) } else { Err(Failure::error(Exit::Failed, "nothing was done")) }
 }
 
 async fn timeline(api: &Api, name: &str) -> anyhow::Result<()> {

@@ -85,12 +85,11 @@ async fn events(
 /// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` resumes; without it only what is new comes.
 #[utoipa::path(get, path = "/events/stream", responses((status = 200, content_type = "text/event-stream")))]
 async fn events_stream(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<impl IntoResponse, Rejection> {
-    let after = match stream::last_event_id(&headers) {
-        Some(after) => after,
-        None => {
-            let mut tx = ctx.db.read().await?;
-            db::events::newest(&mut tx).await?
-        }
+    let after = if let Some(after) = stream::last_event_id(&headers) {
+        after
+    } else {
+        let mut tx = ctx.db.read().await?;
+        db::events::newest(&mut tx).await?
     };
     Ok(stream::follow(ctx, after, |ctx, after| {
         Box::pin(async move {

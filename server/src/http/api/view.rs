@@ -53,7 +53,7 @@ pub struct ClientView {
     pub last_seen_at: Option<i64>,
     /// Hardware in one line.
     pub hardware: String,
-    /// Grows with every change; the ETag.
+    /// Grows with every change; the `ETag`.
     pub version: i64,
 }
 
