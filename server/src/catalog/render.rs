@@ -1,7 +1,7 @@
 //! Templates become text: shell in which every value is quoted, and files in which no value can begin a new line.
 //!
 //! Invariant: quoting is by construction. A value reaches shell text only through [`shell_quote`]; what would bypass it is refused when
-//! the catalogue is loaded ([`super::shell_check`]).
+//! the catalogue is loaded (`shell_check`).
 
 use std::io::{Error, Write};
 
