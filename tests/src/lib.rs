@@ -1,4 +1,5 @@
-//! What system tests share: the lab of real machines, and whole sites with a server.
+//! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
 pub mod lab;
+pub mod server;
 pub mod site;

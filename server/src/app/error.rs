@@ -37,6 +37,12 @@ pub enum Error {
         /// What to do next.
         remedy: String,
     },
+    /// It was changed since whoever asks has read it.
+    #[error("{what} was changed by somebody else")]
+    Stale {
+        /// Kind and name.
+        what: String,
+    },
     /// The server cannot do it now; trying again later may help.
     #[error("{title}")]
     Unavailable {

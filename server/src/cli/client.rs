@@ -14,13 +14,13 @@ use super::{
     output::{note, say, table, time},
 };
 use crate::{
-    app::installation::Installation,
+    app::{boot_timeline::Timeline, installation::Installation},
     domain::{
         client::{BaseMethod, ClientConfig, Stage, User},
         client_status::{Activity, Health},
         layout::size::human,
     },
-    http::api::view::{ClientView, Page, TimelineView},
+    http::api::view::{ClientView, Page},
     planner::storage::DiskPreview,
 };
 
@@ -489,7 +489,7 @@ fn confirm(name: &str, what: &str) -> anyhow::Result<()> {
 }
 
 async fn timeline(api: &Api, name: &str) -> anyhow::Result<()> {
-    let timeline: TimelineView = api.get(&format!("/clients/{name}/timeline")).await?;
+    let timeline: Timeline = api.get(&format!("/clients/{name}/timeline")).await?;
     if api.wrote_json(&timeline)? {
         return Ok(());
     }
