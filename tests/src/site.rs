@@ -83,7 +83,7 @@ pub struct Site {
     pub network: Network,
     token: String,
     server: Option<Process>,
-    _dhcp: (Option<Dnsmasq>, Option<ForeignDhcp>),
+    dhcp: (Option<Dnsmasq>, Option<ForeignDhcp>),
 }
 
 impl Site {
@@ -100,7 +100,7 @@ impl Site {
             network,
             token: String::new(),
             server: None,
-            _dhcp: (None, None),
+            dhcp: (None, None),
         };
         site.start_server().await?;
         site.token = site.first_login().await?;
@@ -202,7 +202,7 @@ impl Site {
             configuration.push_str(&format!("\ndhcp-script={}\n", self.dhcp_script()?.display()));
             Some(Dnsmasq::start(network, &configuration, &directory).await?)
         };
-        self._dhcp = (own, foreign);
+        self.dhcp = (own, foreign);
         Ok(())
     }
 

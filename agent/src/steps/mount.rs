@@ -41,7 +41,7 @@ pub(super) async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(),
     Ok(())
 }
 
-/// Whether something is mounted at a place, by mountinfo (proc_pid_mountinfo(5)), whose paths are those that this process sees.
+/// Whether something is mounted at a place, by mountinfo (`proc_pid_mountinfo(5)`), whose paths are those that this process sees.
 fn is_mounted(ctx: &StepContext<'_>, place: &Path) -> Result<bool, StepError> {
     let text = ctx.host.read(Path::new("/proc/self/mountinfo"))?;
     let place = place.display().to_string();

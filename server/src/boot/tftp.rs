@@ -142,15 +142,12 @@ impl Handler for Files {
         path: &std::path::Path,
     ) -> Result<(Self::Reader, Option<u64>), packet::Error> {
         let path = path.to_string_lossy();
-        match self.open(*client, &path).await {
-            Some((reader, size)) => {
-                tracing::info!(%client, %path, size, "TFTP");
-                Ok((reader, Some(size)))
-            }
-            None => {
-                tracing::info!(%client, %path, "TFTP: no such file");
-                Err(packet::Error::FileNotFound)
-            }
+        if let Some((reader, size)) = self.open(*client, &path).await {
+            tracing::info!(%client, %path, size, "TFTP");
+            Ok((reader, Some(size)))
+        } else {
+            tracing::info!(%client, %path, "TFTP: no such file");
+            Err(packet::Error::FileNotFound)
         }
     }
 

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{enrol::Realm, step::Root};
 
-use super::{Fault, params::Params, read, yaml};
-use crate::planner::{render, shell_check::check_shell};
+use super::{Fault, params::Params, read, render, shell_check::check_shell, yaml};
 
 /// A type of job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -229,7 +228,12 @@ impl JobType {
         let mut steps: Vec<StepDeclaration> = Vec::new();
         for raw in declared.steps {
             let step = step(raw, &|file| template(directory, general, file));
-            match step.and_then(|step| uses_declared(&step, &declared.params).map(|()| step)) {
+            let checked = step.and_then(|step| {
+                uses_declared(&step, &declared.params)?;
+                belongs_into(&step, realm)?;
+                Ok(step)
+            });
+            match checked {
                 Ok(step) if steps.iter().any(|other| other.id == step.id) => {
                     fault(format!("the step `{}` is declared twice; give one of them an `id`", step.id));
                 }
@@ -280,6 +284,30 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         }
         None => Ok(()),
     }
+}
+
+/// On an installed system there is no target, and its own disks are not to be written.
+fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), String> {
+    let installs = match &step.work {
+        StepWork::Storage
+        | StepWork::Mount
+        | StepWork::Unpack
+        | StepWork::Debootstrap
+        | StepWork::BootLoader
+        | StepWork::InstallAgent
+        | StepWork::Rescue
+        | StepWork::WipeDisk => true,
+        StepWork::Script { .. }
+        | StepWork::ScriptParam(_)
+        | StepWork::WriteFile(_)
+        | StepWork::Facts
+        | StepWork::Reboot
+        | StepWork::Shutdown => step.root == Root::Target,
+    };
+    if installs && realm != Some(Realm::Installer) {
+        return Err(format!("the step `{}` works only with `realm: installer`", step.id));
+    }
+    Ok(())
 }
 
 fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Result<StepDeclaration, String> {
@@ -414,6 +442,48 @@ mod tests {
         assert_eq!(seconds("90s"), Some(90));
         for text in ["", "h", "2", "2d", "-1s", "9999999h", "2ä"] {
             assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    fn faults_of(text: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("job.yaml"), text).unwrap();
+        let faults = JobType::load("x", directory.path(), directory.path()).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.message).collect()
+    }
+
+    #[test]
+    fn no_job_of_the_installed_system_writes_its_disks() {
+        for step in ["{ kind: storage }", "{ kind: unpack }", "{ write-file: [], root: target }"] {
+            let job = |realm: &str| {
+                faults_of(&format!(
+                    "title: {{ en: x, de: x }}\nrealm: {realm}\npriority: 1\nsteps: [{step}]\n"
+                ))
+            };
+            assert_eq!(job("installer"), Vec::<String>::new());
+            assert_eq!(job("system").len(), 1, "{step}");
+            assert_eq!(job("any").len(), 1, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_would_fail_only_when_a_job_runs_is_told_when_it_is_loaded() {
+        let job = |steps: &str| {
+            faults_of(&format!(
+                "title: {{ en: x, de: x }}\nrealm: installer\npriority: 1\nsteps: [{steps}]\n"
+            ))
+        };
+        for step in [
+            "{ script-param: text }",
+            "{ kind: wipe-disk }",
+            "{ kind: facts, when: a == }",
+            "{ kind: facts, title: { en: x } }",
+            "{ write-file: [{ path: /x, content: '{{ params.x' }] }",
+            "{ write-file: [{ path: /x, content: x, when: '(' }] }",
+            "{ kind: facts, prelude: x }",
+            "{ script: missing.sh.tera }",
+        ] {
+            assert_eq!(job(step).len(), 1, "{step}: {:?}", job(step));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The pages "adding a ..." of `docs/`, followed word by word: what they tell to write is written, loaded, rendered and read by shellcheck.
 
+use clap::Parser;
+
 use super::rendered::{complaints, job_scripts, render, sorted};
 use crate::catalog::Catalog;
 
@@ -61,6 +63,26 @@ fn follow(page: &str) -> usize {
         }
     }
     followed
+}
+
+/// Commands of a page that begin with `lotse`, as words.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let text = fs_err::read_to_string(job_scripts().join("../docs").join(page)).unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("lotse "));
+    lines.map(|line| line.split(' ').map(|word| word.replace('\'', "")).collect()).collect()
+}
+
+#[test]
+fn every_command_on_the_pages_is_understood() {
+    for page in ["adding-a-job-type.md", "adding-a-distribution.md"] {
+        let commands = commands(page);
+        assert!(!commands.is_empty(), "{page} has no commands");
+        for words in commands {
+            if let Err(error) = crate::cli::Arguments::try_parse_from(&words) {
+                panic!("{page}: {}: {error}", words.join(" "));
+            }
+        }
+    }
 }
 
 #[test]

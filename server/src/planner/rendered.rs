@@ -39,7 +39,21 @@ pub(super) fn job_scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../job-scripts")
 }
 
-fn images() -> BTreeMap<String, Image> {
+pub(super) fn server() -> ServerView {
+    ServerView {
+        https_url: "https://lotse.example:8443".to_owned(),
+        agents_url: "https://lotse.example:8444".to_owned(),
+        boot_url: "http://lotse.example:8080".to_owned(),
+        ca: "ca".repeat(32),
+    }
+}
+
+pub(super) fn machine(file: &str) -> Facts {
+    let path = job_scripts().join("_facts").join(file);
+    serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
+}
+
+pub(super) fn images(catalog: &Catalog) -> BTreeMap<String, Image> {
     let part = |name: &str, part: &str| {
         let blob = wire::enrol::BlobRef { sha256: crate::blobs::hash(name.as_bytes()), size_bytes: 1 << 20 };
         let image = Image {
@@ -51,14 +65,15 @@ fn images() -> BTreeMap<String, Image> {
         };
         (name.to_owned(), image)
     };
-    ["debian-12/virtual", "debian-12/metal", "debian-13/virtual", "debian-13/metal"]
-        .into_iter()
-        .map(|name| part(name, "archive"))
+    catalog
+        .distributions()
+        .flat_map(|(name, _)| [format!("{name}/virtual"), format!("{name}/metal")])
+        .map(|name| part(&name, "archive"))
         .chain([part("agent", "package")])
         .collect()
 }
 
-fn client(config: ClientConfig, facts: Facts) -> Client {
+pub(super) fn client(config: ClientConfig, facts: Facts) -> Client {
     Client {
         id: ClientId(7),
         name: "lab-07".to_owned(),
@@ -84,25 +99,18 @@ fn client(config: ClientConfig, facts: Facts) -> Client {
 pub(super) fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
     let sample: Sample = serde_yaml::from_str(&fs_err::read_to_string(sample).unwrap()).unwrap();
     assert_eq!(sample.client.check(), [], "the sample's client is not acceptable");
-    let facts = fs_err::read_to_string(job_scripts().join("_facts").join(&sample.machine)).unwrap();
-    let facts: Facts = serde_json::from_str(&facts).unwrap();
+    let facts = machine(&sample.machine);
     let params = catalog.job_type(job_type).unwrap().params.check(&sample.params).unwrap();
     let layout = catalog.layout(&sample.client.layout);
     let client = client(sample.client, facts);
-    let server = ServerView {
-        https_url: "https://lotse.example:8443".to_owned(),
-        agents_url: "https://lotse.example:8444".to_owned(),
-        boot_url: "http://lotse.example:8080".to_owned(),
-        ca: "ca".repeat(32),
-    };
     let request = PlanRequest {
         job: JobId(17),
         job_type,
         params: &params,
         client: &client,
         facts: client.facts.as_ref(),
-        images: &images(),
-        server: &server,
+        images: &images(catalog),
+        server: &server(),
         layout,
     };
     let planned = plan(&request, catalog).unwrap();

@@ -10,7 +10,7 @@ use tera::Tera;
 ///
 /// # Errors
 /// What is wrong, with file and line.
-pub fn check_shell(name: &str, template: &str) -> Result<(), String> {
+pub(super) fn check_shell(name: &str, template: &str) -> Result<(), String> {
     let mut reader = Reader { rest: template, before: '\n', after_tag: false, frames: Vec::new() };
     reader.read().map_err(|message| {
         let read = template.len() - reader.rest.len();

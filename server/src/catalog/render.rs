@@ -1,7 +1,7 @@
 //! Templates become text: shell in which every value is quoted, and files in which no value can begin a new line.
 //!
 //! Invariant: quoting is by construction. A value reaches shell text only through [`shell_quote`]; what would bypass it is refused when
-//! the catalogue is loaded ([`super::shell_check`]).
+//! the catalogue is loaded (`shell_check`).
 
 use std::io::{Error, Write};
 
@@ -67,6 +67,7 @@ fn one_line(text: &str, output: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// A list as separately quoted words.
+#[expect(clippy::needless_pass_by_value, reason = "Tera gives filters their values")]
 fn words(list: Value, _: Kwargs, _: &State<'_>) -> tera::TeraResult<Value> {
     let Some(entries) = list.as_array() else {
         return Err(tera::Error::message("the filter `words` needs a list"));

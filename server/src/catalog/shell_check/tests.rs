@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tera::Context;
 
 use super::*;
-use crate::planner::render;
+use crate::catalog::render;
 
 /// Runs shell text as the agent does, in a directory of its own.
 #[expect(clippy::disallowed_methods, reason = "a test of what a real shell makes of quoted values")]
