@@ -40,12 +40,16 @@ pub(super) async fn watch(api: &Api, id: JobId) -> anyhow::Result<()> {
     let shown = Shown { api, bar: bar.as_ref() };
     let mut place = Place::default();
     let mut heard = None;
+    let mut away = false;
     let ended = loop {
         match look(api, id, &mut place, &shown).await {
             Ok(Some(ended)) => break ended,
-            Ok(None) => heard = Some(Instant::now()),
+            Ok(None) => (heard, away) = (Some(Instant::now()), false),
             Err(error) if heard.is_some_and(|at| at.elapsed() < PATIENCE) && is_unreachable(&error) => {
-                shown.note("the server is away; trying again");
+                if !away {
+                    shown.note("the server is away; trying again");
+                }
+                away = true;
                 sleep(Duration::from_secs(2)).await;
             }
             Err(error) => return Err(error),
