@@ -96,16 +96,16 @@ pub async fn uniform(request: Request, next: Next) -> Response {
     let found = match parts.extensions.remove::<Problem>() {
         Some(problem) => problem,
         None if is_short_text(&parts.headers, &body) => {
-            let text = body.collect().await.map(|text| text.to_bytes()).unwrap_or_default();
+            let text = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             foreign(parts.status, String::from_utf8_lossy(&text).trim())
         }
         None => return Response::from_parts(parts, body),
     };
-    with_id(parts, Problem { request_id: id, ..found })
+    with_id(parts, &Problem { request_id: id, ..found })
 }
 
-fn with_id(mut parts: Parts, problem: Problem) -> Response {
-    let Ok(text) = serde_json::to_vec(&problem) else { return parts.status.into_response() };
+fn with_id(mut parts: Parts, problem: &Problem) -> Response {
+    let Ok(text) = serde_json::to_vec(problem) else { return parts.status.into_response() };
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     Response::from_parts(parts, Body::from(text))

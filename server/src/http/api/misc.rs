@@ -106,12 +106,11 @@ async fn events_stream(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Rejection> {
-    let after = match stream::last_event_id(&headers).or(query.after) {
-        Some(after) => after,
-        None => {
-            let mut tx = ctx.db.read().await?;
-            happenings::newest(&mut tx).await?
-        }
+    let after = if let Some(after) = stream::last_event_id(&headers).or(query.after) {
+        after
+    } else {
+        let mut tx = ctx.db.read().await?;
+        happenings::newest(&mut tx).await?
     };
     Ok(stream::follow(ctx, after, |ctx, after| {
         Box::pin(async move {
