@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use harness::{
     lab::{Disk, Firmware, Machine},
-    site::{CONSOLE, Dhcp, Programs, Site},
+    site::{Dhcp, Programs, Site},
+    story::{CHAIN, Newcomer},
 };
 
 /// Shows the main job: network boot, discovery, adoption, installation, packages.
@@ -27,7 +28,6 @@ struct Arguments {
 }
 
 const MAC: &str = "52:54:00:6c:6f:74";
-const DISCOVERED: &str = "new-5254006c6f74";
 const NAME: &str = "demo-01";
 
 /// Counts and times what the demo shows.
@@ -104,8 +104,8 @@ async fn run(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
         println!("{error:#}\nThe end of the machine's console:\n{}", tail(&running.serial()?, 30));
     }
     println!("\nBoot timeline of {MAC}:");
-    for name in [NAME, DISCOVERED] {
-        if let Ok(timeline) = site.lotse(&["client", "timeline", name]).await {
+    for name in [NAME.to_owned(), Newcomer::new(MAC, NAME, "").first_name()] {
+        if let Ok(timeline) = site.lotse(&["client", "timeline", &name]).await {
             println!("{timeline}");
         }
     }
@@ -120,82 +120,32 @@ async fn run(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
 }
 
 async fn story(arguments: &Arguments, stages: &mut Stages, site: &Site) -> Result<()> {
-    let minutes = |count: u64| Duration::from_secs(60 * count);
-    let discovered = site.wait_for_client(DISCOVERED, "is discovered", minutes(5), |client| {
-        client["announced_fingerprint"].is_string()
-    });
-    let Some(client) =
+    let newcomer = Newcomer::new(MAC, NAME, &arguments.distribution);
+    let discovered = newcomer.is_discovered(site);
+    let Some(fingerprint) =
         stages.stage("A blank machine boots over the network and announces itself", discovered).await
     else {
         anyhow::bail!("the machine was not discovered");
     };
-    let fingerprint = client["announced_fingerprint"].as_str().unwrap_or_default().to_owned();
-    let adopt = async {
-        let words = [
-            "client",
-            "adopt",
-            DISCOVERED,
-            "--name",
-            NAME,
-            "--fingerprint",
-            &fingerprint,
-            "--group",
-            "demo",
-            "--distribution",
-            &arguments.distribution,
-            "--layout",
-            "whole-disk",
-            "--user",
-            "ann",
-            "--locale",
-            "de_DE.UTF-8",
-            "--keyboard",
-            "de",
-            "--timezone",
-            "Europe/Berlin",
-            "--serial-console",
-            CONSOLE,
-        ];
-        site.lotse(&words).await?;
-        site.lotse(&["client", "install", NAME, "--yes"]).await
-    };
-    if stages.stage("An admin adopts it, sees the plan and queues the installation", adopt).await.is_none() {
+    let adopted = newcomer.adopt(site, &fingerprint);
+    if stages.stage("An admin adopts it, sees the plan and queues the installation", adopted).await.is_none()
+    {
         anyhow::bail!("the machine was not adopted");
     }
-    for (job_type, what) in [
-        ("storage", "The agent partitions and formats"),
-        ("base-system", "It unpacks the base system"),
-        ("configure", "It configures the system"),
-        ("boot-loader", "It installs the boot loader"),
-        ("agent", "It installs itself"),
-        ("reboot", "It restarts the machine"),
-    ] {
-        if stages.stage(what, job_succeeds(site, job_type)).await.is_none() {
+    for (job_type, what) in CHAIN {
+        if stages.stage(what, newcomer.job_succeeds(site, job_type)).await.is_none() {
             anyhow::bail!("the installation stopped");
         }
     }
-    let installed = site.wait_for_client(NAME, "is installed", minutes(10), |client| {
-        client["stage"] == "installed" && client["realm"] == "system"
-    });
-    if stages.stage("The machine boots from its own disk, and its agent reports", installed).await.is_none() {
+    if stages
+        .stage("The machine boots from its own disk, and its agent reports", newcomer.reports(site))
+        .await
+        .is_none()
+    {
         anyhow::bail!("the installed system did not report");
     }
-    let install = async { site.lotse(&["package", "install", NAME, "hello", "--watch"]).await };
-    if let Some(output) = stages.stage("A package is installed on it by apt, watched live", install).await {
-        anyhow::ensure!(
-            output.contains("Setting up hello"),
-            "the output does not show that hello was set up: {output}"
-        );
-    }
+    stages.stage("A package is installed on it by apt, watched live", newcomer.takes_a_package(site)).await;
     Ok(())
-}
-
-/// Waits until the client's job of this type has succeeded.
-async fn job_succeeds(site: &Site, job_type: &str) -> Result<()> {
-    let jobs = site.json(&["job", "list", "--client", NAME]).await?;
-    let job = jobs.as_array().into_iter().flatten().find(|job| job["job_type"] == job_type);
-    let id = job.and_then(|job| job["id"].as_i64()).with_context(|| format!("finding the job {job_type}"))?;
-    site.lotse(&["job", "watch", &id.to_string()]).await.map(drop)
 }
 
 fn tail(text: &str, lines: usize) -> String {
