@@ -2,7 +2,7 @@
 
 use wire::{ClientId, JobId};
 
-use super::{Error, Tx, args};
+use super::{Error, Tx, args, dialect};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -41,10 +41,13 @@ pub async fn add(
     Ok(())
 }
 
-/// What happened after a number.
+/// What happened after a number. What comes later has a greater number than everything that was given here.
 pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>, Error> {
-    let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 ORDER BY id LIMIT $2";
-    tx.all(sql, args![id, limit])
+    let sql = format!(
+        "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 {} ORDER BY id LIMIT $2",
+        dialect::settled(tx)
+    );
+    tx.all(&sql, args![id, limit])
         .await?
         .iter()
         .map(|row| {
@@ -63,6 +66,7 @@ pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>,
 
 /// Number of the newest event.
 pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
-    let row = tx.optional("SELECT max(id) AS id FROM events", []).await?;
+    let sql = format!("SELECT max(id) AS id FROM events WHERE id > 0 {}", dialect::settled(tx));
+    let row = tx.optional(&sql, []).await?;
     Ok(row.map_or(Ok(None), |row| row.opt_int("id"))?.unwrap_or(0))
 }

@@ -5,7 +5,7 @@ use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
-    db::{attempts, clients, jobs},
+    db::{attempts, clients, events, jobs},
     domain::people::Role,
     queue,
 };
@@ -131,4 +131,31 @@ pub(super) async fn a_stopping_server_ends_its_streams_and_stops_at_once(engine:
     for stream in open {
         stream.bytes().await.ok();
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_committed_late_is_not_overtaken() {
+    // SQLite has one writer at a time, so nothing can be late there.
+    let server = TestServer::start(Engine::Postgres).await.unwrap();
+    let db = &server.ctx.db;
+    let seen = async || {
+        let mut tx = db.read().await.unwrap();
+        let events = events::after(&mut tx, 0, 1000).await.unwrap();
+        let last = events::newest(&mut tx).await.unwrap();
+        assert_eq!(events.last().map(|event| event.id), Some(last));
+        events
+            .into_iter()
+            .map(|event| event.kind)
+            .filter(|kind| kind.starts_with("test."))
+            .collect::<Vec<_>>()
+    };
+    let mut early = db.write().await.unwrap();
+    events::add(&mut early, "test.early", None, None, "test", "", 1).await.unwrap();
+    let mut late = db.write().await.unwrap();
+    events::add(&mut late, "test.late", None, None, "test", "", 2).await.unwrap();
+    late.commit().await.unwrap();
+    assert!(seen().await.is_empty(), "a reader that went on after `late` would never see `early`");
+    early.commit().await.unwrap();
+    assert_eq!(seen().await, ["test.early", "test.late"]);
+    server.stop().await.unwrap();
 }
