@@ -44,7 +44,72 @@ async fn install(ctx: &StepContext<'_>, booting: &Booting<'_>) -> Result<(), Ste
             other => other,
         };
         in_target(ctx, &["apt-get", "-q", "update"]).await.map_err(transient)?;
-        // The signed GRUB looks for its configuration in its distribution's own directory, so it must have that name.
+        let mut argv = vec!["apt-get", "-q", "-y", "--no-install-recommends", "install", "--"];
+        argv.extend(missing.iter().map(String::as_str));
+        in_target(ctx, &argv).await.map_err(transient)?;
+    }
+    ctx.host.write(
+        &ctx.target.join("etc/default/grub.d/lotse.cfg"),
+        settings(booting.command_line).as_bytes(),
+        0o644,
+    )?;
+    if ctx.host.list(&ctx.target.join("boot"))?.iter().all(|name| !name.starts_with("initrd.img-")) {
+        ctx.voice.progress(40, "making the initial RAM disk");
+        in_target(ctx, &["update-initramfs", "-c", "-k", "all"]).await?;
+    }
+    ctx.voice.progress(60, "installing the boot loader");
+    match booting.firmware {
+        Firmware::Uefi => uefi(ctx).await?,
+        Firmware::Bios | Firmware::Unknown => {
+            for disk in booting.disks {
+                let path =
+                    identify::find(ctx.host, disk).map_err(|error| StepError::Refused(error.to_string()))?;
+                in_target(
+                    ctx,
+                    &["grub-install", "--target=i386-pc", "--recheck", &path.display().to_string()],
+                )
+                .await?;
+            }
+        }
+    }
+    ctx.voice.progress(85, "writing the boot menu");
+    in_target(ctx, &["update-grub"]).await?;
+    ctx.voice.progress(100, "");
+    Ok(())
+}
+
+async fn missing(ctx: &StepContext<'_>, booting: &Booting<'_>) -> Vec<String> {
+    let mut missing = Vec::new();
+    for package in booting.kernel_packages.iter().chain(booting.packages) {
+        let query = Command::new(["dpkg-query", "-W", "-f=${db:Status-Status}", package]).in_root(ctx.target);
+        let state = ctx.host.run(&query, &|_, _| {}, ctx.stop).await.unwrap_or_default();
+        if state != "installed" {
+            missing.push(package.clone());
+        }
+    }
+    missing
+}
+
+fn settings(command_line: &str) -> String {
+    let mut text = format!(
+        "# Written by Lotse.\nGRUB_TIMEOUT=2\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"{command_line}\"\n"
+    );
+    let serial = command_line.split(' ').find_map(|word| word.strip_prefix("console=ttyS"));
+    if let Some((unit, speed)) = serial.map(|serial| serial.split_once(',').unwrap_or((serial, "115200"))) {
+        let speed: String = speed.chars().take_while(char::is_ascii_digit).collect();
+        text.push_str(&format!(
+            "GRUB_TERMINAL=\"console serial\"\nGRUB_SERIAL_COMMAND=\"serial --unit={unit} --speed={speed}\"\n"
+        ));
+    }
+    text
+}
+
+/// Signed shim and GRUB under their own name and under the name that every firmware looks for, so that the disk boots in another
+/// machine too. The firmware's order stays: a machine that boots over the network first goes on doing so, and the server decides.
+async fn uefi(ctx: &StepContext<'_>) -> Result<(), StepError> {
+    let variables = ctx.host.exists(Path::new("/sys/firmware/efi/efivars"));
+    let before = if variables { boot_order(ctx).await } else { Vec::new() };
+    // The signed GRUB looks for its configuration in its distribution's own directory, so it must have that name.
     let release = ctx.host.read(&ctx.target.join("etc/os-release"))?;
     let id = format!("--bootloader-id={}", os::field(&String::from_utf8_lossy(&release), "ID"));
     let mut argv = vec![
