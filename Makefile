@@ -37,7 +37,7 @@ test: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init .ci/run
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
 e2e: programs
 	@$(TARGET)/debug/e2e $(E2E)

@@ -44,7 +44,9 @@ async fn main() -> std::process::ExitCode {
     };
     let chosen: Vec<(&str, Story)> = stories::ALL.iter().copied().filter(|(name, _)| wanted(name)).collect();
     if arguments.list {
-        chosen.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in &chosen {
+            println!("{name}");
+        }
         return std::process::ExitCode::SUCCESS;
     }
     let (mut passed, mut failed) = (0, 0);

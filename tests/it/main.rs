@@ -8,3 +8,5 @@
 )]
 
 mod api;
+mod database;
+mod tidy;

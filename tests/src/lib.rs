@@ -2,6 +2,7 @@
 
 pub mod databases;
 pub mod lab;
+pub mod postgres;
 pub mod server;
 pub mod site;
 pub mod story;

@@ -8,7 +8,7 @@ mod content;
 mod cpu;
 mod dmi;
 mod net;
-mod os;
+pub(crate) mod os;
 
 use std::path::Path;
 

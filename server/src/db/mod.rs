@@ -7,8 +7,6 @@
 pub mod attempts;
 pub mod boot;
 pub mod clients;
-#[cfg(test)]
-mod conformance;
 mod dialect;
 pub mod events;
 pub mod groups;
