@@ -20,7 +20,11 @@ pub(super) async fn execute(ctx: &StepContext<'_>, package: &BlobRef) -> Result<
     ctx.host.remove(&stored)?;
     installed?;
     let config = Config::system(ctx.addresses.clone(), None);
-    config.addresses.write(ctx.host, ctx.target).context("configuring the agent").map_err(StepError::Permanent)?;
+    config
+        .addresses
+        .write(ctx.host, ctx.target)
+        .context("configuring the agent")
+        .map_err(StepError::Permanent)?;
     Credentials::hand_over(ctx.host, ctx.state_dir, ctx.target)
         .context("handing the identity over")
         .map_err(StepError::Permanent)?;
