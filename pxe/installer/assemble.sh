@@ -74,6 +74,7 @@ done
 install -m 755 "$recipe/lotse-agent" "$stage1/usr/bin/lotse-agent"
 install -m 755 "$recipe/init" "$stage1/init"
 install -m 755 "$recipe/udhcpc.sh" "$stage1/usr/bin/lotse-dhcp"
+install -m 755 "$recipe/modprobe.sh" "$stage1/usr/bin/lotse-modprobe"
 echo 'root:x:0:0:root:/root:/bin/sh' > "$stage1/etc/passwd"
 echo 'root:x:0:' > "$stage1/etc/group"
 echo '127.0.0.1 localhost' > "$stage1/etc/hosts"

@@ -36,7 +36,7 @@ tools=$tools,openssh-server,iproute2,iputils-ping,ca-certificates,bash,less,nano
 
 mkdir -p "$out"
 bootstrap_begin
-for name in assemble.sh init udhcpc.sh modules.initramfs modules.tools; do
+for name in assemble.sh init udhcpc.sh modprobe.sh modules.initramfs modules.tools; do
     cp "$here/$name" "$scratch/recipe/$name"
 done
 cp "$agent" "$scratch/recipe/lotse-agent"

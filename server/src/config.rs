@@ -226,4 +226,16 @@ mod tests {
             ("debian".to_owned(), "http://x/debian".to_owned())
         );
     }
+
+    #[test]
+    fn the_example_configuration_documents_every_value() {
+        let text = include_str!("../../packaging/config/lotse.example.toml");
+        for name in crate::cli::settings_names() {
+            assert!(text.contains(&format!("\n#{name} = ")), "`{name}` is missing in lotse.example.toml");
+        }
+        let opened = text.replace("\n#", "\n").replace("\n ", "\n# ");
+        let values: Vec<_> =
+            opened.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).collect();
+        toml::from_str::<Settings>(&values.join("\n")).unwrap();
+    }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// # Errors
 /// It cannot be started or ends with another status than 0.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub async fn run(argv: &[String], mut on_line: impl FnMut(&str)) -> anyhow::Result<()> {
+pub(crate) async fn run(argv: &[String], mut on_line: impl FnMut(&str)) -> anyhow::Result<()> {
     let Some((program, arguments)) = argv.split_first() else { bail!("there is no program to run") };
     let mut child = tokio::process::Command::new(program)
         .args(arguments)

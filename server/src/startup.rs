@@ -158,6 +158,7 @@ impl Server {
 fn layered(router: Router) -> Router {
     router
         .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn(http::uniform))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
             // The query of an address may carry a secret, so only the path is logged.
             let id =

@@ -1,1 +1,11 @@
-//! System tests.
+//! System tests that need no machine.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod api;
+mod database;

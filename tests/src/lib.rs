@@ -1,3 +1,7 @@
-//! What system tests share: the lab of real machines.
+//! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
 pub mod lab;
+pub mod postgres;
+pub mod server;
+pub mod site;
+pub mod story;

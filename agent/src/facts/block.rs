@@ -48,7 +48,7 @@ fn disk(host: &dyn Host, name: &str) -> Disk {
     }
 }
 
-/// virtio and NVMe write it plainly; SCSI and ATA in page 0x80 of the vital product data (SPC-4, 7.8.15), behind four bytes of header.
+/// virtio and `NVMe` write it plainly; SCSI and ATA in page 0x80 of the vital product data (SPC-4, 7.8.15), behind four bytes of header.
 fn serial(host: &dyn Host, directory: &str) -> String {
     for file in ["serial", "device/serial"] {
         let plain = text(host, &format!("{directory}/{file}"));

@@ -6,7 +6,7 @@ use crate::host::Host;
 
 /// What was recognised; empty texts say nothing was.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct Found {
     /// `gpt` or `mbr`.
     pub(super) table: String,
     /// File system or member of something, in blkid's words.
@@ -22,24 +22,24 @@ const HEAD: usize = 8192;
 const BTRFS: u64 = 0x10000;
 
 /// Looks at a device.
-pub(super) fn of_device(host: &dyn Host, path: &str) -> Content {
+pub(super) fn of_device(host: &dyn Host, path: &str) -> Found {
     let head = host.read_at(Path::new(path), 0, HEAD).unwrap_or_default();
     let btrfs = host.read_at(Path::new(path), BTRFS, 0x400).unwrap_or_default();
     recognise(&head, &btrfs)
 }
 
-fn recognise(head: &[u8], btrfs: &[u8]) -> Content {
+fn recognise(head: &[u8], btrfs: &[u8]) -> Found {
     let at = |offset: usize, length: usize| head.get(offset..offset + length).unwrap_or_default();
-    let found = |content: &str| Content { content: content.to_owned(), ..Content::default() };
+    let found = |content: &str| Found { content: content.to_owned(), ..Found::default() };
     if btrfs.get(0x40..0x48) == Some(b"_BHRfS_M") {
         let label = printable(btrfs.get(0x12b..0x22b).unwrap_or_default());
-        return Content { label, uuid: uuid(btrfs.get(0x20..0x30).unwrap_or_default()), ..found("btrfs") };
+        return Found { label, uuid: uuid(btrfs.get(0x20..0x30).unwrap_or_default()), ..found("btrfs") };
     }
     if at(0, 6) == b"LUKS\xba\xbe" {
-        return Content { uuid: printable(at(0xa8, 40)), ..found("crypto_LUKS") };
+        return Found { uuid: printable(at(0xa8, 40)), ..found("crypto_LUKS") };
     }
     if at(0, 4) == b"XFSB" {
-        return Content { label: printable(at(108, 12)), uuid: uuid(at(32, 16)), ..found("xfs") };
+        return Found { label: printable(at(108, 12)), uuid: uuid(at(32, 16)), ..found("xfs") };
     }
     if at(0x438, 2) == [0x53, 0xef] {
         // Extents make it ext4, a journal ext3 (ext4's documentation of s_feature_incompat and s_feature_compat).
@@ -50,16 +50,16 @@ fn recognise(head: &[u8], btrfs: &[u8]) -> Content {
         } else {
             "ext2"
         };
-        return Content { label: printable(at(0x478, 16)), uuid: uuid(at(0x468, 16)), ..found(kind) };
+        return Found { label: printable(at(0x478, 16)), uuid: uuid(at(0x468, 16)), ..found(kind) };
     }
     if at(4086, 10) == b"SWAPSPACE2" {
-        return Content { label: printable(at(1052, 16)), uuid: uuid(at(1036, 16)), ..found("swap") };
+        return Found { label: printable(at(1052, 16)), uuid: uuid(at(1036, 16)), ..found("swap") };
     }
     if at(512, 8) == b"LABELONE" && at(536, 8) == b"LVM2 001" {
         return found("LVM2_member");
     }
     if at(4096, 4) == [0xfc, 0x4e, 0x2b, 0xa9] {
-        return Content {
+        return Found {
             label: printable(at(4128, 32)),
             uuid: uuid(at(4112, 16)),
             ..found("linux_raid_member")
@@ -76,22 +76,22 @@ fn recognise(head: &[u8], btrfs: &[u8]) -> Content {
             _ => String::new(),
         };
         let label = printable(label);
-        return Content {
+        return Found {
             label: if label == "NO NAME" { String::new() } else { label },
             uuid,
             ..found("vfat")
         };
     }
     if at(512, 8) == b"EFI PART" || at(4096, 8) == b"EFI PART" {
-        return Content { table: "gpt".to_owned(), ..Content::default() };
+        return Found { table: "gpt".to_owned(), ..Found::default() };
     }
     // Boot code of file systems ends with the same two bytes; a table has a partition type in one of its four entries.
     if at(510, 2) == [0x55, 0xaa]
         && (0..4).any(|entry| at(450 + entry * 16, 1).first().is_some_and(|kind| *kind != 0))
     {
-        return Content { table: "mbr".to_owned(), ..Content::default() };
+        return Found { table: "mbr".to_owned(), ..Found::default() };
     }
-    Content::default()
+    Found::default()
 }
 
 fn printable(bytes: &[u8]) -> String {
@@ -135,7 +135,7 @@ mod tests {
                 .output()
                 .unwrap_or_else(|error| panic!("{} is needed (make setup): {error}", argv[0]));
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let host = crate::host::real::RealHost::default();
+            let host = crate::host::real::RealHost;
             let found = of_device(&host, &file.path().display().to_string());
             assert_eq!((found.content.as_str(), found.uuid.as_str()), (kind, uuid));
             assert!(found.label.eq_ignore_ascii_case("data"), "{found:?}");
@@ -146,7 +146,7 @@ mod tests {
     fn tables_are_told_from_boot_code() {
         let mut head = vec![0; HEAD];
         head[510..512].copy_from_slice(&[0x55, 0xaa]);
-        assert_eq!(recognise(&head, &[]), Content::default());
+        assert_eq!(recognise(&head, &[]), Found::default());
         head[450] = 0x83;
         assert_eq!(recognise(&head, &[]).table, "mbr");
         head[512..520].copy_from_slice(b"EFI PART");

@@ -1,4 +1,4 @@
-//! Processors, from `/proc/cpuinfo` (proc_cpuinfo(5)).
+//! Processors, from `/proc/cpuinfo` (`proc_cpuinfo(5)`).
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ mod content;
 mod cpu;
 mod dmi;
 mod net;
-mod os;
+pub(crate) mod os;
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn text(host: &dyn Host, path: &str) -> String {
     String::from_utf8_lossy(&host.read(Path::new(path)).unwrap_or_default()).trim().to_owned()
 }
 
-/// `MemTotal` of proc_meminfo(5), which counts in KiB.
+/// `MemTotal` of `proc_meminfo(5)`, which counts in KiB.
 fn memory(meminfo: &str) -> u64 {
     meminfo
         .lines()

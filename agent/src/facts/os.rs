@@ -8,7 +8,7 @@ use super::text;
 use crate::host::Host;
 
 /// Reads what the system says of itself.
-pub(super) fn gather(host: &dyn Host) -> OperatingSystem {
+pub(crate) fn gather(host: &dyn Host) -> OperatingSystem {
     let release = text(host, "/etc/os-release");
     let reboot = Path::new("/run/reboot-required");
     let packages = text(host, "/run/reboot-required.pkgs");
@@ -27,7 +27,7 @@ pub(super) fn gather(host: &dyn Host) -> OperatingSystem {
 }
 
 /// A field of os-release(5), with or without quotes.
-pub(super) fn field(release: &str, name: &str) -> String {
+pub(crate) fn field(release: &str, name: &str) -> String {
     release
         .lines()
         .filter_map(|line| line.split_once('='))

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use wire::{facts::Firmware, storage::DiskExpectation};
 
 use super::{StepContext, StepError, chroot::Chroot};
-use crate::{disk::identify, host::Command};
+use crate::{disk::identify, facts::os, host::Command};
 
 /// What the plan says about booting.
 pub(super) struct Booting<'a> {
@@ -109,10 +109,14 @@ fn settings(command_line: &str) -> String {
 async fn uefi(ctx: &StepContext<'_>) -> Result<(), StepError> {
     let variables = ctx.host.exists(Path::new("/sys/firmware/efi/efivars"));
     let before = if variables { boot_order(ctx).await } else { Vec::new() };
+    // The signed GRUB looks for its configuration in its distribution's own directory, so it must have that name.
+    let release = ctx.host.read(&ctx.target.join("etc/os-release"))?;
+    let id = format!("--bootloader-id={}", os::field(&String::from_utf8_lossy(&release), "ID"));
     let mut argv = vec![
         "grub-install",
         "--target=x86_64-efi",
         "--efi-directory=/boot/efi",
+        &id,
         "--uefi-secure-boot",
         "--force-extra-removable",
     ];

@@ -59,7 +59,7 @@ pub(super) fn places(host: &dyn Host) -> Vec<PathBuf> {
     parse(&host.read(Path::new(MOUNTINFO)).unwrap_or_default())
 }
 
-/// The mount points of mountinfo (proc_pid_mountinfo(5)), whose paths are those that this process sees.
+/// The mount points of mountinfo (`proc_pid_mountinfo(5)`), whose paths are those that this process sees.
 fn parse(mountinfo: &[u8]) -> Vec<PathBuf> {
     let text = String::from_utf8_lossy(mountinfo);
     text.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()

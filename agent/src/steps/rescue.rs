@@ -10,7 +10,7 @@ use crate::{facts, host::Command};
 
 /// Opens the SSH server.
 pub(super) async fn execute(ctx: &StepContext<'_>, authorized_keys: &[String]) -> Result<(), StepError> {
-    let keys = authorized_keys.iter().map(|key| format!("{key}\n")).collect::<String>();
+    let keys = authorized_keys.join("\n") + "\n";
     ctx.host.create_dir(Path::new("/run/sshd"))?;
     ctx.host.write(Path::new("/root/.ssh/authorized_keys"), keys.as_bytes(), 0o600)?;
     ctx.run(&Command::new(["ssh-keygen", "-A"])).await?;

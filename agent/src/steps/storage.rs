@@ -14,7 +14,7 @@ use crate::{
 /// Carries the work out.
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &StorageWork) -> Result<(), StepError> {
     let disks = check(ctx, work)?;
-    leave(ctx, &disks).await?;
+    leave(ctx, &disks)?;
     let mut touched: Vec<PathBuf> = Vec::new();
     let result = write(ctx, work, &disks, &mut touched).await;
     if result.is_err() {
@@ -66,7 +66,7 @@ fn check(ctx: &StepContext<'_>, work: &StorageWork) -> Result<BTreeMap<String, P
 }
 
 /// Lets go of what an earlier attempt, or the installer itself, has in use on these disks.
-async fn leave(ctx: &StepContext<'_>, disks: &BTreeMap<String, PathBuf>) -> Result<(), StepError> {
+fn leave(ctx: &StepContext<'_>, disks: &BTreeMap<String, PathBuf>) -> Result<(), StepError> {
     let text = ctx.host.read(std::path::Path::new("/proc/self/mountinfo"))?;
     let text = String::from_utf8_lossy(&text);
     let mut places: Vec<&str> = Vec::new();

@@ -83,11 +83,10 @@ fn id_of(host: &dyn Host, root: &Path, table: &str, name: &str) -> Result<u32, S
     let text = host.read(&root.join(table))?;
     String::from_utf8_lossy(&text)
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let mut fields = line.split(':');
             (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
         })
-        .next()
         .ok_or_else(|| StepError::Permanent(anyhow!("there is no `{name}` in /{table}")))
 }
 

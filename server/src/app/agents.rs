@@ -399,7 +399,12 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
         let now = ctx.now();
         let mut tx = ctx.db.write().await?;
         let claimed =
-            queue::claim(&mut tx, client, request.realm, &request.boot_id, ctx.config.lease_s, now).await?;
+            queue::claim(&mut tx, client, request.realm, &request.boot_id, ctx.config.lease_s, now).await;
+        // Another request of the same client was faster in the same moment; the database keeps the two apart.
+        let claimed = match claimed {
+            Err(db::Error::Exists(_)) => return Ok(None),
+            other => other?,
+        };
         let Some((job, id)) = claimed else { return Ok(None) };
         let planned = planning::plan(ctx, &mut tx, &job).await;
         match planned {

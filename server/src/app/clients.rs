@@ -1,16 +1,15 @@
 //! Clients: registered, looked at, changed, adopted, removed.
 
-use std::collections::BTreeMap;
-
-use sha_crypt::{PasswordHasher, ShaCrypt};
 use wire::{ClientId, Mac, Sha256};
 
-use super::{Error, installation, jobs};
+use super::{
+    Error, groups as group_cases, installation, jobs,
+    passwords::{Hashes, Passwords},
+};
 use crate::{
     context::Ctx,
-    db::{Tx, boot, clients, events, groups, jobs as job_rows},
+    db::{Tx, clients, events, groups, jobs as job_rows},
     domain::{
-        boot::{BootEvent, Expectation, expect_next},
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
         job::Job,
@@ -18,24 +17,14 @@ use crate::{
     presence::ONLINE_FOR,
 };
 
-/// Passwords in clear text by login name; `Debug` does not show them.
-#[derive(Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(transparent)]
-pub struct Passwords(pub BTreeMap<String, String>);
-
-impl std::fmt::Debug for Passwords {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Passwords({} of them)", self.0.len())
-    }
-}
-
 /// A client to be registered.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// Its host name.
     pub name: String,
-    /// Its hardware addresses.
+    /// Its hardware addresses; a system that is installed already and enrols by a token needs none.
+    #[serde(default)]
     pub macs: Vec<Mac>,
     /// What is wanted of it.
     #[serde(default)]
@@ -92,9 +81,11 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
     let now = ctx.now();
     check_name(&new.name)?;
     let mut config = new.config.clone();
-    mark_passwords(&mut config, &new.passwords)?;
+    new.passwords.mark(&mut config, &[])?;
     check_config(ctx, &config)?;
+    let hashes = new.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
+    check_free(&mut tx, &new.name).await?;
     for mac in &new.macs {
         if let Some(owner) = clients::find_by_mac(&mut tx, *mac).await? {
             return Err(Error::conflict(
@@ -105,11 +96,21 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
     }
     let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &new.macs, now).await?;
     set_groups(&mut tx, id, &new.groups, now).await?;
-    keep_passwords(&mut tx, id, &new.passwords, now).await?;
+    hashes.keep(&mut tx, id, &config, now).await?;
     events::add(&mut tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(id)
+}
+
+async fn check_free(tx: &mut Tx, name: &str) -> Result<(), Error> {
+    match clients::find_by_name(tx, name).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::conflict(
+            format!("there is a client {name} already"),
+            "choose another name, or delete the client that has it",
+        )),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
@@ -134,59 +135,10 @@ fn check_config(ctx: &Ctx, config: &ClientConfig) -> Result<(), Error> {
     }
 }
 
-fn mark_passwords(config: &mut ClientConfig, passwords: &Passwords) -> Result<(), Error> {
-    for (name, password) in &passwords.0 {
-        let Some(user) = config.users.iter_mut().find(|user| user.name == *name) else {
-            return Err(Error::invalid(
-                format!("there is a password for `{name}`, but no such user"),
-                "add the user to the configuration, or leave the password out",
-            ));
-        };
-        if password.len() < 8 || password.contains(['\n', '\0']) {
-            return Err(Error::invalid(
-                format!("the password of `{name}` is too short"),
-                "use at least 8 characters",
-            ));
-        }
-        user.has_password = true;
-    }
-    Ok(())
-}
-
-/// Keeps hashes (SHA-512-crypt, crypt(5)) as the lines that `chpasswd -e` reads; users without a new password keep theirs.
-async fn keep_passwords(tx: &mut Tx, id: ClientId, passwords: &Passwords, now: i64) -> Result<(), Error> {
-    if passwords.0.is_empty() {
-        return Ok(());
-    }
-    let kept = clients::find_secret(tx, id, USER_PASSWORDS).await?.unwrap_or_default();
-    let mut lines: BTreeMap<String, String> = kept
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, hash)| (name.to_owned(), hash.to_owned()))
-        .collect();
-    for (name, password) in &passwords.0 {
-        let hash = ShaCrypt::default()
-            .hash_password(password.as_bytes())
-            .map_err(|error| Error::Internal(anyhow::anyhow!("hashing a password: {error}")))?;
-        lines.insert(name.clone(), hash.as_str().to_owned());
-    }
-    let text = lines.iter().map(|(name, hash)| format!("{name}:{hash}")).collect::<Vec<_>>().join("\n");
-    clients::set_secret(tx, id, USER_PASSWORDS, &text, now).await?;
-    Ok(())
-}
-
-/// Name of the secret with the lines for `chpasswd -e`.
-const USER_PASSWORDS: &str = "user-passwords";
-
 async fn set_groups(tx: &mut Tx, id: ClientId, names: &[String], now: i64) -> Result<(), Error> {
     let mut wanted = Vec::new();
     for name in names {
-        if !is_name(name) {
-            return Err(Error::invalid(
-                format!("`{name}` cannot be a group's name"),
-                "use small letters, digits and hyphens",
-            ));
-        }
+        group_cases::check_name(name)?;
         wanted.push(match groups::find(tx, name).await? {
             Some(group) => group,
             None => groups::create(tx, name, "", now).await?,
@@ -214,9 +166,10 @@ pub async fn update(
     expected: Option<i64>,
     actor: &str,
 ) -> Result<(), Error> {
+    let hashes = change.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
-    apply(ctx, &mut tx, client, change, expected, actor).await?;
+    apply(ctx, &mut tx, client, change, &hashes, expected, actor).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(())
@@ -227,37 +180,26 @@ async fn apply(
     tx: &mut Tx,
     mut client: Client,
     change: &ClientChange,
+    hashes: &Hashes,
     expected: Option<i64>,
     actor: &str,
 ) -> Result<(), Error> {
     let now = ctx.now();
-    let stale = |name: &str| {
-        Error::conflict(
-            format!("client {name} was changed by somebody else"),
-            "read it again and repeat your change",
-        )
-    };
+    let stale = |name: &str| Error::Stale { what: format!("client {name}") };
     if expected.is_some_and(|expected| expected != client.version) {
         return Err(stale(&client.name));
     }
-    if let Some(name) = &change.name {
+    if let Some(name) = change.name.as_ref().filter(|name| **name != client.name) {
         check_name(name)?;
+        check_free(tx, name).await?;
         client.name.clone_from(name);
     }
+    let known: Vec<_> =
+        client.config.users.iter().filter(|user| user.has_password).map(|user| user.name.clone()).collect();
     if let Some(config) = &change.config {
-        let known: Vec<String> = client
-            .config
-            .users
-            .iter()
-            .filter(|user| user.has_password)
-            .map(|user| user.name.clone())
-            .collect();
         client.config = config.clone();
-        for user in &mut client.config.users {
-            user.has_password = known.contains(&user.name);
-        }
     }
-    mark_passwords(&mut client.config, &change.passwords)?;
+    change.passwords.mark(&mut client.config, &known)?;
     check_config(ctx, &client.config)?;
     if !clients::update(tx, &client).await? {
         return Err(stale(&client.name));
@@ -265,7 +207,7 @@ async fn apply(
     if let Some(groups) = &change.groups {
         set_groups(tx, client.id, groups, now).await?;
     }
-    keep_passwords(tx, client.id, &change.passwords, now).await?;
+    hashes.keep(tx, client.id, &client.config, now).await?;
     events::add(tx, "client.changed", Some(client.id), None, actor, &client.name, now).await?;
     Ok(())
 }
@@ -276,6 +218,7 @@ async fn apply(
 /// It has announced no key or another one, or fields are wrong.
 pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) -> Result<String, Error> {
     let now = ctx.now();
+    let hashes = change.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
     let id = client.id;
@@ -283,7 +226,7 @@ pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) ->
     // Adopting has changed the record's version.
     let client =
         clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {name}")))?;
-    apply(ctx, &mut tx, client, change, None, actor).await?;
+    apply(ctx, &mut tx, client, change, &hashes, None, actor).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(change.name.clone().unwrap_or_else(|| name.to_owned()))
@@ -349,14 +292,19 @@ pub async fn standing(ctx: &Ctx, tx: &mut Tx, client: Client) -> Result<Standing
     Ok(Standing { activity: activity(next, running.as_ref(), waits), health: health(&signs), client, groups })
 }
 
-/// The boot timeline of a client, and what is expected next.
+/// Clients by name, after a name.
 ///
 /// # Errors
-/// There is no such client.
-pub async fn timeline(ctx: &Ctx, name: &str) -> Result<(Vec<BootEvent>, Option<Expectation>), Error> {
-    let mut tx = ctx.db.read().await?;
-    let client = get(&mut tx, name).await?;
-    let lines = boot::of_client(&mut tx, client.id, 200).await?;
-    let expected = expect_next(lines.last(), client.realm, ctx.now());
-    Ok((lines, expected))
+/// The group does not exist.
+pub async fn list(
+    tx: &mut Tx,
+    after: &str,
+    stage: Option<Stage>,
+    group: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Client>, Error> {
+    if let Some(name) = group {
+        group_cases::get(tx, name).await?;
+    }
+    Ok(clients::list(tx, after, stage, group, limit).await?)
 }

@@ -2,7 +2,7 @@
 
 use wire::problem::FieldProblem;
 
-use crate::{db, domain::job::IllegalTransition};
+use crate::{db, domain::job::IllegalTransition, planner};
 
 /// Why a use case did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,12 @@ pub enum Error {
         title: String,
         /// What to do next.
         remedy: String,
+    },
+    /// It was changed since whoever asks has read it.
+    #[error("{what} was changed by somebody else")]
+    Stale {
+        /// Kind and name.
+        what: String,
     },
     /// The server cannot do it now; trying again later may help.
     #[error("{title}")]
@@ -88,6 +94,38 @@ impl From<db::Error> for Error {
             | db::Error::Newer { .. }
             | db::Error::Statement { .. }
             | db::Error::Value { .. } => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<planner::Error> for Error {
+    fn from(error: planner::Error) -> Self {
+        let title = error.to_string();
+        match error {
+            planner::Error::UnknownJobType(_)
+            | planner::Error::UnknownDistribution(_)
+            | planner::Error::UnknownLayout(_)
+            | planner::Error::Params(_) => Self::invalid(title, "choose one that exists"),
+            planner::Error::NeedsFacts => {
+                Self::conflict(title, "boot the machine over the network first, or wait until it has")
+            }
+            planner::Error::NoImage(name) => {
+                Self::conflict(title, format!("run `lotse image build {name}` on the server"))
+            }
+            planner::Error::Layout { name, problems } => Self::Invalid {
+                title,
+                fields: problems
+                    .iter()
+                    .map(|problem| FieldProblem {
+                        field: format!("layout {name}"),
+                        message: problem.to_string(),
+                    })
+                    .collect(),
+                remedy: "change the layout, choose another one, or change the machine's disks".to_owned(),
+            },
+            planner::Error::Render { .. } => {
+                Self::invalid(title, "mend the job script or the client's configuration")
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::{
     context::Ctx,
-    db::{events, images},
+    db::{Tx, events, images},
     domain::image::Image,
 };
 
@@ -28,4 +28,12 @@ pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, E
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(image)
+}
+
+/// The newest image of each name.
+///
+/// # Errors
+/// The database refuses.
+pub async fn list(tx: &mut Tx) -> Result<Vec<Image>, Error> {
+    Ok(images::list(tx).await?)
 }

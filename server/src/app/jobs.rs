@@ -48,9 +48,7 @@ pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) 
     let mut tx = ctx.db.write().await?;
     let client =
         clients::find(&mut tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
-    if order.expires_at.is_some_and(|at| at <= now) {
-        return Err(Error::invalid("the job would have expired already", "give a later expires_at, or none"));
-    }
+    check_expiry(order, now)?;
     for needed in &order.needs {
         let job =
             jobs::find(&mut tx, *needed).await?.ok_or_else(|| Error::not_found(format!("job {needed}")))?;
@@ -67,6 +65,18 @@ pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) 
     ctx.presence.work_waits_for(client.id);
     ctx.presence.events_came();
     Ok(id)
+}
+
+/// Refuses a job that would expire before anybody could begin it.
+pub(super) fn check_expiry(order: &JobOrder, now: i64) -> Result<(), Error> {
+    let latest = [Some(now), order.not_before].into_iter().flatten().max();
+    if order.expires_at.is_some_and(|at| latest.is_some_and(|latest| at <= latest)) {
+        return Err(Error::invalid(
+            "the job would expire before it could begin",
+            "give an expires_at after now and after not_before, or none",
+        ));
+    }
+    Ok(())
 }
 
 /// Checks an order against its job script and queues it, without planning it.

@@ -3,7 +3,7 @@
 use super::{Error, clients};
 use crate::{
     context::Ctx,
-    db::{Tx, layouts},
+    db::{Tx, events, layouts},
     domain::{client::is_name, layout::Layout},
     planner::{self, storage::DiskPreview},
 };
@@ -44,7 +44,7 @@ pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<NamedLayout>, Error> {
 ///
 /// # Errors
 /// The text is no layout; each problem names its line.
-pub async fn set(ctx: &Ctx, name: &str, yaml: &str) -> Result<(), Error> {
+pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), Error> {
     if !is_name(name) {
         return Err(Error::invalid(
             format!("`{name}` cannot be a layout's name"),
@@ -54,8 +54,39 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str) -> Result<(), Error> {
     Layout::parse(yaml).map_err(|problems| planner::Error::Layout { name: name.to_owned(), problems })?;
     let mut tx = ctx.db.write().await?;
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
+    noted(ctx, tx, "layout.changed", name, actor).await
+}
+
+/// Removes an own layout; one of the same name that Lotse brings counts again.
+///
+/// # Errors
+/// There is no such own layout.
+pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    if !layouts::delete(&mut tx, name).await? {
+        return Err(Error::not_found(format!("own layout {name}")));
+    }
+    noted(ctx, tx, "layout.deleted", name, actor).await
+}
+
+async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {
+    events::add(&mut tx, kind, None, None, actor, name, ctx.now()).await?;
     tx.commit().await?;
+    ctx.presence.events_came();
     Ok(())
+}
+
+/// A layout that must exist, by name: an own one, else one that Lotse brings.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn get(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<NamedLayout, Error> {
+    let named = |yaml, own| NamedLayout { name: name.to_owned(), yaml, own };
+    match (layouts::find(tx, name).await?, ctx.catalog.layout(name)) {
+        (Some(yaml), _) => Ok(named(yaml, true)),
+        (None, Some(yaml)) => Ok(named(yaml.to_owned(), false)),
+        (None, None) => Err(Error::not_found(format!("layout {name}"))),
+    }
 }
 
 /// What the layout of a client would do to its disks.

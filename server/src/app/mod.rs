@@ -1,12 +1,17 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod boot_timeline;
 pub mod clients;
 mod error;
+pub mod groups;
+pub mod happenings;
+pub mod helpdesk;
 pub mod images;
 pub mod installation;
 pub mod jobs;
 pub mod layouts;
+pub mod passwords;
 pub mod people;
 pub mod planning;
 

@@ -4,7 +4,7 @@ use super::Error;
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{Tx, people},
+    db::{self, Tx, events, people},
     domain::people::{ApiToken, Role},
     identity::token::{self, Token},
 };
@@ -45,17 +45,25 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
     drop(tx);
     // To the minute: a busy token must not cost a write at every request.
     if known.last_used_at.is_none_or(|at| now - at > 60 * SECOND) {
-        let mut tx = ctx.db.write().await?;
-        people::touch_token(&mut tx, known.id, now).await?;
-        tx.commit().await?;
+        // A full disk must not lock out those who come to free it.
+        if let Err(error) = touch(ctx, known.id, now).await {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(error = format!("{error:#}"), "noting that a token was used");
+        }
     }
     Ok(Actor { name: known.name, role: known.role })
+}
+
+async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {
+    let mut tx = ctx.db.write().await?;
+    people::touch_token(&mut tx, id, now).await?;
+    tx.commit().await
 }
 
 /// Makes a token.
 ///
 /// # Errors
-/// The database refuses.
+/// The name is empty or cannot be shown, or it would have expired already.
 pub async fn create_token(
     tx: &mut Tx,
     name: &str,
@@ -64,6 +72,18 @@ pub async fn create_token(
     actor: &str,
     now: i64,
 ) -> Result<ShownToken, Error> {
+    if name.trim().is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "a token needs a name that tells what it is for",
+            "use up to 100 letters, without control characters",
+        ));
+    }
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::invalid(
+            "the token would have expired already",
+            "give a later expires_at, or none",
+        ));
+    }
     let secret = Token::new();
     let mut token = ApiToken {
         id: 0,
@@ -76,7 +96,33 @@ pub async fn create_token(
         revoked_at: None,
     };
     token.id = people::create_token(tx, &secret.hash(), &token).await?;
+    let detail = format!("{} ({}, {})", token.id, token.name, role.as_str());
+    events::add(tx, "token.created", None, None, actor, &detail, now).await?;
     Ok(ShownToken { token, secret: secret.reveal().to_owned() })
+}
+
+/// All tokens, newest first; never the secrets.
+///
+/// # Errors
+/// The database refuses.
+pub async fn list_tokens(tx: &mut Tx) -> Result<Vec<ApiToken>, Error> {
+    Ok(people::list_tokens(tx).await?)
+}
+
+/// Revokes a token: from now on nobody can use it.
+///
+/// # Errors
+/// It does not exist or was revoked before.
+pub async fn revoke_token(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
+    let now = ctx.now();
+    let mut tx = ctx.db.write().await?;
+    if !people::revoke_token(&mut tx, id, now).await? {
+        return Err(Error::not_found(format!("token {id} that is not revoked")));
+    }
+    events::add(&mut tx, "token.revoked", None, None, actor, &id.to_string(), now).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
 }
 
 /// Exchanges a one-time login link for a token.

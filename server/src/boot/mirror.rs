@@ -19,7 +19,7 @@ impl Mirrors {
             if configured.is_empty() { of_this_machine(Path::new("/etc/apt")) } else { configured.to_vec() };
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
+            .read_timeout(Duration::from_mins(1))
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { urls, client })

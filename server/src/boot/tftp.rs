@@ -13,12 +13,16 @@ use futures_util::io::{AsyncRead, Cursor, Sink};
 use wire::{Mac, Sha256};
 
 use super::{script, timeline};
-use crate::{context::Ctx, domain::boot::BootEventKind};
+use crate::{
+    context::Ctx,
+    db::images,
+    domain::{boot::BootEventKind, image},
+};
 
 /// What a path on the TFTP server means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
-    /// A boot program that Debian brings.
+    /// A boot program.
     Program(&'static str),
     /// GRUB's first configuration: it asks again with its hardware address.
     GrubStart,
@@ -30,20 +34,13 @@ enum Asked {
     Nothing,
 }
 
-/// Boot programs by the name under which firmware asks for them, and where Debian's packages put them.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("undionly.kpxe", "/usr/lib/ipxe/undionly.kpxe"),
-    ("ipxe.efi", "/usr/lib/ipxe/ipxe.efi"),
-    ("snponly.efi", "/usr/lib/ipxe/snponly.efi"),
-    ("shimx64.efi", "/usr/lib/shim/shimx64.efi.signed"),
-    ("grubx64.efi", "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed"),
-    ("mmx64.efi", "/usr/lib/shim/mmx64.efi.signed"),
-];
+/// Boot programs that firmware may ask for: parts of the image `loaders`.
+const PROGRAMS: [&str; 5] = ["undionly.kpxe", "ipxe.efi", "shimx64.efi", "mmx64.efi", "grubx64.efi"];
 
 fn understand(path: &str) -> Asked {
     let path = path.trim_start_matches('/');
-    if let Some((_, file)) = PROGRAMS.iter().find(|(name, _)| *name == path) {
-        return Asked::Program(file);
+    if let Some(name) = PROGRAMS.into_iter().find(|name| *name == path) {
+        return Asked::Program(name);
     }
     if path == "grub/grub.cfg" {
         return Asked::GrubStart;
@@ -83,9 +80,34 @@ struct Files {
 }
 
 impl Files {
+    /// Where a boot program is stored; without the image nothing is, and the log says what to do.
+    async fn program(&self, name: &str) -> Option<PathBuf> {
+        let image = async {
+            let mut tx = self.ctx.db.read().await?;
+            images::find(&mut tx, image::LOADERS).await
+        };
+        match image.await {
+            Ok(Some(image)) => self.ctx.blobs.find(&image.parts.get(name)?.sha256),
+            Ok(None) => {
+                tracing::warn!(
+                    name,
+                    "a machine asks for a boot program, but there are none yet: run `lotse image build`"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "looking for the boot programs"
+                );
+                None
+            }
+        }
+    }
+
     async fn open(&self, client: SocketAddr, path: &str) -> Option<(Box<dyn AsyncRead + Unpin + Send>, u64)> {
         let file = match understand(path) {
-            Asked::Program(file) => PathBuf::from(file),
+            Asked::Program(name) => self.program(name).await?,
             Asked::GrubStart => self.ctx.config.share.join("pxe/grub/grub.cfg"),
             Asked::GrubFor(mac) => {
                 return match script::render(&self.ctx, mac, script::Program::Grub).await {
@@ -120,15 +142,12 @@ impl Handler for Files {
         path: &std::path::Path,
     ) -> Result<(Self::Reader, Option<u64>), packet::Error> {
         let path = path.to_string_lossy();
-        match self.open(*client, &path).await {
-            Some((reader, size)) => {
-                tracing::info!(%client, %path, size, "TFTP");
-                Ok((reader, Some(size)))
-            }
-            None => {
-                tracing::info!(%client, %path, "TFTP: no such file");
-                Err(packet::Error::FileNotFound)
-            }
+        if let Some((reader, size)) = self.open(*client, &path).await {
+            tracing::info!(%client, %path, size, "TFTP");
+            Ok((reader, Some(size)))
+        } else {
+            tracing::info!(%client, %path, "TFTP: no such file");
+            Err(packet::Error::FileNotFound)
         }
     }
 
@@ -148,7 +167,7 @@ mod tests {
 
     #[test]
     fn only_known_names_are_served() {
-        assert_eq!(understand("/undionly.kpxe"), Asked::Program("/usr/lib/ipxe/undionly.kpxe"));
+        assert_eq!(understand("/undionly.kpxe"), Asked::Program("undionly.kpxe"));
         assert_eq!(
             understand("grub/by-mac/52:54:00:12:34:56"),
             Asked::GrubFor("525400123456".parse().unwrap())

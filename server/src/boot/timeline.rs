@@ -14,7 +14,7 @@ pub async fn note(ctx: &Ctx, mac: Mac, kind: BootEventKind, detail: &str) {
     match written.await {
         Ok(()) => ctx.presence.events_came(),
         Err(error) => {
-            tracing::error!(%mac, error = format!("{:#}", anyhow::Error::from(error)), "writing the boot timeline")
+            tracing::error!(%mac, error = format!("{:#}", anyhow::Error::from(error)), "writing the boot timeline");
         }
     }
 }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{enrol::Realm, step::Root};
 
-use super::{Fault, params::Params, read, yaml};
-use crate::planner::render;
+use super::{Fault, params::Params, read, render, shell_check::check_shell, yaml};
 
 /// A type of job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -158,6 +157,8 @@ struct RawStep {
     #[serde(default)]
     secrets: BTreeMap<String, String>,
     script: Option<String>,
+    /// Shell text that stands before the script.
+    prelude: Option<String>,
     #[serde(rename = "script-param")]
     script_param: Option<String>,
     #[serde(rename = "write-file")]
@@ -193,15 +194,14 @@ fn root_user() -> String {
 const DEFAULT_TIMEOUT_S: u32 = 600;
 
 impl JobType {
-    pub(super) fn load(name: &str, directory: &Path) -> Result<Self, Vec<Fault>> {
+    /// Reads a folder. Templates in shared folders (`../_apt/...`) are looked for beside it and then in `general`.
+    pub(super) fn load(name: &str, directory: &Path, general: &Path) -> Result<Self, Vec<Fault>> {
         let path = directory.join("job.yaml");
         let declared: Declaration = yaml(&path)?;
         let mut faults: Vec<Fault> = Vec::new();
         let mut fault = |message: String| faults.push(Fault { path: path.clone(), message });
-        for language in ["en", "de"] {
-            if !declared.title.contains_key(language) {
-                fault(format!("`title` must have a text in `{language}`"));
-            }
+        for message in untranslated("title", &declared.title) {
+            fault(message);
         }
         for message in declared.params.faults() {
             fault(message);
@@ -227,7 +227,13 @@ impl JobType {
         };
         let mut steps: Vec<StepDeclaration> = Vec::new();
         for raw in declared.steps {
-            match step(raw, directory) {
+            let step = step(raw, &|file| template(directory, general, file));
+            let checked = step.and_then(|step| {
+                uses_declared(&step, &declared.params)?;
+                belongs_into(&step, realm)?;
+                Ok(step)
+            });
+            match checked {
                 Ok(step) if steps.iter().any(|other| other.id == step.id) => {
                     fault(format!("the step `{}` is declared twice; give one of them an `id`", step.id));
                 }
@@ -252,8 +258,59 @@ impl JobType {
     }
 }
 
-fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
-    let template = |name: &str| read(&directory.join(name)).map_err(|fault| fault.to_string());
+fn untranslated(field: &str, texts: &BTreeMap<String, String>) -> Vec<String> {
+    let missing = ["en", "de"].into_iter().filter(|language| !texts.contains_key(*language));
+    missing.map(|language| format!("`{field}` must have a text in `{language}`")).collect()
+}
+
+fn template(directory: &Path, general: &Path, file: &str) -> Result<String, String> {
+    let path = directory.join(file);
+    let shared = file.strip_prefix("../").map(|file| general.join(file));
+    let path = shared.filter(|_| !path.exists()).unwrap_or(path);
+    read(&path).map_err(|fault| fault.to_string())
+}
+
+/// A step that works on a parameter needs its declaration.
+fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> {
+    let names: &[&str] = match &step.work {
+        StepWork::ScriptParam(name) => &[name],
+        StepWork::Rescue => &["authorized_keys"],
+        StepWork::WipeDisk => &["disk", "method"],
+        _ => &[],
+    };
+    match names.iter().find(|name| params.iter().all(|(declared, _)| declared != **name)) {
+        Some(name) => {
+            Err(format!("the step `{}` needs the parameter `{name}`: declare it in `params`", step.id))
+        }
+        None => Ok(()),
+    }
+}
+
+/// On an installed system there is no target, and its own disks are not to be written.
+fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), String> {
+    let installs = match &step.work {
+        StepWork::Storage
+        | StepWork::Mount
+        | StepWork::Unpack
+        | StepWork::Debootstrap
+        | StepWork::BootLoader
+        | StepWork::InstallAgent
+        | StepWork::Rescue
+        | StepWork::WipeDisk => true,
+        StepWork::Script { .. }
+        | StepWork::ScriptParam(_)
+        | StepWork::WriteFile(_)
+        | StepWork::Facts
+        | StepWork::Reboot
+        | StepWork::Shutdown => step.root == Root::Target,
+    };
+    if installs && realm != Some(Realm::Installer) {
+        return Err(format!("the step `{}` works only with `realm: installer`", step.id));
+    }
+    Ok(())
+}
+
+fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Result<StepDeclaration, String> {
     let named =
         [raw.script.is_some(), raw.script_param.is_some(), raw.write_file.is_some(), raw.kind.is_some()];
     if named.into_iter().filter(|named| *named).count() != 1 {
@@ -261,19 +318,27 @@ fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
             "each step needs exactly one of `script`, `script-param`, `write-file`, `kind`".to_owned()
         );
     }
+    if raw.prelude.is_some() && raw.script.is_none() {
+        return Err("`prelude` belongs to a `script`".to_owned());
+    }
     let (default_id, work) = if let Some(name) = raw.script {
         if !name.ends_with(".sh.tera") {
             return Err(format!(
                 "the script `{name}` must end with .sh.tera, so that values in it are quoted"
             ));
         }
-        let text = template(&name)?;
-        render::check_shell(&name, &text)?;
-        (name.trim_end_matches(".sh.tera").to_owned(), StepWork::Script { name, template: text })
+        let mut text = String::new();
+        for part in raw.prelude.iter().chain([&name]) {
+            let part_text = template(part)?;
+            check_shell(part, &part_text)?;
+            text.push_str(&part_text);
+        }
+        let file = name.rsplit('/').next().unwrap_or_default();
+        (file.trim_end_matches(".sh.tera").to_owned(), StepWork::Script { name, template: text })
     } else if let Some(param) = raw.script_param {
         ("script".to_owned(), StepWork::ScriptParam(param))
     } else if let Some(files) = raw.write_file {
-        let files = files.into_iter().map(|file| declared_file(file, &template)).collect::<Result<_, _>>()?;
+        let files = files.into_iter().map(|file| declared_file(file, template)).collect::<Result<_, _>>()?;
         ("write-file".to_owned(), StepWork::WriteFile(files))
     } else {
         let kind = raw.kind.unwrap_or_default();
@@ -286,6 +351,14 @@ fn step(raw: RawStep, directory: &Path) -> Result<StepDeclaration, String> {
             seconds(text).ok_or_else(|| format!("`timeout: {text}` must be like 90s, 10m or 2h"))?
         }
     };
+    if let Some(expression) = &raw.when {
+        render::check_expression(expression)?;
+    }
+    if let (false, Some(message)) =
+        (raw.title.is_empty(), untranslated("title", &raw.title).into_iter().next())
+    {
+        return Err(format!("step `{}`: {message}", raw.id.unwrap_or(default_id)));
+    }
     Ok(StepDeclaration {
         id: raw.id.unwrap_or(default_id),
         title: raw.title,
@@ -330,6 +403,11 @@ fn declared_file(
         (None, Some(text)) => (raw.path.clone(), text),
         _ => return Err(format!("the file {} needs exactly one of `template` and `content`", raw.path)),
     };
+    render::check_file(&raw.path, &raw.path)?;
+    render::check_file(&name, &template)?;
+    if let Some(expression) = &raw.when {
+        render::check_expression(expression)?;
+    }
     Ok(FileDeclaration {
         path: raw.path,
         name,
@@ -367,12 +445,54 @@ mod tests {
         }
     }
 
+    fn faults_of(text: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("job.yaml"), text).unwrap();
+        let faults = JobType::load("x", directory.path(), directory.path()).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.message).collect()
+    }
+
+    #[test]
+    fn no_job_of_the_installed_system_writes_its_disks() {
+        for step in ["{ kind: storage }", "{ kind: unpack }", "{ write-file: [], root: target }"] {
+            let job = |realm: &str| {
+                faults_of(&format!(
+                    "title: {{ en: x, de: x }}\nrealm: {realm}\npriority: 1\nsteps: [{step}]\n"
+                ))
+            };
+            assert_eq!(job("installer"), Vec::<String>::new());
+            assert_eq!(job("system").len(), 1, "{step}");
+            assert_eq!(job("any").len(), 1, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_would_fail_only_when_a_job_runs_is_told_when_it_is_loaded() {
+        let job = |steps: &str| {
+            faults_of(&format!(
+                "title: {{ en: x, de: x }}\nrealm: installer\npriority: 1\nsteps: [{steps}]\n"
+            ))
+        };
+        for step in [
+            "{ script-param: text }",
+            "{ kind: wipe-disk }",
+            "{ kind: facts, when: a == }",
+            "{ kind: facts, title: { en: x } }",
+            "{ write-file: [{ path: /x, content: '{{ params.x' }] }",
+            "{ write-file: [{ path: /x, content: x, when: '(' }] }",
+            "{ kind: facts, prelude: x }",
+            "{ script: missing.sh.tera }",
+        ] {
+            assert_eq!(job(step).len(), 1, "{step}: {:?}", job(step));
+        }
+    }
+
     #[test]
     fn all_faults_of_a_job_are_told_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let text = "title: { en: x }\nrealm: moon\npriority: 1\nsteps:\n  - kind: dance\n  - script: x.sh\n  - timeout: 1s\n";
         fs_err::write(directory.path().join("job.yaml"), text).unwrap();
-        let faults = JobType::load("x", directory.path()).unwrap_err();
+        let faults = JobType::load("x", directory.path(), directory.path()).unwrap_err();
         assert_eq!(faults.len(), 5, "{faults:?}");
     }
 }

@@ -6,6 +6,8 @@
 mod distribution;
 mod job_type;
 pub mod params;
+pub mod render;
+mod shell_check;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +16,8 @@ use std::{
 
 pub use distribution::{Distribution, Source};
 pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork};
+
+use crate::domain::layout::{Layout, LayoutProblem};
 
 /// Everything that was read. Never changes while the server runs.
 #[derive(Debug, Default)]
@@ -52,18 +56,18 @@ impl Catalog {
             return Err(Error(vec![Fault { path: general, message }]));
         }
         for root in std::iter::once(general.as_path()).chain(site) {
-            catalog.read(root, &mut faults);
+            catalog.read(root, &general, &mut faults);
         }
         if faults.is_empty() { Ok(catalog) } else { Err(Error(faults)) }
     }
 
-    fn read(&mut self, root: &Path, faults: &mut Vec<Fault>) {
+    fn read(&mut self, root: &Path, general: &Path, faults: &mut Vec<Fault>) {
         for path in entries(root, faults) {
             let name = file_stem(&path);
             if name == "distributions" || name == "layouts" || name.starts_with('_') || !path.is_dir() {
                 continue;
             }
-            collect(JobType::load(&name, &path), &mut self.job_types, name, faults);
+            collect(JobType::load(&name, &path, general), &mut self.job_types, name, faults);
         }
         for path in entries(&root.join("distributions"), faults) {
             let name = file_stem(&path);
@@ -76,8 +80,7 @@ impl Catalog {
         }
         for path in entries(&root.join("layouts"), faults) {
             if path.extension().is_some_and(|extension| extension == "yaml") {
-                let text = read(&path).map_err(|fault| vec![fault]);
-                collect(text, &mut self.layouts, file_stem(&path), faults);
+                collect(layout(&path), &mut self.layouts, file_stem(&path), faults);
             }
         }
     }
@@ -154,6 +157,14 @@ fn entries(directory: &Path, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(path).map_err(|error| Fault { path: path.to_owned(), message: error.to_string() })
+}
+
+/// The text of a layout that is well formed; whether it fits a machine is seen when it is planned for it.
+fn layout(path: &Path) -> Result<String, Vec<Fault>> {
+    let text = read(path).map_err(|fault| vec![fault])?;
+    let fault = |problem: LayoutProblem| Fault { path: path.to_owned(), message: problem.to_string() };
+    Layout::parse(&text).map_err(|problems| problems.into_iter().map(fault).collect::<Vec<_>>())?;
+    Ok(text)
 }
 
 /// A YAML file of a declared form; what is unknown is a fault with its line.

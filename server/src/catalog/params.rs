@@ -179,7 +179,7 @@ impl Params {
                     complete.insert(name.clone(), value.clone());
                 }
                 None if param.required => {
-                    problems.push(problem(&format!("params.{name}"), "is required".to_owned()))
+                    problems.push(problem(&format!("params.{name}"), "is required".to_owned()));
                 }
                 None => {
                     complete.insert(name.clone(), param.empty());

@@ -60,7 +60,7 @@ impl Api {
             .ok()
             .and_then(|text| serde_json::from_slice::<Addresses>(&text).ok());
         let missing =
-            |what: &str, how: &str| Failure::new(Exit::Usage, format!("{what} is not known; {how}"));
+            |what: &str, how: &str| Failure::error(Exit::Usage, format!("{what} is not known; {how}"));
         let base = words
             .server
             .clone()
@@ -156,7 +156,7 @@ pub(super) fn client(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
     reqwest::Client::builder()
         .tls_certs_only([ca])
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(120))
+        .read_timeout(Duration::from_mins(2))
         .user_agent(concat!("lotse-cli/", env!("CARGO_PKG_VERSION")))
         .build()
         .context("setting up HTTPS")
@@ -166,7 +166,7 @@ pub(super) fn client(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
 pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyhow::Result<Response> {
     let response = sent.map_err(|error| {
         let chain = format!("{:#}", anyhow::Error::from(error.without_url()));
-        Failure::new(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
+        Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
     })?;
     let status = response.status();
     if status.is_success() {
@@ -182,7 +182,7 @@ pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyho
         Ok(problem) => told(&problem),
         Err(_) => format!("the server answered {status}: {}", text.chars().take(300).collect::<String>()),
     };
-    Err(Failure::new(exit, message))
+    Err(Failure::error(exit, message))
 }
 
 fn told(problem: &Problem) -> String {

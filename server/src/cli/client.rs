@@ -14,13 +14,13 @@ use super::{
     output::{note, say, table, time},
 };
 use crate::{
-    app::installation::Installation,
+    app::{boot_timeline::Timeline, installation::Installation},
     domain::{
         client::{BaseMethod, ClientConfig, Stage, User},
         client_status::{Activity, Health},
         layout::size::human,
     },
-    http::api::view::{ClientView, Page, TimelineView},
+    http::api::view::{ClientView, Page},
     planner::storage::DiskPreview,
 };
 
@@ -485,11 +485,11 @@ fn confirm(name: &str, what: &str) -> anyhow::Result<()> {
     note(&format!("{what}\nWrite the client's name to go on:"));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    if line.trim() == name { Ok(()) } else { Err(Failure::new(Exit::Failed, "nothing was done")) }
+    if line.trim() == name { Ok(()) } else { Err(Failure::error(Exit::Failed, "nothing was done")) }
 }
 
 async fn timeline(api: &Api, name: &str) -> anyhow::Result<()> {
-    let timeline: TimelineView = api.get(&format!("/clients/{name}/timeline")).await?;
+    let timeline: Timeline = api.get(&format!("/clients/{name}/timeline")).await?;
     if api.wrote_json(&timeline)? {
         return Ok(());
     }

@@ -78,7 +78,7 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
         LayoutCommand::Show { name } => {
             let layouts: Vec<NamedLayout> = api.get("/layouts").await?;
             let Some(layout) = layouts.into_iter().find(|layout| layout.name == name) else {
-                return Err(Failure::new(
+                return Err(Failure::error(
                     Exit::NotFound,
                     format!("there is no layout `{name}`; `lotse layout list` shows those that are known"),
                 ));

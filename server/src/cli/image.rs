@@ -33,7 +33,7 @@ pub(super) enum ImageCommand {
     List,
     /// Build images whose recipe has changed, and send them to the server
     #[command(
-        after_help = "Without names: the installer and the agent.\nNames: installer, agent, DISTRIBUTION/virtual, DISTRIBUTION/metal\nExample:\n  lotse image build installer agent debian-12/virtual"
+        after_help = "Without names: installer, boot loaders and agent.\nNames: installer, loaders, agent, DISTRIBUTION/virtual, DISTRIBUTION/metal\nExample:\n  lotse image build installer agent debian-12/virtual"
     )]
     Build(Build),
     /// Write a boot ISO (BIOS, UEFI, USB stick) with the server's installer
@@ -55,7 +55,7 @@ pub(super) enum ImageCommand {
 #[derive(clap::Args)]
 pub(super) struct Build {
     /// Names of the images.
-    #[arg(default_values = ["installer", "agent"])]
+    #[arg(default_values = ["installer", "loaders", "agent"])]
     names: Vec<String>,
     /// Directory with `job-scripts` and `pxe`.
     #[arg(long, env = "LOTSE_SHARE", default_value = "/usr/share/lotse")]
@@ -66,6 +66,9 @@ pub(super) struct Build {
     /// The agent's Debian package.
     #[arg(long, value_name = "FILE", default_value = "/usr/lib/lotse/lotse-agent.deb")]
     agent_package: PathBuf,
+    /// Keep what was built in this directory, and take it from there when the recipe is the same.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Build even when nothing has changed, to take new packages in.
     #[arg(long)]
     force: bool,
@@ -127,6 +130,17 @@ fn recipe(build: &Build, name: &str, out: &Path) -> anyhow::Result<Recipe> {
             parts,
         });
     }
+    if name == image::LOADERS {
+        let parts = ["undionly.kpxe", "ipxe.efi", "shimx64.efi", "mmx64.efi", "grubx64.efi"];
+        let parts = parts.map(|part| (part.to_owned(), out.join(part))).into();
+        let argv = vec![text(&pxe.join("loaders/build.sh")), "--out".to_owned(), text(out)];
+        return Ok(Recipe {
+            inputs: vec![pxe.join("lib"), pxe.join("loaders")],
+            words: Vec::new(),
+            argv,
+            parts,
+        });
+    }
     if name == image::INSTALLER {
         let argv = vec![
             text(&pxe.join("installer/build.sh")),
@@ -150,7 +164,7 @@ fn recipe(build: &Build, name: &str, out: &Path) -> anyhow::Result<Recipe> {
         .and_then(|(distribution, variant)| Some((catalog.distribution(distribution)?, variant)));
     let Some((distribution, variant @ ("virtual" | "metal"))) = found else {
         bail!(
-            "there is no such image; names are installer, agent, DISTRIBUTION/virtual and DISTRIBUTION/metal, distributions are: {}",
+            "there is no such image; names are installer, loaders, agent, DISTRIBUTION/virtual and DISTRIBUTION/metal, distributions are: {}",
             catalog.distributions().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
         );
     };
@@ -203,15 +217,18 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("lotse-image-").tempdir()?;
-    let recipe = recipe(build, name, scratch.path())?;
-    let hash = recipe.hash()?;
+    let hash = recipe(build, name, scratch.path())?.hash()?;
+    let out =
+        build.cache.as_ref().map_or_else(|| scratch.path().to_owned(), |cache| cache.join(hash.as_str()));
+    let recipe = recipe(build, name, &out)?;
     let known: Vec<Image> = api.get("/images").await?;
     if !build.force && known.iter().any(|image| image.name == name && image.recipe == hash) {
         note(&format!("{name}: nothing has changed"));
         return Ok(());
     }
     let bar = bar(name);
-    if !recipe.argv.is_empty() {
+    let kept = recipe.parts.values().all(|file| file.is_file());
+    if !recipe.argv.is_empty() && (build.force || !kept) {
         process::run(&recipe.argv, |line| {
             if let Some((percent, message)) =
                 line.strip_prefix("progress ").and_then(|rest| rest.split_once(' '))

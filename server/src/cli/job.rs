@@ -177,7 +177,7 @@ pub(super) async fn order(api: &Api, job_type: &str, words: &[String], hold: boo
     let types: Vec<Value> = api.get("/job-types").await?;
     let found = types.iter().find(|declared| declared["name"] == job_type);
     let Some(found) = found else {
-        return Err(Failure::new(
+        return Err(Failure::error(
             Exit::NotFound,
             format!("there is no job type `{job_type}`; `lotse job types` shows those that are known"),
         ));
@@ -186,7 +186,7 @@ pub(super) async fn order(api: &Api, job_type: &str, words: &[String], hold: boo
     let params = params.parse_words(words).map_err(|problems| {
         let lines: Vec<_> =
             problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
-        Failure::new(Exit::Usage, lines.join("\n"))
+        Failure::error(Exit::Usage, lines.join("\n"))
     })?;
     Ok(json!({ "job_type": job_type, "params": params, "hold": hold }))
 }
@@ -335,7 +335,7 @@ async fn watch(api: &Api, id: JobId) -> anyhow::Result<()> {
         note(&format!("Job {id} has succeeded."));
         return Ok(());
     }
-    Err(Failure::new(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
+    Err(Failure::error(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
 }
 
 async fn follow(api: &Api, attempt: AttemptId, after: &mut i64, shown: &mut Shown<'_>) -> anyhow::Result<()> {
@@ -387,7 +387,7 @@ impl Shown<'_> {
                 }
             }
             EventKind::Finished { outcome: Outcome::Failed { step, reason, .. } } => {
-                self.line(&format!("failed in {step}: {reason}"))
+                self.line(&format!("failed in {step}: {reason}"));
             }
             EventKind::Finished { .. } | EventKind::StepFinished { .. } | EventKind::Unknown => {}
         }

@@ -36,14 +36,14 @@ pub(super) struct Login {
 /// Exchanges the link for a token and keeps it. The CA is taken from a file, or over the wire when its fingerprint is the one given.
 pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) -> anyhow::Result<()> {
     let (page, secret) = login.link.split_once('#').ok_or_else(|| {
-        Failure::new(Exit::Usage, "the link must be whole, with what follows its `#`; quote it")
+        Failure::error(Exit::Usage, "the link must be whole, with what follows its `#`; quote it")
     })?;
     let server = page.strip_suffix("/login").unwrap_or(page).to_owned();
     let ca_pem = match (&words.ca, &login.ca_fingerprint) {
         (Some(path), _) => fs_err::read_to_string(path)?,
         (None, Some(fingerprint)) => fetch_ca(&server, fingerprint).await?,
         (None, None) => {
-            return Err(Failure::new(
+            return Err(Failure::error(
                 Exit::Usage,
                 "the server is not trusted yet; give --ca-fingerprint as the server has shown it, or --ca FILE",
             ));
@@ -74,7 +74,7 @@ async fn fetch_ca(server: &str, fingerprint: &Sha256) -> anyhow::Result<String> 
     let der = crate::identity::tls::last_certificate(authority).await?;
     let found = blobs::hash(&der);
     if found != *fingerprint {
-        return Err(Failure::new(
+        return Err(Failure::error(
             Exit::Failed,
             format!(
                 "the server shows a CA with the fingerprint {found}, expected was {fingerprint}\n  → do not log in; somebody may answer in the server's place"

@@ -57,6 +57,7 @@ pub enum Output {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one of it is made in the life of the program")]
 enum Command {
     /// Run the server
     Serve(Box<serve::Serve>),
@@ -119,7 +120,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
         Self { exit, message: message.into() }.into()
     }
 }

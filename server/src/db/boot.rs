@@ -2,7 +2,7 @@
 
 use wire::{ClientId, Mac};
 
-use super::{Error, Tx, args};
+use super::{Error, Row, Tx, args};
 use crate::domain::boot::{BootEvent, BootEventKind};
 
 /// Adds a line; it belongs to the client that has the address, when there is one.
@@ -20,20 +20,31 @@ pub async fn add(tx: &mut Tx, mac: Mac, kind: BootEventKind, detail: &str, now: 
 pub async fn of_client(tx: &mut Tx, client: ClientId, limit: i64) -> Result<Vec<BootEvent>, Error> {
     let sql = "SELECT id, mac, at, kind, detail FROM boot_events \
                WHERE mac IN (SELECT mac FROM client_macs WHERE client_id = $1) ORDER BY id DESC LIMIT $2";
-    let mut lines = tx
-        .all(sql, args![client, limit])
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(BootEvent {
-                id: row.int("id")?,
-                mac: row.parsed("mac")?,
-                at: row.int("at")?,
-                kind: row.parsed("kind")?,
-                detail: row.text("detail")?,
-            })
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    lines.reverse();
-    Ok(lines)
+    let rows = tx.all(sql, args![client, limit]).await?;
+    rows.iter().rev().map(from_row).collect()
+}
+
+/// The newest lines of one address, oldest first.
+pub async fn of_mac(tx: &mut Tx, mac: Mac, limit: i64) -> Result<Vec<BootEvent>, Error> {
+    let sql = "SELECT id, mac, at, kind, detail FROM boot_events WHERE mac = $1 ORDER BY id DESC LIMIT $2";
+    let rows = tx.all(sql, args![mac, limit]).await?;
+    rows.iter().rev().map(from_row).collect()
+}
+
+/// The last line of each address that no client has, newest first.
+pub async fn strangers(tx: &mut Tx, limit: i64) -> Result<Vec<BootEvent>, Error> {
+    let sql = "SELECT id, mac, at, kind, detail FROM boot_events \
+               WHERE id IN (SELECT max(id) FROM boot_events GROUP BY mac) \
+               AND mac NOT IN (SELECT mac FROM client_macs) ORDER BY id DESC LIMIT $1";
+    tx.all(sql, args![limit]).await?.iter().map(from_row).collect()
+}
+
+fn from_row(row: &Row) -> Result<BootEvent, Error> {
+    Ok(BootEvent {
+        id: row.int("id")?,
+        mac: row.parsed("mac")?,
+        at: row.int("at")?,
+        kind: row.parsed("kind")?,
+        detail: row.text("detail")?,
+    })
 }

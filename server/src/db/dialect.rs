@@ -1,8 +1,8 @@
-//! Where SQLite and PostgreSQL differ, each with its reason.
+//! Where `SQLite` and `PostgreSQL` differ, each with its reason.
 
 /// Which value was not unique, for people.
 ///
-/// SQLite names `table.column`, PostgreSQL names the constraint and puts the value into its detail.
+/// `SQLite` names `table.column`, `PostgreSQL` names the constraint and puts the value into its detail.
 pub(super) fn unique_value(error: &dyn sqlx::error::DatabaseError) -> String {
     let text = error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned);
     match text.rsplit_once("constraint failed: ") {
@@ -11,7 +11,7 @@ pub(super) fn unique_value(error: &dyn sqlx::error::DatabaseError) -> String {
     }
 }
 
-/// SQLite has one writer at a time, so nothing else can have the row; PostgreSQL must skip what another node claims.
+/// `SQLite` has one writer at a time, so nothing else can have the row; `PostgreSQL` must skip what another node claims.
 pub(super) fn skip_locked(tx: &super::Tx) -> &'static str {
     match tx {
         super::Tx::Sqlite(_) => "",

@@ -1,14 +1,12 @@
 //! The one door to the database: every line of SQL of the server is in this folder.
 //!
-//! One text of SQL serves SQLite and PostgreSQL; what differs is in [`migrate`] and [`dialect`] with its reason.
+//! One text of SQL serves `SQLite` and `PostgreSQL`; what differs is in [`migrate`] and [`dialect`] with its reason.
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
 pub mod attempts;
 pub mod boot;
 pub mod clients;
-#[cfg(test)]
-mod conformance;
 mod dialect;
 pub mod events;
 pub mod groups;
@@ -110,14 +108,14 @@ pub enum Error {
 /// A database that is open.
 #[derive(Clone, Debug)]
 pub enum Db {
-    /// SQLite: one connection writes, several read, in write-ahead mode.
+    /// `SQLite`: one connection writes, several read, in write-ahead mode.
     Sqlite {
         /// Exactly one connection, so that writers queue here instead of failing with "busy".
         write: SqlitePool,
         /// Readers.
         read: SqlitePool,
     },
-    /// PostgreSQL.
+    /// `PostgreSQL`.
     Postgres(PgPool),
 }
 
@@ -204,9 +202,9 @@ impl Db {
 /// A transaction on either engine.
 #[derive(Debug)]
 pub enum Tx {
-    /// On SQLite.
+    /// On `SQLite`.
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// On PostgreSQL.
+    /// On `PostgreSQL`.
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 

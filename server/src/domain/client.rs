@@ -208,7 +208,7 @@ pub enum Ipv4Method {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ipv6Method {
-    /// By router advertisements, and DHCPv6 where they say so.
+    /// By router advertisements, and `DHCPv6` where they say so.
     #[default]
     Auto,
     /// A fixed address.

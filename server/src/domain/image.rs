@@ -8,6 +8,8 @@ use wire::{Sha256, enrol::BlobRef};
 
 /// Name of the installer image; its parts are `vmlinuz`, `initramfs`, `tools`.
 pub const INSTALLER: &str = "installer";
+/// Name of the boot loaders' image; its parts are the files that firmware fetches by TFTP.
+pub const LOADERS: &str = "loaders";
 /// Name of the agent's image; its part is `package`.
 pub const AGENT: &str = "agent";
 

@@ -1,7 +1,7 @@
 //! What agents call. Enrolment is on the open HTTPS listener; everything else needs the agent's certificate, looked up at every request.
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, FromRequestParts, Path, State},
     http::request::Parts,
     routing::{get, post},
@@ -14,7 +14,7 @@ use wire::{
     poll::{PollRequest, PollResponse},
 };
 
-use super::Rejection;
+use super::{Rejection, extract::Json};
 use crate::{
     app::{Error, agents},
     context::Ctx,

@@ -168,7 +168,7 @@ async fn pull_through(
         )
         .into());
     }
-    let mut request = ctx.mirrors.client().get(format!("{base}/{path}")).timeout(Duration::from_secs(3600));
+    let mut request = ctx.mirrors.client().get(format!("{base}/{path}")).timeout(Duration::from_hours(1));
     for name in REQUEST_HEADERS {
         if let Some(value) = headers.get(&name) {
             request = request.header(name, value);

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod api;
 pub mod boot;
+mod extract;
 mod problem;
 
-pub use problem::Rejection;
+pub use problem::{Rejection, uniform};

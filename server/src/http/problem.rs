@@ -1,13 +1,23 @@
 //! Errors as `application/problem+json` (RFC 9457). The server's own faults are logged here, once, with their whole chain.
+//!
+//! Invariant: whatever refuses a request (a use case, an extractor, the router, a limit, a panic), the answer is a problem document
+//! that carries the request's number.
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    body::{self, Body},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header, response::Parts},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt;
 use wire::problem::Problem;
 
 use crate::app::Error;
+
+/// Longest text of a library that becomes the title of a problem.
+const LONGEST_TEXT: u64 = 4096;
 
 /// An error on its way to whoever asked.
 #[derive(Debug)]
@@ -27,34 +37,161 @@ impl IntoResponse for Rejection {
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
             Error::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale"),
             Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        let mut problem = Problem {
-            status: status.as_u16(),
-            code: code.to_owned(),
-            title: self.0.to_string(),
-            remedy: String::new(),
-            fields: Vec::new(),
-            request_id: String::new(),
-        };
+        let mut problem = problem(status, code, self.0.to_string(), "");
         match self.0 {
             Error::Invalid { fields, remedy, .. } => (problem.fields, problem.remedy) = (fields, remedy),
             Error::Conflict { remedy, .. } | Error::Unavailable { remedy, .. } => problem.remedy = remedy,
+            Error::Stale { .. } => {
+                "read it again, and repeat your change on what is there now".clone_into(&mut problem.remedy);
+            }
             Error::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "a request failed inside the server");
-                "the server failed to answer".clone_into(&mut problem.title);
-                "look into the server's log; the request id is in the answer's x-request-id header"
-                    .clone_into(&mut problem.remedy);
+                (problem.title, problem.remedy) = own_fault();
             }
             Error::Unauthenticated(_) | Error::Forbidden(_) | Error::NotFound { .. } => {}
         }
-        respond(status, &problem)
+        respond(status, problem)
     }
 }
 
-fn respond(status: StatusCode, problem: &Problem) -> Response {
-    let mut response = (status, Json(problem)).into_response();
+/// A problem without fields.
+pub(super) fn problem(status: StatusCode, code: &str, title: impl Into<String>, remedy: &str) -> Problem {
+    Problem {
+        status: status.as_u16(),
+        code: code.to_owned(),
+        title: title.into(),
+        remedy: remedy.to_owned(),
+        fields: Vec::new(),
+        request_id: String::new(),
+    }
+}
+
+fn own_fault() -> (String, String) {
+    ("the server failed to answer".to_owned(), "look for the request id in the server's log".to_owned())
+}
+
+/// A problem as an answer; [`uniform`] adds the request's number.
+pub(super) fn respond(status: StatusCode, problem: Problem) -> Response {
+    let mut response = (status, Json(&problem)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response.extensions_mut().insert(problem);
     response
+}
+
+/// Gives every problem its request's number, and turns refusals of libraries, which are plain text or empty, into problems.
+pub async fn uniform(request: Request, next: Next) -> Response {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = id.to_owned();
+    let (mut parts, body) = next.run(request).await.into_parts();
+    if !parts.status.is_client_error() && !parts.status.is_server_error() {
+        return Response::from_parts(parts, body);
+    }
+    let found = match parts.extensions.remove::<Problem>() {
+        Some(problem) => problem,
+        None if is_short_text(&parts.headers, &body) => {
+            let text = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            foreign(parts.status, String::from_utf8_lossy(&text).trim())
+        }
+        None => return Response::from_parts(parts, body),
+    };
+    with_id(parts, &Problem { request_id: id, ..found })
+}
+
+fn with_id(mut parts: Parts, problem: &Problem) -> Response {
+    let Ok(text) = serde_json::to_vec(problem) else { return parts.status.into_response() };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    Response::from_parts(parts, Body::from(text))
+}
+
+fn is_short_text(headers: &HeaderMap, body: &Body) -> bool {
+    let plain =
+        headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    plain && body::HttpBody::size_hint(body).upper().is_some_and(|size| size <= LONGEST_TEXT)
+}
+
+/// What a library refused, in our words.
+fn foreign(status: StatusCode, text: &str) -> Problem {
+    let (code, title, remedy) = match status {
+        StatusCode::NOT_FOUND => {
+            ("not-found", "this address does not exist", "GET /api/openapi.json lists all")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("method-not-allowed", "this address does not know the method", "see the `allow` header")
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            ("timeout", "the request took too long", "look at the server's load and log, and try again")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("too-large", "the request is too large", "files are sent to POST /api/v1/blobs")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "unsupported-media-type",
+            "the request has a type that is not read here",
+            "send application/json",
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY => ("invalid", "the request is wrong", ""),
+        status if status.is_server_error() => {
+            let (title, remedy) = own_fault();
+            return problem(status, "internal", title, &remedy);
+        }
+        _ => ("malformed", "the request is not well formed", "GET /api/openapi.json shows what is expected"),
+    };
+    problem(status, code, if text.is_empty() { title } else { text }, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn asked(router: Router) -> (StatusCode, String) {
+        let router = router.layer(CatchPanicLayer::new()).layer(middleware::from_fn(uniform));
+        let request = Request::builder().uri("/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_our_fault_and_shows_only_the_number_of_the_request() {
+        async fn broken() -> &'static str {
+            panic!("the secret is 42")
+        }
+        let (status, text) = asked(Router::new().route("/", get(broken))).await;
+        let problem: Problem = serde_json::from_str(&text).unwrap();
+        assert_eq!((status.as_u16(), problem.status, problem.request_id.as_str()), (500, 500, "r-1"));
+        assert!(!text.contains("42"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_error_inside_the_server_keeps_its_chain_to_itself() {
+        async fn broken() -> Rejection {
+            Rejection(Error::Internal(anyhow::anyhow!("the password is 42")))
+        }
+        let (status, text) = asked(Router::new().route("/", get(broken))).await;
+        assert_eq!(status, 500);
+        assert!(text.contains("r-1") && !text.contains("42"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_a_mirror_refuses_is_passed_on_as_it_is() {
+        async fn page() -> Response {
+            (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/html")], "<h1>Not here</h1>")
+                .into_response()
+        }
+        let (status, text) = asked(Router::new().route("/", get(page))).await;
+        assert_eq!((status.as_u16(), text.as_str()), (404, "<h1>Not here</h1>"));
+    }
 }

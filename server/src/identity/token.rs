@@ -45,6 +45,9 @@ pub fn hash(token: &str) -> Sha256 {
 }
 
 /// Random bytes from the system.
+///
+/// # Panics
+/// The system gives none, which does not happen on a running Linux.
 #[expect(
     clippy::expect_used,
     reason = "without randomness no secret can be made; the system call does not fail on a running Linux"

@@ -1,9 +1,14 @@
 //! From what is wanted and what is there to an exact plan. Pure: the same request gives the same plan, byte for byte.
 
-pub mod render;
+#[cfg(test)]
+mod chains;
+#[cfg(test)]
+mod documented;
+mod error;
 #[cfg(test)]
 mod rendered;
 pub mod storage;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -14,18 +19,19 @@ use wire::{
     enrol::BlobRef,
     facts::Facts,
     plan::Plan,
-    problem::FieldProblem,
     step::{FileContent, Step, StepKind, WipeMethod},
     storage::{DiskExpectation, MountEntry, StorageAction, StorageWork},
 };
 
+pub use error::Error;
+
+use self::view::{client_view, host};
 use crate::{
-    app,
-    catalog::{Catalog, Distribution, FileDeclaration, JobType, StepDeclaration, StepWork},
+    catalog::{Catalog, Distribution, FileDeclaration, JobType, StepDeclaration, StepWork, render},
     domain::{
-        client::{BaseMethod, Client},
+        client::Client,
         image::{self, Image},
-        layout::{Layout, LayoutProblem},
+        layout::Layout,
     },
 };
 
@@ -60,77 +66,6 @@ pub struct ServerView {
     pub boot_url: String,
     /// SHA-256 of the CA certificate.
     pub ca: String,
-}
-
-/// Why a job cannot be planned.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no such job type.
-    #[error("there is no job type `{0}`")]
-    UnknownJobType(String),
-    /// There is no such distribution.
-    #[error("there is no distribution `{0}`; `lotse distribution list` shows those that are known")]
-    UnknownDistribution(String),
-    /// There is no such layout.
-    #[error("there is no layout `{0}`; `lotse layout list` shows those that are known")]
-    UnknownLayout(String),
-    /// Nothing is known of the machine.
-    #[error("the machine's hardware is not known yet")]
-    NeedsFacts,
-    /// An image was not built.
-    #[error("the image `{0}` was not built")]
-    NoImage(String),
-    /// The layout is wrong, or cannot hold on this machine.
-    #[error("the layout `{name}` cannot be used on this machine: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Layout {
-        /// Its name.
-        name: String,
-        /// Everything that stands against it.
-        problems: Vec<LayoutProblem>,
-    },
-    /// A template cannot be rendered.
-    #[error("step `{step}` of {job_type}: {message}")]
-    Render {
-        /// The job type.
-        job_type: String,
-        /// The step.
-        step: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// A parameter names something that is not there.
-    #[error("{0}")]
-    Params(String),
-}
-
-impl From<Error> for app::Error {
-    fn from(error: Error) -> Self {
-        let title = error.to_string();
-        match error {
-            Error::UnknownJobType(_)
-            | Error::UnknownDistribution(_)
-            | Error::UnknownLayout(_)
-            | Error::Params(_) => Self::invalid(title, "choose one that exists"),
-            Error::NeedsFacts => {
-                Self::conflict(title, "boot the machine over the network first, or wait until it has")
-            }
-            Error::NoImage(name) => {
-                Self::conflict(title, format!("run `lotse image build {name}` on the server"))
-            }
-            Error::Layout { name, problems } => Self::Invalid {
-                title,
-                fields: problems
-                    .iter()
-                    .map(|problem| FieldProblem {
-                        field: format!("layout {name}"),
-                        message: problem.to_string(),
-                    })
-                    .collect(),
-                remedy: "change the layout, choose another one, or change the machine's disks".to_owned(),
-            },
-            Error::Render { .. } => Self::invalid(title, "mend the job script or the client's configuration"),
-        }
-    }
 }
 
 /// One job of a chain.
@@ -451,44 +386,4 @@ impl<'a> Planning<'a> {
             method,
         })
     }
-}
-
-/// The host of a base URL, without scheme and port.
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.rsplit_once(':').map_or(rest, |(host, _)| host)
-}
-
-/// What templates see as `client`.
-fn client_view(client: &Client, facts: Option<&Facts>) -> Value {
-    let config = &client.config;
-    let fqdn = if config.domain.is_empty() {
-        client.name.clone()
-    } else {
-        format!("{}.{}", client.name, config.domain)
-    };
-    let booted =
-        facts.and_then(|facts| facts.nics.iter().find(|nic| nic.booted).or_else(|| facts.nics.first()));
-    let mut interfaces: Vec<Value> = config
-        .network
-        .interfaces
-        .iter()
-        .filter_map(|interface| {
-            let mac = interface.mac.or_else(|| booted.map(|nic| nic.mac))?;
-            Some(json!({ "name": mac.hyphenated(), "mac": mac, "ipv4": interface.ipv4, "ipv6": interface.ipv6 }))
-        })
-        .collect();
-    if let (true, Some(nic)) = (interfaces.is_empty(), booted) {
-        interfaces
-            .push(json!({ "name": nic.mac.hyphenated(), "mac": nic.mac, "ipv4": { "method": "dhcp" }, "ipv6": { "method": "auto" } }));
-    }
-    json!({
-        "id": client.id, "name": client.name, "fqdn": fqdn, "domain": config.domain,
-        "base": match config.base { BaseMethod::Image => "image", BaseMethod::Debootstrap => "debootstrap" },
-        "locale": config.locale, "keyboard": config.keyboard, "timezone": config.timezone,
-        "ntp": config.ntp, "proxy": config.proxy, "serial_console": config.serial_console,
-        "serial_console_name": config.serial_console.split(',').next(),
-        "users": config.users, "root_ssh_keys": config.root_ssh_keys,
-        "nameservers": config.network.nameservers, "interfaces": interfaces,
-    })
 }

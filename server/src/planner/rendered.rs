@@ -35,11 +35,25 @@ fn default_machine() -> String {
     "qemu-bios.json".to_owned()
 }
 
-fn job_scripts() -> PathBuf {
+pub(super) fn job_scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../job-scripts")
 }
 
-fn images() -> BTreeMap<String, Image> {
+pub(super) fn server() -> ServerView {
+    ServerView {
+        https_url: "https://lotse.example:8443".to_owned(),
+        agents_url: "https://lotse.example:8444".to_owned(),
+        boot_url: "http://lotse.example:8080".to_owned(),
+        ca: "ca".repeat(32),
+    }
+}
+
+pub(super) fn machine(file: &str) -> Facts {
+    let path = job_scripts().join("_facts").join(file);
+    serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
+}
+
+pub(super) fn images(catalog: &Catalog) -> BTreeMap<String, Image> {
     let part = |name: &str, part: &str| {
         let blob = wire::enrol::BlobRef { sha256: crate::blobs::hash(name.as_bytes()), size_bytes: 1 << 20 };
         let image = Image {
@@ -51,14 +65,15 @@ fn images() -> BTreeMap<String, Image> {
         };
         (name.to_owned(), image)
     };
-    ["debian-12/virtual", "debian-12/metal", "debian-13/virtual", "debian-13/metal"]
-        .into_iter()
-        .map(|name| part(name, "archive"))
+    catalog
+        .distributions()
+        .flat_map(|(name, _)| [format!("{name}/virtual"), format!("{name}/metal")])
+        .map(|name| part(&name, "archive"))
         .chain([part("agent", "package")])
         .collect()
 }
 
-fn client(config: ClientConfig, facts: Facts) -> Client {
+pub(super) fn client(config: ClientConfig, facts: Facts) -> Client {
     Client {
         id: ClientId(7),
         name: "lab-07".to_owned(),
@@ -81,28 +96,21 @@ fn client(config: ClientConfig, facts: Facts) -> Client {
 }
 
 /// Renders one sample; gives file names and contents as they stand in `expected/<sample>/`.
-fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
+pub(super) fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
     let sample: Sample = serde_yaml::from_str(&fs_err::read_to_string(sample).unwrap()).unwrap();
     assert_eq!(sample.client.check(), [], "the sample's client is not acceptable");
-    let facts = fs_err::read_to_string(job_scripts().join("_facts").join(&sample.machine)).unwrap();
-    let facts: Facts = serde_json::from_str(&facts).unwrap();
+    let facts = machine(&sample.machine);
     let params = catalog.job_type(job_type).unwrap().params.check(&sample.params).unwrap();
     let layout = catalog.layout(&sample.client.layout);
     let client = client(sample.client, facts);
-    let server = ServerView {
-        https_url: "https://lotse.example:8443".to_owned(),
-        agents_url: "https://lotse.example:8444".to_owned(),
-        boot_url: "http://lotse.example:8080".to_owned(),
-        ca: "ca".repeat(32),
-    };
     let request = PlanRequest {
         job: JobId(17),
         job_type,
         params: &params,
         client: &client,
         facts: client.facts.as_ref(),
-        images: &images(),
-        server: &server,
+        images: &images(catalog),
+        server: &server(),
         layout,
     };
     let planned = plan(&request, catalog).unwrap();
@@ -132,7 +140,7 @@ fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, 
 
 /// What `sh -n` and shellcheck have to say; empty when they are content.
 #[expect(clippy::disallowed_methods, reason = "a test that runs the tools which read the scripts")]
-fn complaints(script: &Path) -> String {
+pub(super) fn complaints(script: &Path) -> String {
     let mut said = String::new();
     for argv in [vec!["sh", "-n"], vec!["shellcheck", "--shell=sh", "--severity=style"]] {
         let output = std::process::Command::new(argv[0])
@@ -148,7 +156,7 @@ fn complaints(script: &Path) -> String {
     said
 }
 
-fn sorted(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn sorted(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs_err::read_dir(directory)
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
         .unwrap_or_default();
@@ -166,6 +174,11 @@ fn every_sample_renders_to_what_is_expected_and_shellcheck_reads_it() {
     for job_type in catalog.job_types() {
         let directory = job_scripts().join(&job_type.name);
         let samples = sorted(&directory.join("samples"));
+        for expected in sorted(&directory.join("expected")) {
+            if samples.iter().all(|sample| sample.file_stem() != expected.file_name()) {
+                wrong.push(format!("{} belongs to no sample: remove it", expected.display()));
+            }
+        }
         if samples.is_empty() {
             wrong.push(format!("{} has no sample", job_type.name));
         }

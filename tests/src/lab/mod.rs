@@ -9,7 +9,7 @@ pub mod dnsmasq;
 pub mod keys;
 pub mod machine;
 pub mod network;
-mod process;
+pub(crate) mod process;
 mod serial;
 
 pub use disk::{Bus, Disk};

@@ -20,12 +20,18 @@ use nix::{
 ///
 /// # Errors
 /// It cannot be started, or ends with another status than 0; the error carries its standard error.
+pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
+    run_with(argv, &[])
+}
+
+/// The same with additional environment, which no error and no process list shows.
 #[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
-pub(super) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
+pub(crate) fn run_with<S: AsRef<OsStr>>(argv: &[S], environment: &[(&str, String)]) -> Result<String> {
     let (program, arguments) = argv.split_first().context("running an empty command")?;
     let shown = shown(argv);
     let output = Command::new(program)
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("starting {shown}"))?;
@@ -39,13 +45,13 @@ pub(super) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
 ///
 /// A device file does not prove that KVM can run a kernel, so it is never chosen by itself.
 #[expect(clippy::disallowed_methods, reason = "tests have no argument parser of their own")]
-pub(super) fn accelerator() -> String {
+pub(crate) fn accelerator() -> String {
     std::env::var("LOTSE_QEMU_ACCEL").unwrap_or_else(|_| "tcg,thread=multi".to_owned())
 }
 
 /// A process that runs until it is dropped, ends by itself or reaches its time limit.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     shown: String,
@@ -54,7 +60,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a command; both its output streams go to the file `log`.
     #[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
-    pub(super) fn start<S: AsRef<OsStr>>(argv: &[S], log: &Path, limit: Duration) -> Result<Self> {
+    pub(crate) fn start<S: AsRef<OsStr>>(argv: &[S], log: &Path, limit: Duration) -> Result<Self> {
         let shown = shown(argv);
         let output = fs_err::File::create(log)?.into_file();
         let errors = output.try_clone().with_context(|| format!("sharing {}", log.display()))?;
@@ -72,18 +78,18 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub(super) fn is_running(&mut self) -> Result<bool> {
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
         let status = self.child.try_wait().with_context(|| format!("looking after {}", self.shown))?;
         Ok(status.is_none())
     }
 
     /// What it wrote so far.
-    pub(super) fn output(&self) -> Result<String> {
+    pub(crate) fn output(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs_err::read(&self.log)?).into_owned())
     }
 
     /// Ends the process and its children at once, without giving them time to save anything.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let Ok(group) = i32::try_from(self.child.id()) else { return };
         // It may have ended by itself: then there is nobody to kill, and `wait` only collects it.
         killpg(Pid::from_raw(group), Signal::SIGKILL).ok();

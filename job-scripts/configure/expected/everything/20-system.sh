@@ -1,6 +1,8 @@
 # Locale, time zone and services of the new system; runs inside it by chroot, where no service can be started.
 ln -sf /usr/share/zoneinfo/'Europe/Berlin' /etc/localtime
 locale-gen
+# Without this the console keeps the keyboard that was cached when the base system was built.
+setupcon --save-only
 : > /etc/machine-id
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -A

@@ -67,7 +67,7 @@ impl fmt::Display for Size {
 pub fn human(bytes: u64) -> String {
     for (name, factor) in [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= factor {
-            if bytes % factor == 0 {
+            if bytes.is_multiple_of(factor) {
                 return format!("{}{name}", bytes / factor);
             }
             if bytes >= factor * 4 || name == "KiB" {

@@ -1,7 +1,6 @@
-//! Clients and groups.
+//! Clients.
 
 use axum::{
-    Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -13,19 +12,21 @@ use wire::{JobId, facts::Facts};
 
 use super::{
     Asking, Rejection,
-    view::{ClientView, Page, TimelineView},
+    view::{ClientView, Page},
 };
 use crate::{
     app::{
         Error,
+        boot_timeline::{self, Timeline},
         clients::{self, ClientChange, NewClient},
+        helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
         layouts,
     },
     context::Ctx,
-    db,
     domain::client::Stage,
+    http::extract::Json,
     planner::storage::DiskPreview,
 };
 
@@ -41,12 +42,15 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(clear_alarm))
         .routes(routes!(storage))
         .routes(routes!(create_job))
-        .routes(routes!(list_groups, create_group))
-        .routes(routes!(delete_group))
-        .routes(routes!(create_group_jobs))
+        .routes(routes!(redo))
+        .routes(routes!(restart))
+        .routes(routes!(rescue))
+        .routes(routes!(release))
+        .routes(routes!(enrol_command))
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Names after this one.
     #[serde(default)]
@@ -67,8 +71,7 @@ async fn list(
 ) -> Result<Json<Page<ClientView>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
-    let found =
-        db::clients::list(&mut tx, &query.after, query.stage, query.group.as_deref(), limit + 1).await?;
+    let found = clients::list(&mut tx, &query.after, query.stage, query.group.as_deref(), limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
     let mut items = Vec::new();
     for client in found.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
@@ -112,16 +115,22 @@ async fn update(
     headers: HeaderMap,
     Json(change): Json<ClientChange>,
 ) -> Result<Response, Rejection> {
-    let expected = match headers.get(header::IF_MATCH) {
-        None => None,
-        Some(tag) => {
-            Some(tag.to_str().ok().and_then(|tag| tag.trim_matches('"').parse().ok()).ok_or_else(|| {
-                Error::invalid("If-Match must be the ETag of the client", "read the client and take its ETag")
-            })?)
-        }
-    };
-    clients::update(&ctx, &name, &change, expected, &actor.name).await?;
+    clients::update(&ctx, &name, &change, expected(&headers)?, &actor.name).await?;
     Ok(view(&ctx, change.name.as_deref().unwrap_or(&name)).await?)
+}
+
+/// The version that `If-Match` (RFC 9110, 13.1.1) asks for; `*` is met by any.
+fn expected(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let tag = tag.to_str().unwrap_or_default();
+    if tag == "*" {
+        return Ok(None);
+    }
+    let version =
+        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        Error::invalid("If-Match must be the ETag of the client", "read the client and take its ETag")
+    })
 }
 
 /// Removes a client with everything that belongs to it.
@@ -144,11 +153,10 @@ async fn facts(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<
     Ok(Json(facts))
 }
 
-/// Every contact of the machine on its way into the system.
-#[utoipa::path(get, path = "/clients/{name}/timeline", responses((status = 200, body = TimelineView)))]
-async fn timeline(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<TimelineView>, Rejection> {
-    let (lines, expected) = clients::timeline(&ctx, &name).await?;
-    Ok(Json(TimelineView { lines, expected }))
+/// Every contact of the machine on its way into the system, and what is expected next.
+#[utoipa::path(get, path = "/clients/{name}/timeline", responses((status = 200, body = Timeline)))]
+async fn timeline(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Timeline>, Rejection> {
+    Ok(Json(boot_timeline::of_client(&ctx, &name).await?))
 }
 
 /// Lets a discovered machine become a client.
@@ -164,6 +172,7 @@ async fn adopt(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct InstallQuery {
     /// Only show what would happen.
     #[serde(default)]
@@ -211,6 +220,7 @@ async fn clear_alarm(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct StorageQuery {
     /// Another layout than the client's own.
     layout: Option<String>,
@@ -239,66 +249,61 @@ async fn create_job(
     Ok((StatusCode::CREATED, Json(id)))
 }
 
-/// Groups by name.
-#[utoipa::path(get, path = "/groups", responses((status = 200, body = Vec<db::groups::Group>)))]
-async fn list_groups(State(ctx): State<Ctx>) -> Result<Json<Vec<db::groups::Group>>, Rejection> {
-    let mut tx = ctx.db.read().await?;
-    Ok(Json(db::groups::list(&mut tx).await?))
+/// Installs a client anew that was installed before, and restarts it when its system runs.
+#[utoipa::path(post, path = "/clients/{name}/redo", responses((status = 200, body = Installation)))]
+async fn redo(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<Json<Installation>, Rejection> {
+    Ok(Json(helpdesk::redo(&ctx, &name, &actor.name).await?))
+}
+
+/// Restarts a machine through its agent; the job expires when the agent does not come in 15 minutes.
+#[utoipa::path(post, path = "/clients/{name}/restart", responses((status = 201, body = JobId)))]
+async fn restart(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<JobId>), Rejection> {
+    Ok((StatusCode::CREATED, Json(helpdesk::restart(&ctx, &name, &actor.name).await?)))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewGroup {
-    /// Its name.
-    name: String,
-    /// What it is for.
-    #[serde(default)]
-    description: String,
+struct Rescue {
+    /// Public keys that may log in as root.
+    authorized_keys: Vec<String>,
 }
 
-/// Makes a group.
-#[utoipa::path(post, path = "/groups", request_body = NewGroup, responses((status = 204)))]
-async fn create_group(State(ctx): State<Ctx>, Json(new): Json<NewGroup>) -> Result<StatusCode, Rejection> {
-    if !crate::domain::client::is_name(&new.name) {
-        return Err(Error::invalid(
-            format!("`{}` cannot be a group's name", new.name),
-            "use small letters, digits and hyphens",
-        )
-        .into());
-    }
-    let mut tx = ctx.db.write().await?;
-    db::groups::create(&mut tx, &new.name, &new.description, ctx.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Removes a group; its clients stay.
-#[utoipa::path(delete, path = "/groups/{name}", responses((status = 204)))]
-async fn delete_group(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<StatusCode, Rejection> {
-    let mut tx = ctx.db.write().await?;
-    let group =
-        db::groups::find(&mut tx, &name).await?.ok_or_else(|| Error::not_found(format!("group {name}")))?;
-    db::groups::delete(&mut tx, group).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Queues a job for every member of a group.
-#[utoipa::path(post, path = "/groups/{name}/jobs", request_body = JobOrder, responses((status = 201, body = Vec<JobId>)))]
-async fn create_group_jobs(
+/// Queues a rescue system: it boots over the network and lets the keys in until it is released.
+#[utoipa::path(post, path = "/clients/{name}/rescue", request_body = Rescue, responses((status = 201, body = JobId)))]
+async fn rescue(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
-    Json(order): Json<JobOrder>,
-) -> Result<(StatusCode, Json<Vec<JobId>>), Rejection> {
-    let members = {
-        let mut tx = ctx.db.read().await?;
-        db::groups::find(&mut tx, &name).await?.ok_or_else(|| Error::not_found(format!("group {name}")))?;
-        db::clients::list(&mut tx, "", None, Some(&name), i64::MAX).await?
-    };
-    let mut ids = Vec::new();
-    for client in members {
-        ids.push(jobs::create(&ctx, client.id, &order, &actor.name).await?);
-    }
-    Ok((StatusCode::CREATED, Json(ids)))
+    Json(rescue): Json<Rescue>,
+) -> Result<(StatusCode, Json<JobId>), Rejection> {
+    let id = helpdesk::rescue(&ctx, &name, &rescue.authorized_keys, &actor.name).await?;
+    Ok((StatusCode::CREATED, Json(id)))
+}
+
+/// Ends the rescue of a client; the answer is its job.
+#[utoipa::path(post, path = "/clients/{name}/release", responses((status = 200, body = JobId)))]
+async fn release(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<Json<JobId>, Rejection> {
+    Ok(Json(helpdesk::release(&ctx, &name, &actor.name).await?))
+}
+
+/// Makes the command with which a system that is installed already becomes this client. It replaces one that nobody used.
+#[utoipa::path(post, path = "/clients/{name}/enrol-command", responses((status = 201, body = EnrolCommand)))]
+async fn enrol_command(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<EnrolCommand>), Rejection> {
+    Ok((StatusCode::CREATED, Json(helpdesk::enrol_command(&ctx, &name, &actor.name).await?)))
 }

@@ -1,14 +1,14 @@
 //! Layouts, distributions, job types, images and the files that they are made of.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
-    Json,
     body::Body,
     extract::{Path, Query, State},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
+use tokio_stream::StreamExt;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{Sha256, enrol::BlobRef};
@@ -22,17 +22,19 @@ use crate::{
     blobs,
     catalog::{Distribution, JobType},
     context::Ctx,
-    db,
     domain::image::Image,
+    http::extract::Json,
 };
 
 /// No image is larger.
 const LARGEST_BLOB: u64 = 8 << 30;
+/// A sender that is silent for so long has gone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list_layouts))
-        .routes(routes!(set_layout, delete_layout))
+        .routes(routes!(show_layout, set_layout, delete_layout))
         .routes(routes!(list_distributions))
         .routes(routes!(list_job_types))
         .routes(routes!(list_images, create_image))
@@ -49,22 +51,33 @@ async fn list_layouts(State(ctx): State<Ctx>) -> Result<Json<Vec<NamedLayout>>, 
 #[utoipa::path(put, path = "/layouts/{name}", request_body = String, responses((status = 204)))]
 async fn set_layout(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Path(name): Path<String>,
     yaml: String,
 ) -> Result<StatusCode, Rejection> {
-    layouts::set(&ctx, &name, &yaml).await?;
+    layouts::set(&ctx, &name, &yaml, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes an own layout.
 #[utoipa::path(delete, path = "/layouts/{name}", responses((status = 204)))]
-async fn delete_layout(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<StatusCode, Rejection> {
-    let mut tx = ctx.db.write().await?;
-    if !db::layouts::delete(&mut tx, &name).await? {
-        return Err(Error::not_found(format!("own layout {name}")).into());
-    }
-    tx.commit().await?;
+async fn delete_layout(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    layouts::delete(&ctx, &name, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A layout with its YAML text.
+#[utoipa::path(get, path = "/layouts/{name}", responses((status = 200, body = NamedLayout)))]
+async fn show_layout(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+) -> Result<Json<NamedLayout>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(layouts::get(&ctx, &mut tx, &name).await?))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -111,7 +124,7 @@ async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
 #[utoipa::path(get, path = "/images", responses((status = 200, body = Vec<Image>)))]
 async fn list_images(State(ctx): State<Ctx>) -> Result<Json<Vec<Image>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(db::images::list(&mut tx).await?))
+    Ok(Json(images::list(&mut tx).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -137,6 +150,7 @@ async fn create_image(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(super) struct BlobQuery {
     /// Store it only when it has this hash.
     sha256: Option<Sha256>,
@@ -151,6 +165,13 @@ pub(super) async fn create_blob(
 ) -> Result<(StatusCode, Json<BlobRef>), Rejection> {
     let limited = http_body_util::Limited::new(body, usize::try_from(LARGEST_BLOB).unwrap_or(usize::MAX));
     let content = http_body_util::BodyDataStream::new(limited);
+    // A sender that went away without a word must not hold its half of a file for ever.
+    let content = content.timeout(LONGEST_PAUSE).map(|chunk| match chunk {
+        Ok(Ok(chunk)) => Ok(chunk),
+        Ok(Err(error)) => Err(error),
+        Err(elapsed) => Err(Box::new(elapsed).into()),
+    });
+    let content = std::pin::pin!(content);
     let blob = ctx.blobs.store(content, query.sha256.as_ref()).await.map_err(|error| match error {
         blobs::Error::Mismatch { .. } => Error::conflict(error.to_string(), "send the file again"),
         blobs::Error::Receive(_) => {

@@ -1,7 +1,6 @@
 //! Jobs, attempts and their output.
 
 use axum::{
-    Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
@@ -20,6 +19,7 @@ use crate::{
     context::Ctx,
     db::{self, Tx},
     domain::job::{Attempt, AttemptState, Job, JobState},
+    http::extract::Json,
 };
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
@@ -39,6 +39,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Numbers before this one.
     before: Option<i64>,
@@ -199,6 +200,7 @@ async fn attempt(State(ctx): State<Ctx>, Path(id): Path<AttemptId>) -> Result<Js
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct OutputQuery {
     /// Events after this number.
     #[serde(default)]

@@ -1,7 +1,6 @@
 //! The server itself, events, tokens and login.
 
 use axum::{
-    Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::IntoResponse,
@@ -9,16 +8,22 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::Mac;
 
 use super::{Asking, Rejection, stream};
 use crate::{
     app::{
         Error,
+        boot_timeline::{self, Timeline},
+        happenings::{self, ServerEvent},
         people::{self, ShownToken},
     },
     context::Ctx,
-    db::{self, events::ServerEvent},
-    domain::people::{ApiToken, Role},
+    domain::{
+        boot::BootEvent,
+        people::{ApiToken, Role},
+    },
+    http::extract::Json,
 };
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
@@ -26,6 +31,8 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(server))
         .routes(routes!(events))
         .routes(routes!(events_stream))
+        .routes(routes!(strangers))
+        .routes(routes!(boot_timeline))
         .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
 }
@@ -64,10 +71,10 @@ async fn server(State(ctx): State<Ctx>) -> Json<ServerView> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct EventsQuery {
     /// Events after this number.
-    #[serde(default)]
-    after: i64,
+    after: Option<i64>,
     /// At most so many; up to 1000.
     limit: Option<i64>,
 }
@@ -79,23 +86,36 @@ async fn events(
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Vec<ServerEvent>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(db::events::after(&mut tx, query.after, query.limit.unwrap_or(100).clamp(1, 1000)).await?))
+    Ok(Json(
+        happenings::after(&mut tx, query.after.unwrap_or(0), query.limit.unwrap_or(100).clamp(1, 1000))
+            .await?,
+    ))
 }
 
-/// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` resumes; without it only what is new comes.
-#[utoipa::path(get, path = "/events/stream", responses((status = 200, content_type = "text/event-stream")))]
-async fn events_stream(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<impl IntoResponse, Rejection> {
-    let after = match stream::last_event_id(&headers) {
-        Some(after) => after,
-        None => {
-            let mut tx = ctx.db.read().await?;
-            db::events::newest(&mut tx).await?
-        }
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct StreamQuery {
+    /// Events after this number.
+    after: Option<i64>,
+}
+
+/// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` or `after` resumes; without them only what is new comes.
+#[utoipa::path(get, path = "/events/stream", params(StreamQuery), responses((status = 200, content_type = "text/event-stream")))]
+async fn events_stream(
+    State(ctx): State<Ctx>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Rejection> {
+    let after = if let Some(after) = stream::last_event_id(&headers).or(query.after) {
+        after
+    } else {
+        let mut tx = ctx.db.read().await?;
+        happenings::newest(&mut tx).await?
     };
     Ok(stream::follow(ctx, after, |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
-            let events = db::events::after(&mut tx, after, stream::BATCH).await?;
+            let events = happenings::after(&mut tx, after, stream::BATCH).await?;
             let items = events
                 .iter()
                 .map(|event| stream::item(event.id, &event.kind, event))
@@ -105,11 +125,23 @@ async fn events_stream(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<imp
     }))
 }
 
+/// Machines that nobody knows yet and that are on their way: the last contact of each, newest first.
+#[utoipa::path(get, path = "/boot-timelines", responses((status = 200, body = Vec<BootEvent>)))]
+async fn strangers(State(ctx): State<Ctx>) -> Result<Json<Vec<BootEvent>>, Rejection> {
+    Ok(Json(boot_timeline::strangers(&ctx).await?))
+}
+
+/// Every contact of one hardware address, whether a client has it or not.
+#[utoipa::path(get, path = "/boot-timelines/{mac}", responses((status = 200, body = Timeline)))]
+async fn boot_timeline(State(ctx): State<Ctx>, Path(mac): Path<Mac>) -> Result<Json<Timeline>, Rejection> {
+    Ok(Json(boot_timeline::of_mac(&ctx, mac).await?))
+}
+
 /// Tokens, newest first; never the secrets.
 #[utoipa::path(get, path = "/tokens", responses((status = 200, body = Vec<ApiToken>)))]
 async fn list_tokens(State(ctx): State<Ctx>) -> Result<Json<Vec<ApiToken>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(db::people::list_tokens(&mut tx).await?))
+    Ok(Json(people::list_tokens(&mut tx).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -140,16 +172,16 @@ async fn create_token(
 
 /// Revokes a token at once.
 #[utoipa::path(delete, path = "/tokens/{id}", responses((status = 204)))]
-async fn revoke_token(State(ctx): State<Ctx>, Path(id): Path<i64>) -> Result<StatusCode, Rejection> {
-    let mut tx = ctx.db.write().await?;
-    if !db::people::revoke_token(&mut tx, id, ctx.now()).await? {
-        return Err(Error::not_found(format!("valid token {id}")).into());
-    }
-    tx.commit().await?;
+async fn revoke_token(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Rejection> {
+    people::revoke_token(&ctx, id, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Login {
     /// The part of the login link after the hash sign.
@@ -157,6 +189,7 @@ pub(super) struct Login {
 }
 
 /// Exchanges a one-time login link for a token. Open to everybody who has a link.
+#[utoipa::path(post, path = "/login", request_body = Login, responses((status = 200, body = ShownToken)))]
 pub(super) async fn login(
     State(ctx): State<Ctx>,
     Json(login): Json<Login>,

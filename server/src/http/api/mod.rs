@@ -4,19 +4,24 @@
 
 mod clients;
 mod files;
+mod groups;
 mod jobs;
 mod misc;
+mod spec;
 mod stream;
 pub mod view;
+
+use std::time::Duration;
 
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State},
-    http::{Method, header, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::get,
 };
+use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::Rejection;
@@ -31,6 +36,8 @@ use crate::{
 
 /// Requests other than files.
 const LARGEST_REQUEST: usize = 1 << 20;
+/// Nobody waits longer for an answer; streams have begun by then, files are not bound by it.
+const LONGEST: Duration = Duration::from_secs(60);
 
 const GET: &Method = &Method::GET;
 const POST: &Method = &Method::POST;
@@ -50,13 +57,21 @@ pub const ROUTES: &[(&Method, &str, Role)] = &[
     (GET, "/api/v1/clients/{name}/timeline", Role::Viewer),
     (POST, "/api/v1/clients/{name}/adopt", Role::Operator),
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
+    (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
     (POST, "/api/v1/clients/{name}/reset", Role::Operator),
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
+    (GET, "/api/v1/groups/{name}", Role::Viewer),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
+    (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
+    (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (POST, "/api/v1/groups/{name}/jobs", Role::Operator),
     (GET, "/api/v1/jobs", Role::Viewer),
     (GET, "/api/v1/jobs/{id}", Role::Viewer),
@@ -71,6 +86,7 @@ pub const ROUTES: &[(&Method, &str, Role)] = &[
     (GET, "/api/v1/attempts/{id}/output", Role::Viewer),
     (GET, "/api/v1/attempts/{id}/output/stream", Role::Viewer),
     (GET, "/api/v1/layouts", Role::Viewer),
+    (GET, "/api/v1/layouts/{name}", Role::Viewer),
     (PUT, "/api/v1/layouts/{name}", Role::Operator),
     (DELETE, "/api/v1/layouts/{name}", Role::Operator),
     (GET, "/api/v1/distributions", Role::Viewer),
@@ -80,6 +96,8 @@ pub const ROUTES: &[(&Method, &str, Role)] = &[
     (POST, "/api/v1/blobs", Role::Admin),
     (GET, "/api/v1/events", Role::Viewer),
     (GET, "/api/v1/events/stream", Role::Viewer),
+    (GET, "/api/v1/boot-timelines", Role::Viewer),
+    (GET, "/api/v1/boot-timelines/{mac}", Role::Viewer),
     (GET, "/api/v1/tokens", Role::Admin),
     (POST, "/api/v1/tokens", Role::Admin),
     (DELETE, "/api/v1/tokens/{id}", Role::Admin),
@@ -87,17 +105,28 @@ pub const ROUTES: &[(&Method, &str, Role)] = &[
 
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
-    let documented = OpenApiRouter::new()
-        .nest("/api/v1", clients::router().merge(jobs::router()).merge(files::router()).merge(misc::router()))
-        .layer(DefaultBodyLimit::max(LARGEST_REQUEST));
+    let quick = clients::router()
+        .merge(groups::router())
+        .merge(jobs::router())
+        .merge(files::router())
+        .merge(misc::router());
+    let bounded = |router: OpenApiRouter<Ctx>| {
+        OpenApiRouter::new()
+            .nest("/api/v1", router)
+            .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
+    };
     let files =
         OpenApiRouter::new().nest("/api/v1", OpenApiRouter::new().routes(routes!(files::create_blob)));
-    let (guarded, mut spec) = documented.merge(files).split_for_parts();
+    let (guarded, mut api) = bounded(quick).merge(files).split_for_parts();
+    let (open, login) = bounded(OpenApiRouter::new().routes(routes!(misc::login))).split_for_parts();
+    spec::guard(&mut api);
+    api.merge(login);
+    spec::complete(&mut api);
     let guarded = guarded.layer(middleware::from_fn_with_state(ctx.clone(), guard));
-    spec.info = utoipa::openapi::Info::new("Lotse", env!("CARGO_PKG_VERSION"));
     Router::new()
-        .route("/api/openapi.json", get(async move || Json(spec.clone())))
-        .route("/api/v1/login", axum::routing::post(misc::login))
+        .route("/api/openapi.json", get(async move || Json(api.clone())))
+        .merge(open)
         .merge(guarded)
         .fallback(async || Rejection(Error::not_found("this address")))
         .with_state(ctx)
@@ -109,29 +138,50 @@ async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Resu
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim())
         .ok_or_else(|| {
             Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
         })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let needed = ROUTES
-        .iter()
-        .find(|(method, route, _)| *method == request.method() && *route == path)
-        .map(|(_, _, role)| *role);
-    match needed {
-        Some(needed) if actor.role >= needed => {}
-        Some(needed) => {
+    match needed(request.method(), &path) {
+        Needed::Role(needed) if actor.role >= needed => {}
+        Needed::Role(needed) => {
             let (have, needed) = (actor.role.as_str(), needed.as_str());
             return Err(
                 Error::Forbidden(format!("this needs the role {needed}; the token has {have}")).into()
             );
         }
-        None => return Err(Error::Forbidden("this route is not open to anybody".to_owned()).into()),
+        Needed::OtherMethod => {}
+        Needed::Unknown => {
+            return Err(Error::Forbidden("this route is not open to anybody".to_owned()).into());
+        }
     }
     request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
+}
+
+/// What a request needs.
+enum Needed {
+    /// At least this role.
+    Role(Role),
+    /// The address is known, but not with this method: the router refuses it.
+    OtherMethod,
+    /// Nobody has said who may do it.
+    Unknown,
+}
+
+fn needed(method: &Method, path: &str) -> Needed {
+    // The router answers HEAD by the handler of GET.
+    let method = if method == Method::HEAD { GET } else { method };
+    match ROUTES.iter().find(|(known, route, _)| *known == method && *route == path) {
+        Some((_, _, role)) => Needed::Role(*role),
+        None if ROUTES.iter().any(|(_, route, _)| *route == path) => Needed::OtherMethod,
+        None => Needed::Unknown,
+    }
 }
 
 /// Who asks, as [`guard`] has found.

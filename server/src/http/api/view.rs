@@ -7,7 +7,6 @@ use wire::{ClientId, Mac, Sha256, enrol::Realm, facts::Facts};
 use crate::{
     app::clients::Standing,
     domain::{
-        boot::{BootEvent, Expectation},
         client::{ClientConfig, Stage},
         client_status::{Activity, Health},
         job::{Attempt, Job},
@@ -53,7 +52,7 @@ pub struct ClientView {
     pub last_seen_at: Option<i64>,
     /// Hardware in one line.
     pub hardware: String,
-    /// Grows with every change; the ETag.
+    /// Grows with every change; the `ETag`.
     pub version: i64,
 }
 
@@ -91,15 +90,6 @@ fn hardware(facts: &Facts) -> String {
     )
     .trim()
     .to_owned()
-}
-
-/// The boot timeline of a client.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct TimelineView {
-    /// Every contact, oldest first.
-    pub lines: Vec<BootEvent>,
-    /// What should come next, and what to do when it does not come.
-    pub expected: Option<Expectation>,
 }
 
 /// A job with what surrounds it.

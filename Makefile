@@ -1,0 +1,55 @@
+# Everything that people and CI do with Lotse. `make` alone says what there is.
+SHELL := /bin/sh
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+AGENT_TRIPLE := x86_64-unknown-linux-gnu
+# The oldest C library that an installed system may have.
+GLIBC := 2.28
+E2E ?= all
+
+.PHONY: help setup programs demo test e2e bench packages bless
+
+help:
+	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
+	@echo 'make test        everything that CI checks, but for real machines'
+	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short two)'
+	@echo 'make bench       the benchmark tables'
+	@echo 'make packages    Debian packages of server and agent'
+	@echo 'make bless       accept how job scripts are rendered now as what is expected'
+
+setup:
+	@packaging/setup.sh
+
+# The agent travels to every machine, so it is built for old systems and for size.
+programs: setup
+	cargo build -p server -p system-tests
+	CARGO_TARGET_DIR=$(TARGET)/agent cargo zigbuild --profile agent -p agent --target $(AGENT_TRIPLE).$(GLIBC)
+	@mkdir -p $(TARGET)/lotse
+	@cmp -s $(TARGET)/agent/$(AGENT_TRIPLE)/agent/lotse-agent $(TARGET)/lotse/lotse-agent || { \
+	    cp $(TARGET)/agent/$(AGENT_TRIPLE)/agent/lotse-agent $(TARGET)/lotse/lotse-agent && \
+	    packaging/debian/build.sh agent --program $(TARGET)/lotse/lotse-agent --out $(TARGET)/lotse/lotse-agent.deb; }
+	@packaging/check-glibc.sh $(TARGET)/lotse/lotse-agent $(GLIBC)
+
+demo: programs
+	@$(TARGET)/debug/demo $(if $(KEEP),--keep)
+
+test: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init .ci/run
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
+
+e2e: programs
+	@$(TARGET)/debug/e2e $(E2E)
+
+bench: programs
+	cargo run --release -p system-tests --bin bench
+
+packages: programs
+	cargo build --release -p server --bin lotse
+	packaging/debian/build.sh server --program $(TARGET)/release/lotse --agent $(TARGET)/lotse/lotse-agent \
+	    --agent-package $(TARGET)/lotse/lotse-agent.deb --out $(TARGET)/lotse/lotse.deb
+	@ls -l $(TARGET)/lotse/*.deb
+
+bless:
+	BLESS=1 cargo test -p server rendered

@@ -1,0 +1,253 @@
+//! The stories.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::FutureExt;
+use harness::{
+    lab::{Boot, Disk, Firmware, Machine, Running},
+    site::{CONSOLE, Dhcp, Programs, Site},
+    story::{Newcomer, minutes},
+};
+
+use crate::Story;
+
+const MAC: &str = "52:54:00:e2:e0:01";
+const NAME: &str = "pc-01";
+
+macro_rules! story {
+    ($name:ident) => {
+        (stringify!($name), (|programs, directory| $name(programs, directory).boxed()) as Story)
+    };
+}
+
+/// Every story, in the order in which they run.
+pub(crate) const ALL: &[(&str, Story)] = &[
+    story!(bios_pxe_debian12),
+    story!(uefi_pxe_debian13),
+    story!(bios_pxe_debian13),
+    story!(uefi_pxe_debian12),
+    story!(bios_iso_debian12),
+    story!(uefi_iso_debian13),
+    story!(bios_iso_debian13),
+    story!(uefi_iso_debian12),
+    story!(secure_boot_from_pxe_to_the_installed_system),
+    story!(proxy_dhcp_beside_a_foreign_server),
+    story!(power_cut_during_unpacking_then_recovery),
+    story!(reinstallation_over_an_old_system),
+    story!(rescue_with_ssh_until_released),
+    story!(debootstrap_debian12),
+];
+
+/// A site with the images for a distribution.
+async fn site(programs: Programs, directory: &Path, dhcp: Dhcp, distribution: &str) -> Result<Site> {
+    let site = Site::start(programs, directory, dhcp).await?;
+    let base = format!("{distribution}/virtual");
+    site.build_images(&["installer", "loaders", "agent", &base]).await?;
+    Ok(site)
+}
+
+fn machine(site: &Site, firmware: Firmware) -> Result<Machine> {
+    let directory = site.directory.join("machine");
+    Machine::new(&directory, firmware)?
+        .disk(Disk::create(&directory.join("disk.img"), "E2E-0001", 8)?)
+        .card(&site.network, MAC)
+        .map(|machine| machine.limit(Duration::from_secs(45 * 60)))
+}
+
+/// Discovery, adoption, installation, first report, a package: on a machine that is switched on.
+async fn install(site: &Site, distribution: &str) -> Result<Newcomer> {
+    let newcomer = Newcomer::new(MAC, NAME, distribution);
+    let fingerprint = newcomer.is_discovered(site).await?;
+    newcomer.adopt(site, &fingerprint).await?;
+    newcomer.becomes_installed(site).await?;
+    Ok(newcomer)
+}
+
+async fn by_pxe(
+    programs: Programs,
+    directory: PathBuf,
+    firmware: Firmware,
+    dhcp: Dhcp,
+    distribution: &str,
+) -> Result<()> {
+    let site = site(programs, &directory, dhcp, distribution).await?;
+    let machine = machine(&site, firmware)?;
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = install(&site, distribution).await?;
+    newcomer.takes_a_package(&site).await?;
+    let facts = newcomer.facts(&site).await?;
+    let wanted = if firmware == Firmware::Bios { "bios" } else { "uefi" };
+    ensure!(facts["firmware"] == wanted, "the system was started by {}", facts["firmware"]);
+    ensure!(facts["os"]["id"] == "debian", "the installed system is {}", facts["os"]);
+    ensure!(
+        facts["secure_boot"] == (firmware == Firmware::UefiSecureBoot),
+        "Secure Boot is {} in the installed system",
+        facts["secure_boot"]
+    );
+    Ok(())
+}
+
+async fn by_iso(
+    programs: Programs,
+    directory: PathBuf,
+    firmware: Firmware,
+    distribution: &str,
+) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::ForeignOnly, distribution).await?;
+    let iso = directory.join("lotse.iso");
+    let (share, file) = (Site::share().display().to_string(), iso.display().to_string());
+    site.lotse(&[
+        "image",
+        "iso",
+        &file,
+        "--share",
+        &share,
+        "--command-line",
+        &format!("console=tty0 console={CONSOLE}"),
+    ])
+    .await?;
+    // The disk is empty at first, so the machine falls through to the CD; afterwards it boots its disk without anybody's help.
+    let machine = machine(&site, firmware)?.cdrom(&iso).boot_order(&[Boot::Disk, Boot::Cdrom]);
+    let _running = machine.power_on(&site.network)?;
+    install(&site, distribution).await.map(drop)
+}
+
+async fn bios_pxe_debian12(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::Bios, Dhcp::Own, "debian-12").await
+}
+
+async fn bios_pxe_debian13(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::Bios, Dhcp::Own, "debian-13").await
+}
+
+async fn uefi_pxe_debian12(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::Uefi, Dhcp::Own, "debian-12").await
+}
+
+async fn uefi_pxe_debian13(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::Uefi, Dhcp::Own, "debian-13").await
+}
+
+async fn bios_iso_debian12(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_iso(programs, directory, Firmware::Bios, "debian-12").await
+}
+
+async fn bios_iso_debian13(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_iso(programs, directory, Firmware::Bios, "debian-13").await
+}
+
+async fn uefi_iso_debian12(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_iso(programs, directory, Firmware::Uefi, "debian-12").await
+}
+
+async fn uefi_iso_debian13(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_iso(programs, directory, Firmware::Uefi, "debian-13").await
+}
+
+async fn secure_boot_from_pxe_to_the_installed_system(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::UefiSecureBoot, Dhcp::SecureBoot, "debian-12").await
+}
+
+async fn proxy_dhcp_beside_a_foreign_server(programs: Programs, directory: PathBuf) -> Result<()> {
+    by_pxe(programs, directory, Firmware::Uefi, Dhcp::Proxy, "debian-12").await
+}
+
+/// Waits until the client works on a step of this name.
+async fn works_on(site: &Site, step: &str) -> Result<()> {
+    let works = |client: &serde_json::Value| {
+        client["activity"]["step"] == step && client["activity"]["percent"].as_i64() > Some(5)
+    };
+    site.wait_for_client(NAME, &format!("works on {step}"), minutes(5), works).await.map(drop)
+}
+
+async fn power_cut_during_unpacking_then_recovery(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let machine = machine(&site, Firmware::Bios)?;
+    let running: Running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer::new(MAC, NAME, "debian-12");
+    let fingerprint = newcomer.is_discovered(&site).await?;
+    newcomer.adopt(&site, &fingerprint).await?;
+    works_on(&site, "unpack").await?;
+    running.power_off();
+    // It comes back, is enrolled anew by the token of its boot script, and unpacks again: the job may be tried three times.
+    let _running = machine.power_on(&site.network)?;
+    newcomer.becomes_installed(&site).await?;
+    let job = newcomer.newest_job(&site, "base-system").await?;
+    let shown = site.json(&["job", "show", &job.to_string()]).await?;
+    let states: Vec<_> = shown["attempts_made"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|attempt| attempt["state"].clone())
+        .collect();
+    ensure!(states == ["lost", "succeeded"], "the attempts at unpacking ended as {states:?}");
+    Ok(())
+}
+
+async fn reinstallation_over_an_old_system(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let machine = machine(&site, Firmware::Uefi)?;
+    let running = machine.power_on(&site.network)?;
+    let newcomer = install(&site, "debian-12").await?;
+    newcomer.install(&site).await?;
+    running.monitor("system_reset")?;
+    newcomer.becomes_installed(&site).await?;
+    newcomer.takes_a_package(&site).await
+}
+
+async fn rescue_with_ssh_until_released(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let key = directory.join("key");
+    Site::run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()])?;
+    let public = key.with_extension("pub").display().to_string();
+    site.lotse(&["client", "add", NAME, "--mac", MAC]).await?;
+    site.lotse(&["client", "rescue", NAME, "--keys", &public]).await?;
+    let machine = machine(&site, Firmware::Bios)?;
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer::new(MAC, NAME, "debian-12");
+    let is_open = |client: &serde_json::Value| {
+        client["activity"]["state"] == "working" && client["activity"]["step"] == "rescue"
+    };
+    site.wait_for_client(NAME, "opens the rescue system", minutes(5), is_open).await?;
+    let facts = newcomer.facts(&site).await?;
+    let address = facts["nics"][0]["addresses"][0]
+        .as_str()
+        .and_then(|address| address.split('/').next())
+        .context("finding the machine's address")?;
+    let target = format!("root@{address}");
+    let ssh = [
+        "ssh",
+        "-i",
+        &key.display().to_string(),
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "ConnectTimeout=10",
+        "-o",
+        "ConnectionAttempts=30",
+        &target,
+        "uname -s && test -b /dev/vda && echo rescued",
+    ]
+    .map(str::to_owned);
+    let said = tokio::task::spawn_blocking(move || Site::run(&ssh.each_ref().map(String::as_str))).await??;
+    ensure!(said.contains("rescued"), "the rescue system said: {said}");
+    let job = newcomer.newest_job(&site, "rescue").await?;
+    site.lotse(&["job", "release", &job.to_string()]).await?;
+    newcomer.job_succeeds(&site, "rescue").await
+}
+
+async fn debootstrap_debian12(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let machine = machine(&site, Firmware::Bios)?;
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer { base: "debootstrap".to_owned(), ..Newcomer::new(MAC, NAME, "debian-12") };
+    let fingerprint = newcomer.is_discovered(&site).await?;
+    newcomer.adopt(&site, &fingerprint).await?;
+    newcomer.becomes_installed(&site).await
+}
