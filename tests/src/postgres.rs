@@ -66,7 +66,7 @@ impl Postgres {
             &directory.path().join("log"),
             Duration::from_secs(3600),
         )?;
-        let mut postgres = Self { process: process, directory };
+        let mut postgres = Self { process, directory };
         postgres.wait_until_ready().await?;
         Ok(postgres)
     }
