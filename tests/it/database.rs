@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::postgres::Postgres;
+use harness::postgres;
 use serde_json::json;
 use server::{
     blobs,
@@ -38,8 +38,7 @@ async fn sqlite_keeps_its_promises() {
 
 #[tokio::test]
 async fn postgresql_keeps_the_same_promises() {
-    let postgres = Postgres::start().await.unwrap();
-    exercise(&postgres.location()).await;
+    exercise(&postgres::database().await.unwrap()).await;
 }
 
 async fn exercise(location: &Location) {
