@@ -13,10 +13,11 @@ use crate::backoff::{self, Backoff};
 /// So often in a row may a connection break without a byte having come.
 const TRIES: u32 = 8;
 
-/// Sends the blob's bytes to `sink` in order. The receiver has been given everything, and every byte is the right one, when this is `Ok`.
+/// Sends the blob's bytes to `sink` in order. Every byte is the right one when this is `Ok`. A receiver that goes away does not end it:
+/// the hash still says whose fault that was.
 ///
 /// # Errors
-/// The blob cannot be fetched, or has another hash; a receiver that goes away ends it with [`StepError::Stopped`].
+/// The blob cannot be fetched, or has another hash; [`StepError::Stopped`] when the step shall stop.
 pub(super) async fn stream(
     ctx: &StepContext<'_>,
     blob: &BlobRef,
@@ -65,7 +66,10 @@ async fn rest(
     hash: &mut Hash,
     sink: &Sender<Bytes>,
 ) -> Result<(), StepError> {
-    let mut chunks = ctx.server.blob(&blob.sha256, *offset).await?;
+    let mut chunks = tokio::select! {
+        chunks = ctx.server.blob(&blob.sha256, *offset) => chunks?,
+        () = ctx.stop.cancelled() => return Err(StepError::Stopped),
+    };
     loop {
         let chunk = tokio::select! {
             chunk = chunks.next() => chunk,
@@ -83,7 +87,7 @@ async fn rest(
         *offset += chunk.len() as u64;
         let percent = offset.saturating_mul(100) / blob.size_bytes.max(1);
         ctx.voice.progress(u8::try_from(percent).unwrap_or(100), "");
-        sink.send(chunk).await.map_err(|_| StepError::Stopped)?;
+        sink.send(chunk).await.ok();
     }
     if *offset < blob.size_bytes {
         return Err(StepError::Transient(anyhow!("only {offset} of {} bytes came", blob.size_bytes)));
@@ -120,5 +124,44 @@ pub(super) fn fetching(what: &str) -> impl FnOnce(StepError) -> StepError + use<
         StepError::Transient(error) => StepError::Transient(error.context(format!("fetching {what}"))),
         StepError::Permanent(error) => StepError::Permanent(error.context(format!("fetching {what}"))),
         other @ (StepError::Refused(_) | StepError::Stopped) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{host::fake::FakeHost, steps::testing::Stage};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_breaks_off_goes_on_where_it_was() {
+        let mut stage = Stage::new(FakeHost::new(0));
+        stage.server.blob = (0..9999_u32).flat_map(u32::to_le_bytes).collect();
+        *stage.server.breaks.lock().unwrap() = [5000, 0, 12_000].into();
+        let content = whole(&stage.ctx(), &stage.server.reference()).await.unwrap();
+        assert_eq!(content, stage.server.blob);
+        assert_eq!(*stage.server.offsets.lock().unwrap(), [0, 5000, 5000, 17_000]);
+        assert_eq!(stage.voice.progress.lock().unwrap().last().unwrap().0, 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stays_away_may_be_asked_again_later() {
+        let mut stage = Stage::new(FakeHost::new(0));
+        stage.server.blob = vec![1; 2000];
+        *stage.server.breaks.lock().unwrap() = [0; 99].into();
+        let error = whole(&stage.ctx(), &stage.server.reference()).await.unwrap_err();
+        assert!(matches!(error, StepError::Transient(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_hash_is_checked_even_when_nobody_takes_the_bytes() {
+        let mut stage = Stage::new(FakeHost::new(0));
+        stage.server.blob = vec![1; 20_000];
+        let (sink, source) = tokio::sync::mpsc::channel(1);
+        drop(source);
+        let reference = stage.server.reference();
+        stream(&stage.ctx(), &reference, &sink).await.unwrap();
+        stage.server.blob[7] = 2;
+        let error = stream(&stage.ctx(), &reference, &sink).await.unwrap_err();
+        assert!(matches!(error, StepError::Permanent(_)), "{error}");
     }
 }

@@ -26,6 +26,8 @@ mod mount;
 mod rescue;
 mod script;
 mod storage;
+#[cfg(test)]
+mod testing;
 pub mod unpack;
 mod wipe_disk;
 mod write_file;

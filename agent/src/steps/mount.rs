@@ -1,11 +1,16 @@
 //! Mounts what the storage step made below the target; what is mounted already stays.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wire::storage::{FileSystem, MountEntry, Volume};
 
 use super::{StepContext, StepError};
-use crate::disk::{filesystem, identify};
+use crate::{
+    disk::{filesystem, identify},
+    host::Host,
+};
+
+const MOUNTINFO: &str = "/proc/self/mountinfo";
 
 /// Mounts the entries in order. Swap is left alone: an installer does not need it.
 pub(super) async fn execute(ctx: &StepContext<'_>, mounts: &[MountEntry]) -> Result<(), StepError> {
@@ -41,10 +46,21 @@ pub(super) async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(),
     Ok(())
 }
 
-/// Whether something is mounted at a place, by mountinfo (`proc_pid_mountinfo(5)`), whose paths are those that this process sees.
+/// Whether something is mounted at a place.
 fn is_mounted(ctx: &StepContext<'_>, place: &Path) -> Result<bool, StepError> {
-    let text = ctx.host.read(Path::new("/proc/self/mountinfo"))?;
-    let place = place.display().to_string();
-    let place = if place.len() > 1 { place.trim_end_matches('/') } else { &place };
-    Ok(String::from_utf8_lossy(&text).lines().any(|line| line.split(' ').nth(4) == Some(place)))
+    let text = ctx.host.read(Path::new(MOUNTINFO))?;
+    // Without a slash at the end, as the kernel writes it.
+    let place: PathBuf = place.components().collect();
+    Ok(parse(&text).contains(&place))
+}
+
+/// Where something is mounted, as far as the kernel says.
+pub(super) fn places(host: &dyn Host) -> Vec<PathBuf> {
+    parse(&host.read(Path::new(MOUNTINFO)).unwrap_or_default())
+}
+
+/// The mount points of mountinfo (`proc_pid_mountinfo(5)`), whose paths are those that this process sees.
+fn parse(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let text = String::from_utf8_lossy(mountinfo);
+    text.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
 }

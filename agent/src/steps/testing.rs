@@ -1,0 +1,170 @@
+//! What steps are given in tests: a fake machine, a server that can fail in the middle, a voice that remembers.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Mutex,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
+use tokio_util::sync::CancellationToken;
+use wire::{
+    AttemptId, Sha256,
+    enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, RenewRequest},
+    event::{ReportRequest, ReportResponse, Stream},
+    facts::Facts,
+    poll::{PollRequest, PollResponse},
+};
+
+use super::{StepContext, Voice};
+use crate::{
+    config::Addresses,
+    host::fake::FakeHost,
+    server::{Error, Server},
+};
+
+/// Everything that a step needs.
+pub(super) struct Stage {
+    pub(super) host: FakeHost,
+    pub(super) server: FakeServer,
+    pub(super) voice: RecordingVoice,
+    pub(super) stop: CancellationToken,
+    pub(super) release: CancellationToken,
+    identity: Identity,
+    addresses: Addresses,
+}
+
+impl Stage {
+    pub(super) fn new(host: FakeHost) -> Self {
+        Self {
+            host,
+            server: FakeServer::default(),
+            voice: RecordingVoice::default(),
+            stop: CancellationToken::new(),
+            release: CancellationToken::new(),
+            identity: crate::identity::tests::identity(),
+            addresses: Addresses {
+                server: "https://s:8443".into(),
+                agents: "https://s:8444".into(),
+                boot: "http://s:8080".into(),
+                ca: Sha256::from_bytes([7; 32]),
+            },
+        }
+    }
+
+    pub(super) fn ctx(&self) -> StepContext<'_> {
+        StepContext {
+            host: &self.host,
+            server: &self.server,
+            attempt: AttemptId(3),
+            identity: &self.identity,
+            addresses: &self.addresses,
+            state_dir: Path::new("/run/lotse-agent"),
+            target: Path::new("/target"),
+            voice: &self.voice,
+            stop: &self.stop,
+            release: &self.release,
+        }
+    }
+
+    /// Every line that was said, with its stream.
+    pub(super) fn lines(&self) -> Vec<(Stream, String)> {
+        self.voice.lines.lock().unwrap().clone()
+    }
+
+    /// Every line in one text.
+    pub(super) fn said(&self) -> String {
+        self.lines().into_iter().map(|(_, line)| line + "\n").collect()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct RecordingVoice {
+    lines: Mutex<Vec<(Stream, String)>>,
+    pub(super) progress: Mutex<Vec<(u8, String)>>,
+}
+
+impl Voice for RecordingVoice {
+    fn line(&self, stream: Stream, line: &str) {
+        self.lines.lock().unwrap().push((stream, line.to_owned()));
+    }
+
+    fn progress(&self, percent: u8, message: &str) {
+        self.progress.lock().unwrap().push((percent, message.to_owned()));
+    }
+}
+
+/// A server with one blob and some secrets.
+#[derive(Default)]
+pub(super) struct FakeServer {
+    pub(super) secrets: BTreeMap<String, String>,
+    pub(super) facts: Mutex<Vec<Facts>>,
+    pub(super) blob: Vec<u8>,
+    /// After how many bytes the next connections break off; none left: they do not.
+    pub(super) breaks: Mutex<VecDeque<usize>>,
+    /// Where each connection began.
+    pub(super) offsets: Mutex<Vec<u64>>,
+}
+
+impl FakeServer {
+    /// What the plan says about the blob.
+    pub(super) fn reference(&self) -> BlobRef {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &self.blob).as_ref());
+        BlobRef { sha256: Sha256::from_bytes(hash), size_bytes: self.blob.len() as u64 }
+    }
+}
+
+fn cut(attempt: &'static str) -> Error {
+    Error::Unreachable { attempt, source: "the connection was cut".into() }
+}
+
+impl Server for FakeServer {
+    fn enrol<'a>(&'a self, _: &'a EnrolRequest) -> BoxFuture<'a, Result<EnrolResponse, Error>> {
+        Box::pin(async { Err(cut("enrol")) })
+    }
+
+    fn renew<'a>(&'a self, _: &'a RenewRequest) -> BoxFuture<'a, Result<Identity, Error>> {
+        Box::pin(async { Err(cut("renew the identity")) })
+    }
+
+    fn poll<'a>(&'a self, _: &'a PollRequest) -> BoxFuture<'a, Result<PollResponse, Error>> {
+        Box::pin(async { Err(cut("poll for work")) })
+    }
+
+    fn report<'a>(
+        &'a self,
+        _: AttemptId,
+        _: &'a ReportRequest,
+    ) -> BoxFuture<'a, Result<ReportResponse, Error>> {
+        Box::pin(async { Err(cut("take the report")) })
+    }
+
+    fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
+        self.facts.lock().unwrap().push(facts.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {
+        let secret = self.secrets.get(reference).cloned().ok_or_else(|| cut("hand out a secret"));
+        Box::pin(async { secret })
+    }
+
+    fn blob<'a>(
+        &'a self,
+        _: &'a Sha256,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>> {
+        self.offsets.lock().unwrap().push(offset);
+        let rest = self.blob[usize::try_from(offset).unwrap()..].to_vec();
+        let broken = self.breaks.lock().unwrap().pop_front();
+        let length = broken.unwrap_or(rest.len()).min(rest.len());
+        let mut chunks: Vec<_> = rest[..length].chunks(1000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        if broken.is_some() {
+            chunks.push(Err(cut("send a stored file")));
+        }
+        Box::pin(async move { Ok(futures_util::stream::iter(chunks).boxed()) })
+    }
+}
