@@ -113,7 +113,7 @@ async fn clients_and_groups(db: &Db) {
 
     let mut found = clients::find_by_mac(&mut tx, mac(1)).await.unwrap().unwrap();
     assert_eq!((found.id, found.version, found.alarm.clone()), (id, 1, None));
-    found.config.timezone = "Europe/Berlin".to_owned();
+    "Europe/Berlin".clone_into(&mut found.config.timezone);
     assert!(clients::update(&mut tx, &found).await.unwrap());
     assert!(!clients::update(&mut tx, &found).await.unwrap(), "an old version was written");
     let key = blobs::hash(b"key");
