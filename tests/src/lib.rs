@@ -1,6 +1,5 @@
 //! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
-pub mod databases;
 pub mod lab;
 pub mod postgres;
 pub mod server;

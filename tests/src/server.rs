@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::databases;
+use crate::postgres;
 
 /// A server that runs.
 pub struct TestServer {
@@ -87,7 +87,7 @@ impl TestServer {
     pub async fn start_with(engine: Engine, clock: Clock) -> anyhow::Result<Self> {
         let database = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(databases::postgres().await?),
+            Engine::Postgres => Some(postgres::database().await?),
         };
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();

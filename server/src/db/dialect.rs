@@ -18,16 +18,3 @@ pub(super) fn skip_locked(tx: &super::Tx) -> &'static str {
         super::Tx::Postgres(_) => "FOR UPDATE SKIP LOCKED",
     }
 }
-
-/// Only rows before which nothing can appear any more: who reads by number and goes on after the last one loses none.
-///
-/// SQLite's one writer commits in the order of the numbers. On PostgreSQL a number that was given earlier may be committed later,
-/// so rows count from when every transaction that was open at their time has ended; one's own count at once.
-pub(super) fn settled(tx: &super::Tx) -> &'static str {
-    match tx {
-        super::Tx::Sqlite(_) => "",
-        super::Tx::Postgres(_) => {
-            "AND (writer < pg_snapshot_xmin(pg_current_snapshot()) OR writer = pg_current_xact_id_if_assigned())"
-        }
-    }
-}
