@@ -6,13 +6,12 @@ AGENT_TRIPLE := x86_64-unknown-linux-gnu
 GLIBC := 2.28
 E2E ?= all
 
-.PHONY: help setup programs demo test e2e bench packages bless
+.PHONY: help setup programs demo test e2e packages bless
 
 help:
 	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
 	@echo 'make test        everything that CI checks, but for real machines'
 	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short two)'
-	@echo 'make bench       the benchmark tables'
 	@echo 'make packages    Debian packages of server and agent'
 	@echo 'make bless       accept how job scripts are rendered now as what is expected'
 
@@ -41,9 +40,6 @@ test: setup
 
 e2e: programs
 	@$(TARGET)/debug/e2e $(E2E)
-
-bench: programs
-	cargo run --release -p system-tests --bin bench
 
 packages: programs
 	cargo build --release -p server --bin lotse

@@ -56,6 +56,7 @@ want=$(missing $packages)
 want_emulator=$(missing $emulator)
 
 if [ -n "$want$want_emulator" ]; then
+    # shellcheck source=/dev/null
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     target=""
     if [ "$codename" = bookworm ]; then

@@ -1,4 +1,5 @@
 -- One text for SQLite and PostgreSQL: {ID} is the engine's own word for a growing 64-bit key (see src/db/migrate.rs).
+-- {WRITER} adds, on PostgreSQL, the transaction that wrote a row (see src/db/dialect.rs).
 -- Times are microseconds since the Unix epoch, UTC. JSON is text, read and written by the server alone.
 
 CREATE TABLE clients (
@@ -216,6 +217,6 @@ CREATE TABLE events (
     client_id        BIGINT,
     job_id           BIGINT,
     actor            TEXT NOT NULL,
-    detail           TEXT NOT NULL              -- JSON object
+    detail           TEXT NOT NULL{WRITER}
 );
 CREATE INDEX events_by_client ON events (client_id, id);

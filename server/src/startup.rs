@@ -141,6 +141,8 @@ impl Server {
         );
 
         let result = tokio::select! {
+            // First, because a part that ends because of it has not ended by itself.
+            biased;
             () = stop.cancelled() => Ok(()),
             Some(ended) = tasks.join_next() => ended.context("a part of the server broke down")?.and_then(|()| anyhow::bail!("a part of the server ended by itself")),
         };

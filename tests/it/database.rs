@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::postgres::Postgres;
+use harness::postgres;
 use serde_json::json;
 use server::{
     blobs,
@@ -38,8 +38,7 @@ async fn sqlite_keeps_its_promises() {
 
 #[tokio::test]
 async fn postgresql_keeps_the_same_promises() {
-    let postgres = Postgres::start().await.unwrap();
-    exercise(&postgres.location()).await;
+    exercise(&postgres::database().await.unwrap()).await;
 }
 
 async fn exercise(location: &Location) {
@@ -114,7 +113,7 @@ async fn clients_and_groups(db: &Db) {
 
     let mut found = clients::find_by_mac(&mut tx, mac(1)).await.unwrap().unwrap();
     assert_eq!((found.id, found.version, found.alarm.clone()), (id, 1, None));
-    found.config.timezone = "Europe/Berlin".to_owned();
+    "Europe/Berlin".clone_into(&mut found.config.timezone);
     assert!(clients::update(&mut tx, &found).await.unwrap());
     assert!(!clients::update(&mut tx, &found).await.unwrap(), "an old version was written");
     let key = blobs::hash(b"key");

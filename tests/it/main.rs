@@ -9,3 +9,4 @@
 
 mod api;
 mod database;
+mod tidy;

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::postgres;
+
 /// A server that runs.
 pub struct TestServer {
     /// The doors of the server, to look behind the API.
@@ -28,6 +30,15 @@ pub struct TestServer {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     tokens: BTreeMap<&'static str, String>,
+}
+
+/// On which database a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file in the server's data directory.
+    Sqlite,
+    /// A database of a PostgreSQL that the test process has started.
+    Postgres,
 }
 
 /// An answer of the server.
@@ -67,13 +78,17 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
 }
 
 impl TestServer {
-    /// Starts a server on SQLite, by the machine's clock.
-    pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(Clock::system(), None).await
+    /// Starts a server by the machine's clock.
+    pub async fn start(engine: Engine) -> anyhow::Result<Self> {
+        Self::start_with(engine, Clock::system()).await
     }
 
-    /// Starts a server by a clock, on a database; without one on SQLite.
-    pub async fn start_with(clock: Clock, database: Option<Location>) -> anyhow::Result<Self> {
+    /// Starts a server by a clock.
+    pub async fn start_with(engine: Engine, clock: Clock) -> anyhow::Result<Self> {
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres::database().await?),
+        };
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let directory = tempfile::tempdir()?;

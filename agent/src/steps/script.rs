@@ -169,3 +169,45 @@ mod tests {
         assert!(stage.host.commands().is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::fake::{Answer, FakeHost},
+        steps::testing::Stage,
+    };
+
+    async fn run(stage: &Stage) -> Result<(), StepError> {
+        let secrets = BTreeMap::from([("PASSWORD".to_owned(), "user-password".to_owned())]);
+        execute(&stage.ctx(), "echo \"$PASSWORD\"", Root::Running, &secrets, &BTreeMap::new()).await
+    }
+
+    fn stage(answer: Answer) -> Stage {
+        let host = FakeHost::new(0);
+        host.answer("/bin/sh", answer);
+        let mut stage = Stage::new(host);
+        stage.server.secrets.insert("user-password".to_owned(), "hunter22".to_owned());
+        stage
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_in_the_environment_and_in_no_line_and_no_file() {
+        let stage = stage(Answer::prints("the password is hunter22"));
+        run(&stage).await.unwrap();
+        assert_eq!(stage.said(), "the password is ***\n");
+        assert_eq!(stage.lines().len(), 1);
+        let command = &stage.host.commands()[0];
+        assert_eq!(command.environment["PASSWORD"], "hunter22");
+        assert!(!command.argv.join(" ").contains("hunter22"));
+        assert!(stage.host.file("/tmp/lotse-step-3.sh").is_none(), "the script was left behind");
+    }
+
+    #[tokio::test]
+    async fn progress_is_told_and_not_shown() {
+        let stage = stage(Answer::prints("lotse-progress 40 copying"));
+        run(&stage).await.unwrap();
+        assert_eq!(*stage.voice.progress.lock().unwrap(), [(40, "copying".to_owned())]);
+        assert_eq!(stage.said(), "");
+    }
+}

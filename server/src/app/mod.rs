@@ -9,6 +9,7 @@ pub mod happenings;
 pub mod helpdesk;
 pub mod images;
 pub mod installation;
+pub mod job_records;
 pub mod jobs;
 pub mod layouts;
 pub mod passwords;

@@ -67,7 +67,6 @@ fn one_line(text: &str, output: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// A list as separately quoted words.
-#[expect(clippy::needless_pass_by_value, reason = "Tera gives filters their values")]
 fn words(list: Value, _: Kwargs, _: &State<'_>) -> tera::TeraResult<Value> {
     let Some(entries) = list.as_array() else {
         return Err(tera::Error::message("the filter `words` needs a list"));

@@ -1,14 +1,17 @@
 //! The command line's way to the API: which server, with which CA, as whom; and errors as people need them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use reqwest::{Certificate, Method, Response, StatusCode};
+use reqwest::{Certificate, Method, Response, StatusCode, header::IF_MATCH};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wire::problem::Problem;
 
-use super::{Exit, Failure, Output, ServerWords, output};
-use crate::{config::FILE, context::Addresses};
+use super::{
+    Exit, Failure, Output, ServerWords, output,
+    sse::{self, Message},
+};
+use crate::{config::FILE, context::Addresses, domain::client::is_name};
 
 /// What `lotse login` keeps.
 #[derive(Serialize, Deserialize)]
@@ -17,6 +20,53 @@ pub(super) struct Credentials {
     pub(super) server: String,
     pub(super) ca_pem: String,
     pub(super) token: String,
+}
+
+/// A name of a client, group or layout, which can stand in a path as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Name(String);
+
+impl Name {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a name has small letters, digits and hyphens, at most 63".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A path with a query, which grows by what is given.
+pub(super) struct Query(pub(super) String);
+
+impl Query {
+    pub(super) fn new(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// One more value. Numbers, names and words of enums need no escape.
+    pub(super) fn with(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
+        if let Some(value) = value {
+            let sign = if self.0.contains('?') { '&' } else { '?' };
+            self.0 = format!("{}{sign}{name}={value}", self.0);
+        }
+        self
+    }
 }
 
 /// A connection to a server.
@@ -97,7 +147,24 @@ impl Api {
     /// Asks for something.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let response = self.send(self.request(Method::GET, path)).await?;
-        response.json().await.context("understanding the server's answer")
+        self.understood(response).await
+    }
+
+    async fn understood<T: DeserializeOwned>(&self, response: Response) -> anyhow::Result<T> {
+        let body = response.bytes().await.map_err(|error| broken(error, &self.base))?;
+        serde_json::from_slice(&body).context("understanding the server's answer")
+    }
+
+    /// Changes something that is still of the version that was read.
+    pub(super) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: i64,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::PATCH, path).header(IF_MATCH, format!("\"{version}\""));
+        let response = self.send(request.json(body)).await?;
+        self.understood(response).await
     }
 
     /// Sends something, and understands the answer.
@@ -111,7 +178,7 @@ impl Api {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(serde_json::from_str("null")?);
         }
-        response.json().await.context("understanding the server's answer")
+        self.understood(response).await
     }
 
     /// Asks for a change without an answer.
@@ -140,13 +207,20 @@ impl Api {
         });
         let request = self.request(Method::POST, path).body(reqwest::Body::wrap_stream(content));
         let response = self.send(request).await?;
-        response.json().await.context("understanding the server's answer")
+        self.understood(response).await
     }
 
-    /// Follows a stream of server-sent events from a number on.
-    pub(super) async fn follow(&self, path: &str, after: i64) -> anyhow::Result<Response> {
-        let request = self.request(Method::GET, path).header("last-event-id", after.to_string());
-        self.send(request).await
+    /// Follows a stream of server-sent events, from a number on or from now on.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        after: Option<i64>,
+    ) -> anyhow::Result<impl futures_util::Stream<Item = Message> + Unpin + use<>> {
+        let mut request = self.request(Method::GET, path);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after.to_string());
+        }
+        Ok(sse::messages(self.send(request).await?.bytes_stream()))
     }
 }
 
@@ -164,10 +238,7 @@ pub(super) fn client(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
 
 /// An answer, or the error that people need.
 pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyhow::Result<Response> {
-    let response = sent.map_err(|error| {
-        let chain = format!("{:#}", anyhow::Error::from(error.without_url()));
-        Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
-    })?;
+    let response = sent.map_err(|error| broken(error, base))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -185,22 +256,32 @@ pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyho
     Err(Failure::error(exit, message))
 }
 
+fn broken(error: reqwest::Error, base: &str) -> anyhow::Error {
+    let chain = format!("{:#}", anyhow::Error::from(error.without_url()));
+    Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
+}
+
 fn told(problem: &Problem) -> String {
-    let mut text = problem.title.clone();
-    for field in &problem.fields {
-        text.push_str(&format!("\n  {}: {}", field.field, field.message));
-    }
+    let mut lines = vec![problem.title.clone()];
+    lines.extend(problem.fields.iter().map(|wrong| match wrong.field.as_str() {
+        "" => format!("  {}", wrong.message),
+        field => format!("  {field}: {}", wrong.message),
+    }));
     if !problem.remedy.is_empty() {
-        text.push_str(&format!("\n  → {}", problem.remedy));
+        lines.push(format!("  → {}", problem.remedy));
     }
-    text
+    // Our own faults are found in the log by their number; in all other cases it would only be noise.
+    if problem.status >= 500 && !problem.request_id.is_empty() {
+        lines.push(format!("  request id: {}", problem.request_id));
+    }
+    lines.join("\n")
 }
 
 impl Api {
     /// Writes an answer as JSON when that is wanted; tells whether it did.
     pub(super) fn wrote_json(&self, value: &impl Serialize) -> anyhow::Result<bool> {
         if self.output == Output::Json {
-            output::say(&serde_json::to_string_pretty(value)?);
+            output::say_json(&serde_json::to_string_pretty(value)?);
         }
         Ok(self.output == Output::Json)
     }

@@ -7,8 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{
-    Exit, Failure,
-    api::Api,
+    api::{Api, Name},
     output::{say, table},
 };
 use crate::{
@@ -24,26 +23,26 @@ pub(super) enum LayoutCommand {
     /// Show the text of a layout
     Show {
         /// Its name.
-        name: String,
+        name: Name,
     },
     /// Keep a layout from a YAML file
     Set {
         /// Its name.
-        name: String,
+        name: Name,
         /// The file.
         file: PathBuf,
     },
     /// Remove an own layout
     Delete {
         /// Its name.
-        name: String,
+        name: Name,
     },
     /// Show what a layout would do to a client's disks
     Check {
         /// The layout's name.
-        name: String,
+        name: Name,
         /// The client's name.
-        client: String,
+        client: Name,
     },
 }
 
@@ -76,13 +75,7 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
             Ok(())
         }
         LayoutCommand::Show { name } => {
-            let layouts: Vec<NamedLayout> = api.get("/layouts").await?;
-            let Some(layout) = layouts.into_iter().find(|layout| layout.name == name) else {
-                return Err(Failure::error(
-                    Exit::NotFound,
-                    format!("there is no layout `{name}`; `lotse layout list` shows those that are known"),
-                ));
-            };
+            let layout: NamedLayout = api.get(&format!("/layouts/{name}")).await?;
             if !api.wrote_json(&layout)? {
                 say(layout.yaml.trim_end());
             }

@@ -1,23 +1,17 @@
 //! `lotse job` and `lotse package`
 
-use std::time::Duration;
+mod watch;
 
 use clap::Subcommand;
-use futures_util::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::{Value, json};
-use wire::{
-    AttemptId, JobId,
-    event::{Event, EventKind, Outcome, Stream},
-    plan::Plan,
-};
+use wire::{JobId, plan::Plan};
 
+use self::watch::watch;
 use super::{
-    Exit, Failure, Output,
-    api::Api,
-    misc::sse,
-    output::{is_watched, note, say, table, time},
+    Exit, Failure,
+    api::{Api, Name, Query},
+    output::{note, say, say_json, table, time},
 };
 use crate::{
     catalog::params::Params,
@@ -31,7 +25,7 @@ pub(super) enum JobCommand {
     List {
         /// Only of this client.
         #[arg(long)]
-        client: Option<String>,
+        client: Option<Name>,
         /// Only in this state: held, queued, running, succeeded, failed, cancelled, expired.
         #[arg(long)]
         state: Option<JobState>,
@@ -58,7 +52,7 @@ pub(super) enum JobCommand {
     #[command(after_help = "Example:\n  lotse job run lab-01 script --param text='uptime' --watch")]
     Run {
         /// The client's name.
-        client: String,
+        client: Name,
         /// The job type.
         job_type: String,
         /// Parameters; a list is written with commas.
@@ -82,11 +76,17 @@ pub(super) enum JobCommand {
     Hold {
         /// Its number.
         id: JobId,
+        /// Why, for its history.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Cancel a job, also while it runs
     Cancel {
         /// Its number.
         id: JobId,
+        /// Why, for its history.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Let a running rescue end
     Release {
@@ -137,7 +137,7 @@ pub(super) struct PackageWords {
 #[derive(clap::Args)]
 pub(super) struct OnClient {
     /// The client's name.
-    client: String,
+    client: Name,
     /// Watch it until it ends.
     #[arg(long)]
     watch: bool,
@@ -161,7 +161,7 @@ pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Resul
         .await
 }
 
-async fn queue(api: &Api, client: &str, order: &Value, and_watch: bool) -> anyhow::Result<()> {
+async fn queue(api: &Api, client: &Name, order: &Value, and_watch: bool) -> anyhow::Result<()> {
     let id: JobId = api.send_json(Method::POST, &format!("/clients/{client}/jobs"), order).await?;
     if and_watch {
         return watch(api, id).await;
@@ -198,7 +198,7 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
         JobCommand::Show { id } => show(api, id).await,
         JobCommand::Plan { id } => {
             let plan: Plan = api.get(&format!("/jobs/{id}/plan")).await?;
-            say(&serde_json::to_string_pretty(&plan)?);
+            say_json(&serde_json::to_string_pretty(&plan)?);
             Ok(())
         }
         JobCommand::Watch { id } => watch(api, id).await,
@@ -208,8 +208,8 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
         }
         JobCommand::Types => types(api).await,
         JobCommand::Accept { id } => change(id, "accept").await,
-        JobCommand::Hold { id } => change(id, "hold").await,
-        JobCommand::Cancel { id } => change(id, "cancel").await,
+        JobCommand::Hold { id, reason } => because(api, id, "hold", &reason).await,
+        JobCommand::Cancel { id, reason } => because(api, id, "cancel", &reason).await,
         JobCommand::Release { id } => change(id, "release").await,
         JobCommand::Retry { id } => {
             let id: JobId = api.send_json(Method::POST, &format!("/jobs/{id}/retry"), &json!({})).await?;
@@ -221,15 +221,14 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn list(api: &Api, client: Option<String>, state: Option<JobState>, limit: i64) -> anyhow::Result<()> {
-    let mut path = format!("/jobs?limit={limit}");
-    if let Some(client) = client {
-        path.push_str(&format!("&client={client}"));
-    }
-    if let Some(state) = state {
-        path.push_str(&format!("&state={state}"));
-    }
-    let page: Page<JobView> = api.get(&path).await?;
+async fn because(api: &Api, id: JobId, verb: &str, reason: &str) -> anyhow::Result<()> {
+    let body = json!({ "reason": reason });
+    api.send_json::<Value>(Method::POST, &format!("/jobs/{id}/{verb}"), &body).await.map(drop)
+}
+
+async fn list(api: &Api, client: Option<Name>, state: Option<JobState>, limit: i64) -> anyhow::Result<()> {
+    let path = Query::new("/jobs").with("limit", Some(limit)).with("client", client).with("state", state);
+    let page: Page<JobView> = api.get(&path.0).await?;
     if api.wrote_json(&page.items)? {
         return Ok(());
     }
@@ -298,99 +297,4 @@ async fn types(api: &Api) -> anyhow::Result<()> {
         .collect();
     table(&["NAME", "PARAMETERS (* required)", "TITLE"], &rows);
     Ok(())
-}
-
-/// Follows a job through all its attempts until it ends. Lines are neither lost nor repeated when the connection breaks.
-async fn watch(api: &Api, id: JobId) -> anyhow::Result<()> {
-    let bar = (is_watched() && api.output == Output::Table).then(bar);
-    let mut shown = Shown { api, bar: bar.as_ref() };
-    let mut told = String::new();
-    let mut attempt = None;
-    let mut after = 0;
-    let ended = loop {
-        let view: JobView = api.get(&format!("/jobs/{id}")).await?;
-        if let Some(why) = view.waits_for.as_ref().filter(|why| **why != told) {
-            told.clone_from(why);
-            shown.line(why);
-        }
-        if let Some(latest) = view.attempts_made.last() {
-            if attempt != Some(latest.id) {
-                (attempt, after) = (Some(latest.id), 0);
-                if latest.number > 1 {
-                    shown.line(&format!("attempt {}", latest.number));
-                }
-            }
-            follow(api, latest.id, &mut after, &mut shown).await?;
-        }
-        let view: JobView = api.get(&format!("/jobs/{id}")).await?;
-        if view.job.state.is_final() && view.attempts_made.last().map(|latest| latest.id) == attempt {
-            break view;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    if ended.job.state == JobState::Succeeded {
-        note(&format!("Job {id} has succeeded."));
-        return Ok(());
-    }
-    Err(Failure::error(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
-}
-
-async fn follow(api: &Api, attempt: AttemptId, after: &mut i64, shown: &mut Shown<'_>) -> anyhow::Result<()> {
-    let mut events = sse(api.follow(&format!("/attempts/{attempt}/output/stream"), *after).await?);
-    while let Some(data) = events.next().await {
-        if let Ok(event) = serde_json::from_str::<Event>(&data) {
-            *after = i64::try_from(event.seq).unwrap_or(*after);
-            shown.event(&event)?;
-        }
-    }
-    Ok(())
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(100);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-struct Shown<'a> {
-    api: &'a Api,
-    bar: Option<&'a ProgressBar>,
-}
-
-impl Shown<'_> {
-    fn line(&self, text: &str) {
-        match self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None if self.api.output == Output::Json => note(text),
-            None => say(text),
-        }
-    }
-
-    fn event(&mut self, event: &Event) -> anyhow::Result<()> {
-        if self.api.output == Output::Json {
-            say(&serde_json::to_string(event)?);
-            return Ok(());
-        }
-        match &event.kind {
-            EventKind::StepStarted { step } => self.line(&format!("── {step}")),
-            EventKind::Output { stream: Stream::Agent, line, .. } => self.line(&format!("· {line}")),
-            EventKind::Output { line, .. } => self.line(line),
-            EventKind::Progress { percent, message, .. } => {
-                if let Some(bar) = self.bar {
-                    bar.set_position(u64::from(*percent));
-                    bar.set_message(message.clone());
-                }
-            }
-            EventKind::Finished { outcome: Outcome::Failed { step, reason, .. } } => {
-                self.line(&format!("failed in {step}: {reason}"));
-            }
-            EventKind::Finished { .. } | EventKind::StepFinished { .. } | EventKind::Unknown => {}
-        }
-        Ok(())
-    }
 }

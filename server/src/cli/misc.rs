@@ -1,6 +1,6 @@
-//! Login, tokens, groups, events, completion.
+//! Login, tokens, events, the server's own values, completion.
 
-use std::{os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -8,19 +8,22 @@ use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use wire::{JobId, Sha256};
+use wire::Sha256;
 
 use super::{
     Arguments, Exit, Failure, Output, ServerWords,
     api::{self, Api, Credentials},
-    output::{note, say, table, time},
+    output::{note, say, say_json, table, time},
 };
 use crate::{
-    app::people::{self, ShownToken},
+    app::{
+        happenings::ServerEvent,
+        people::{self, ShownToken},
+    },
     blobs,
     clock::Clock,
     config::{Config, Settings},
-    db::{Db, events::ServerEvent, groups::Group},
+    db::{Db, Location},
     domain::people::{ApiToken, Role},
 };
 
@@ -131,6 +134,15 @@ impl CreateToken {
 /// Whoever can read the server's data may make a token: no login is needed there.
 pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow::Result<()> {
     let config = Config::load(None, Settings { data: create.data.clone(), ..Settings::default() })?;
+    if let Location::Sqlite(path) = &config.database
+        && !path.is_file()
+    {
+        let message = format!(
+            "there is no database {}\n  → give the data directory that `lotse serve` uses, after its first start",
+            path.display()
+        );
+        return Err(Failure::error(Exit::NotFound, message));
+    }
     let now = Clock::system().now();
     let db = Db::open(&config.database, now).await?;
     let mut tx = db.write().await?;
@@ -182,66 +194,6 @@ pub(super) async fn token(api: &Api, command: TokenCommand) -> anyhow::Result<()
     }
 }
 
-#[derive(Subcommand)]
-pub(super) enum GroupCommand {
-    /// List groups
-    List,
-    /// Make a group
-    Create {
-        /// Its name.
-        name: String,
-        /// What it is for.
-        #[arg(long, default_value = "")]
-        description: String,
-    },
-    /// Remove a group; its clients stay
-    Delete {
-        /// Its name.
-        name: String,
-    },
-    /// Queue a job for every member
-    Run {
-        /// The group's name.
-        name: String,
-        /// The job type.
-        job_type: String,
-        /// Parameters, NAME=VALUE.
-        #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
-        params: Vec<String>,
-    },
-}
-
-pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()> {
-    match command {
-        GroupCommand::List => {
-            let groups: Vec<Group> = api.get("/groups").await?;
-            if api.wrote_json(&groups)? {
-                return Ok(());
-            }
-            let rows: Vec<_> = groups
-                .into_iter()
-                .map(|group| vec![group.name, group.members.to_string(), group.description])
-                .collect();
-            table(&["NAME", "CLIENTS", "DESCRIPTION"], &rows);
-            Ok(())
-        }
-        GroupCommand::Create { name, description } => {
-            let body = json!({ "name": name, "description": description });
-            api.send_json::<Value>(Method::POST, "/groups", &body).await.map(|_| ())
-        }
-        GroupCommand::Delete { name } => api.order(Method::DELETE, &format!("/groups/{name}")).await,
-        GroupCommand::Run { name, job_type, params } => {
-            let order = super::job::order(api, &job_type, &params, false).await?;
-            let ids: Vec<JobId> =
-                api.send_json(Method::POST, &format!("/groups/{name}/jobs"), &order).await?;
-            if !api.wrote_json(&ids)? {
-                say(&format!("{} jobs queued.", ids.len()));
-            }
-            Ok(())
-        }
-    }
-}
-
 #[derive(clap::Args)]
 pub(super) struct Events {
     /// Begin after this event instead of with what is new.
@@ -251,62 +203,31 @@ pub(super) struct Events {
 
 /// Follows the event stream for ever; a connection that breaks is taken up where it was.
 pub(super) async fn events(api: &Api, events: &Events) -> anyhow::Result<()> {
-    let mut after = match events.after {
-        Some(after) => after,
-        None => api.get::<Vec<ServerEvent>>("/events?after=0&limit=1").await.map(|_| i64::MAX)?,
-    };
-    if after == i64::MAX {
-        after = newest(api).await?;
-    }
+    let mut after = events.after;
+    let mut stream = api.follow("/events/stream", after).await?;
     loop {
-        let mut lines = sse(api.follow("/events/stream", after).await?);
-        while let Some(data) = lines.next().await {
-            let Ok(event) = serde_json::from_str::<ServerEvent>(&data) else { continue };
-            after = event.id;
-            if !api.wrote_json(&event)? {
-                say(&format!("{}  {:<22} {} {}", time(event.at), event.kind, event.actor, event.detail));
+        while let Some(message) = stream.next().await {
+            let Ok(event) = serde_json::from_str::<ServerEvent>(&message.data) else { continue };
+            after = Some(event.id);
+            match api.output {
+                Output::Json => say_json(&serde_json::to_string(&event)?),
+                Output::Table => {
+                    say(&format!("{}  {:<22} {} {}", time(event.at), event.kind, event.actor, event.detail));
+                }
             }
         }
         note("the connection broke; taking it up again");
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
-}
-
-async fn newest(api: &Api) -> anyhow::Result<i64> {
-    let mut after = 0;
-    loop {
-        let events: Vec<ServerEvent> = api.get(&format!("/events?after={after}&limit=1000")).await?;
-        match events.last() {
-            Some(last) => after = last.id,
-            None => return Ok(after),
-        }
-    }
-}
-
-/// The data of each event of a stream of server-sent events (WHATWG HTML, 9.2), until it ends or breaks.
-pub(super) fn sse(response: reqwest::Response) -> impl futures_util::Stream<Item = String> + Unpin {
-    let state = (Box::pin(response.bytes_stream()), Vec::<u8>::new());
-    Box::pin(futures_util::stream::unfold(state, |(mut bytes, mut buffer)| async move {
-        loop {
-            if let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = buffer.drain(..end + 2).collect();
-                let block = String::from_utf8_lossy(&block);
-                let data: Vec<_> = block
-                    .lines()
-                    .filter_map(|line| line.strip_prefix("data:"))
-                    .map(|data| data.strip_prefix(' ').unwrap_or(data))
-                    .collect();
-                if !data.is_empty() {
-                    return Some((data.join("\n"), (bytes, buffer)));
-                }
-                continue;
+        stream = loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            match api.follow("/events/stream", after).await {
+                Ok(stream) => break stream,
+                Err(error) => match error.downcast_ref::<Failure>() {
+                    Some(Failure { exit: Exit::Unreachable, .. }) => {}
+                    _ => return Err(error),
+                },
             }
-            match bytes.next().await {
-                Some(Ok(chunk)) => buffer.extend_from_slice(&chunk),
-                Some(Err(_)) | None => return None,
-            }
-        }
-    }))
+        };
+    }
 }
 
 pub(super) async fn info(api: &Api) -> anyhow::Result<()> {
@@ -326,6 +247,15 @@ pub(super) async fn info(api: &Api) -> anyhow::Result<()> {
         ("mirrors", mirrors.join(", ")),
     ] {
         say(&format!("{name:<15} {value}"));
+    }
+    Ok(())
+}
+
+/// The fingerprint by which people compare the server's CA.
+pub(super) async fn ca(api: &Api) -> anyhow::Result<()> {
+    let server: Value = api.get("/server").await?;
+    if !api.wrote_json(&server["ca"])? {
+        say(server["ca"].as_str().unwrap_or_default());
     }
     Ok(())
 }

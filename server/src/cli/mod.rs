@@ -3,11 +3,13 @@
 mod api;
 mod client;
 mod file;
+mod group;
 mod image;
 mod job;
 mod misc;
 mod output;
 mod serve;
+mod sse;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -57,7 +59,6 @@ pub enum Output {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one of it is made in the life of the program")]
 enum Command {
     /// Run the server
     Serve(Box<serve::Serve>),
@@ -68,10 +69,10 @@ enum Command {
     Token(misc::TokenCommand),
     /// Clients: look, adopt, install
     #[command(subcommand)]
-    Client(client::ClientCommand),
+    Client(Box<client::ClientCommand>),
     /// Groups of clients
     #[command(subcommand)]
-    Group(misc::GroupCommand),
+    Group(group::GroupCommand),
     /// Jobs: look, watch, accept, cancel
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -94,6 +95,8 @@ enum Command {
     Events(misc::Events),
     /// Show the server's addresses and the fingerprint of its CA
     Info,
+    /// Show the fingerprint of the server's CA, to compare it with a machine's screen
+    Ca,
     /// Write completion for a shell
     Completion(misc::Completion),
 }
@@ -157,8 +160,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             misc::create_local(&create, output).await
         }
         Command::Token(command) => misc::token(&connect()?, command).await,
-        Command::Client(command) => client::run(&connect()?, command).await,
-        Command::Group(command) => misc::group(&connect()?, command).await,
+        Command::Client(command) => client::run(&connect()?, *command).await,
+        Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::Package(command) => job::package(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
@@ -167,6 +170,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Pxe(command) => image::pxe(command, connect).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Info => misc::info(&connect()?).await,
+        Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),
     }
 }
@@ -176,4 +180,34 @@ pub fn settings_names() -> Vec<String> {
     use clap::Args;
     let command = Settings::augment_args(clap::Command::new("settings"));
     command.get_arguments().filter_map(|argument| argument.get_long().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradiction() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_name_that_would_change_the_address_is_refused_before_anything_is_sent() {
+        for name in ["../tokens/1", "a?b=c", "a/b", "", "A", "%2e"] {
+            assert!(
+                Arguments::try_parse_from(["lotse", "client", "delete", "--yes", name]).is_err(),
+                "{name}"
+            );
+        }
+        assert!(Arguments::try_parse_from(["lotse", "client", "delete", "--yes", "lab-01"]).is_ok());
+    }
+
+    #[test]
+    fn a_timeline_is_asked_by_name_or_by_address() {
+        for whose in ["lab-01", "52:54:00:12:34:56", "52-54-00-12-34-56", "abcdefabcdef"] {
+            assert!(Arguments::try_parse_from(["lotse", "client", "timeline", whose]).is_ok(), "{whose}");
+        }
+    }
 }

@@ -33,6 +33,7 @@ pub async fn add(
     detail: &str,
     now: i64,
 ) -> Result<(), Error> {
+    announce_number(tx).await?;
     tx.execute(
         "INSERT INTO events (at, kind, client_id, job_id, actor, detail) VALUES ($1, $2, $3, $4, $5, $6)",
         args![now, kind, client.map(|id| id.0), job.map(|id| id.0), actor, detail],
@@ -41,10 +42,11 @@ pub async fn add(
     Ok(())
 }
 
-/// What happened after a number.
+/// What happened after a number. What comes later has a greater number than everything that was given here.
 pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>, Error> {
-    let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 ORDER BY id LIMIT $2";
-    tx.all(sql, args![id, limit])
+    let settled = settled(tx).await?;
+    let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 AND id <= $3 ORDER BY id LIMIT $2";
+    tx.all(sql, args![id, limit, settled])
         .await?
         .iter()
         .map(|row| {
@@ -63,6 +65,40 @@ pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>,
 
 /// Number of the newest event.
 pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
-    let row = tx.optional("SELECT max(id) AS id FROM events", []).await?;
+    let settled = settled(tx).await?;
+    let row = tx.optional("SELECT max(id) AS id FROM events WHERE id <= $1", args![settled]).await?;
     Ok(row.map_or(Ok(None), |row| row.opt_int("id"))?.unwrap_or(0))
+}
+
+// SQLite's one writer commits in the order of the numbers. On PostgreSQL a number that was given earlier may be committed later, and
+// a reader that went on after the later one would lose it. So whoever is about to take numbers first shows, as the key of an advisory
+// lock that ends with its transaction, from where on; readers stop before the first such place. Shared locks never make anybody wait.
+
+/// Shows, once in a transaction, that numbers after the last one given will be taken.
+async fn announce_number(tx: &mut Tx) -> Result<(), Error> {
+    if let Tx::Postgres(_) = tx {
+        tx.execute(
+            "SELECT CASE WHEN current_setting('lotse.numbering', true) = 'yes' THEN '' ELSE \
+               pg_advisory_xact_lock_shared((1::bigint << 44) | (SELECT last_value FROM events_id_seq))::text || \
+               set_config('lotse.numbering', 'yes', true) END",
+            [],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// The number up to which every event is either visible or will never be.
+async fn settled(tx: &mut Tx) -> Result<i64, Error> {
+    if let Tx::Sqlite(_) = tx {
+        return Ok(i64::MAX);
+    }
+    // First the last number, then who is taking some: who took one up to it and is not shown any more has ended.
+    let last = tx.insert("SELECT last_value AS id FROM events_id_seq", []).await?;
+    let sql = "SELECT min((((classid::bigint & 4095) << 32) | objid::bigint)) AS place FROM pg_locks \
+               WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 12 = 1 AND pid <> pg_backend_pid() \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let place = tx.optional(sql, []).await?.map_or(Ok(None), |row| row.opt_int("place"))?;
+    // Its own number may be the very place where it began: a sequence that was never used gives that one first.
+    Ok(place.map_or(last, |place| last.min(place - 1)))
 }

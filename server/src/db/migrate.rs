@@ -34,11 +34,13 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
             Tx::Sqlite(tx) => {
-                let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT");
+                let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT").replace("{WRITER}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
             Tx::Postgres(tx) => {
-                let text = text.replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
+                let text = text
+                    .replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+                    .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
         }

@@ -44,6 +44,7 @@ impl<T: serde::Serialize> IntoResponse for Json<T> {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "an answer that is made at most once per request")]
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

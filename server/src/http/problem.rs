@@ -11,7 +11,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use wire::problem::Problem;
 
 use crate::app::Error;
@@ -96,7 +96,7 @@ pub async fn uniform(request: Request, next: Next) -> Response {
     let found = match parts.extensions.remove::<Problem>() {
         Some(problem) => problem,
         None if is_short_text(&parts.headers, &body) => {
-            let text = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let text = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             foreign(parts.status, String::from_utf8_lossy(&text).trim())
         }
         None => return Response::from_parts(parts, body),

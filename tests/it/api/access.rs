@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::server::{Answer, TestServer, answer};
+use harness::server::{Answer, Engine, TestServer, answer};
 use reqwest::Method;
 use serde_json::json;
 use server::{clock::Clock, domain::people::Role, http::api::ROUTES};
@@ -29,9 +29,8 @@ async fn ask(server: &TestServer, role: Option<Role>, method: &Method, path: &st
     answer(request).await.unwrap()
 }
 
-#[tokio::test]
-async fn every_route_needs_a_token_and_its_role() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn every_route_needs_a_token_and_its_role(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     for (method, path, needed) in ROUTES {
         let without = ask(&server, None, method, path).await;
         assert!(without.is_problem(401), "{method} {path} without a token: {without:?}");
@@ -55,9 +54,8 @@ async fn every_route_needs_a_token_and_its_role() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn the_description_names_every_route_and_no_other() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn the_description_names_every_route_and_no_other(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let spec = server.get("/api/openapi.json").await.unwrap().ok().unwrap();
     let mut described = BTreeSet::new();
     let mut names = BTreeSet::new();
@@ -92,9 +90,8 @@ async fn the_description_names_every_route_and_no_other() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_revoked_token_is_refused_at_once() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_revoked_token_is_refused_at_once(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let made =
         server.send(Method::POST, "/api/v1/tokens", &json!({ "name": "x", "role": "viewer" })).await.unwrap();
     let made = made.ok().unwrap();
@@ -110,10 +107,9 @@ async fn a_revoked_token_is_refused_at_once() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_login_link_works_once_and_not_after_its_day() {
+pub(super) async fn a_login_link_works_once_and_not_after_its_day(engine: Engine) {
     let clock = Clock::fixed(Clock::system().now());
-    let server = TestServer::start_with(clock.clone(), None).await.unwrap();
+    let server = TestServer::start_with(engine, clock.clone()).await.unwrap();
     let link = server.first_login.split_once('#').unwrap().1.to_owned();
     let login = async |link: &str| {
         let request = server.request(None, Method::POST, "/api/v1/login");
@@ -133,9 +129,8 @@ async fn a_login_link_works_once_and_not_after_its_day() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn secrets_are_never_listed() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn secrets_are_never_listed(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let secret = server.token(Role::Admin).to_owned();
     let tokens = server.get("/api/v1/tokens").await.unwrap();
     assert!(

@@ -1,6 +1,6 @@
 //! Clients and groups, as admins see them.
 
-use harness::server::{TestServer, answer};
+use harness::server::{Engine, TestServer, answer};
 use reqwest::{Method, header::IF_MATCH};
 use serde_json::{Value, json};
 use server::{db, domain::people::Role};
@@ -10,9 +10,8 @@ async fn create(server: &TestServer, name: &str, mac: &str) -> Value {
     server.send(Method::POST, "/api/v1/clients", &body).await.unwrap().ok().unwrap()
 }
 
-#[tokio::test]
-async fn a_registered_client_shows_its_three_answers() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_registered_client_shows_its_three_answers(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let made = create(&server, "lab-01", "52-54-00-00-00-01").await;
     assert_eq!(
         (&made["stage"], &made["activity"]["state"], &made["health"]["state"]),
@@ -25,9 +24,8 @@ async fn a_registered_client_shows_its_three_answers() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn two_clients_share_neither_name_nor_address() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn two_clients_share_neither_name_nor_address(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     for body in [
         json!({ "name": "lab-02", "macs": ["52:54:00:00:00:01"] }),
@@ -47,9 +45,8 @@ async fn two_clients_share_neither_name_nor_address() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_change_to_what_somebody_else_has_changed_is_refused() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_change_to_what_somebody_else_has_changed_is_refused(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     let seen = server.get("/api/v1/clients/lab-01").await.unwrap();
     let tag = seen.headers["etag"].to_str().unwrap().to_owned();
@@ -68,9 +65,8 @@ async fn a_change_to_what_somebody_else_has_changed_is_refused() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn passwords_are_hashed_and_never_come_back() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn passwords_are_hashed_and_never_come_back(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let secret = async || {
         let mut tx = server.ctx.db.read().await.unwrap();
         let client = db::clients::find_by_name(&mut tx, "lab-01").await.unwrap().unwrap();
@@ -100,9 +96,8 @@ async fn passwords_are_hashed_and_never_come_back() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn pages_of_a_list_join_without_gap_or_double() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn pages_of_a_list_join_without_gap_or_double(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     for number in 0..7 {
         create(&server, &format!("lab-{number}"), &format!("52:54:00:00:00:0{number}")).await;
     }
@@ -125,9 +120,8 @@ async fn pages_of_a_list_join_without_gap_or_double() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_joins_and_leaves_groups() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_client_joins_and_leaves_groups(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     server.send(Method::POST, "/api/v1/groups", &json!({ "name": "art" })).await.unwrap().ok().unwrap();
     assert!(
@@ -148,9 +142,8 @@ async fn a_client_joins_and_leaves_groups() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_machine_that_nobody_knows_has_a_timeline() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_machine_that_nobody_knows_has_a_timeline(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let url = format!("{}/boot/ipxe?mac=52:54:00:00:00:77", server.ctx.addresses.boot);
     server.http.get(url).send().await.unwrap();
     let strangers = server.get("/api/v1/boot-timelines").await.unwrap().ok().unwrap();
@@ -162,18 +155,16 @@ async fn a_machine_that_nobody_knows_has_a_timeline() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_machine_that_has_not_announced_itself_cannot_be_adopted() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_machine_that_has_not_announced_itself_cannot_be_adopted(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     let got = server.send(Method::POST, "/api/v1/clients/lab-01/adopt", &json!({})).await.unwrap();
     assert!(got.is_problem(409), "{got:?}");
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_enrolment_command_carries_a_token_and_the_fingerprint() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn an_enrolment_command_carries_a_token_and_the_fingerprint(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     create(&server, "lab-01", "52:54:00:00:00:01").await;
     let made = server.send(Method::POST, "/api/v1/clients/lab-01/enrol-command", &json!({})).await.unwrap();
     let made = made.ok().unwrap();

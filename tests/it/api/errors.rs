@@ -1,14 +1,13 @@
 //! Bad requests: each is answered by a problem document that says what to do, and none harms the server.
 
-use harness::server::{TestServer, answer};
+use harness::server::{Engine, TestServer, answer};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::json;
 use server::domain::people::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-#[tokio::test]
-async fn whatever_refuses_a_request_answers_with_a_problem() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn whatever_refuses_a_request_answers_with_a_problem(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let admin = |method: Method, path: &str| server.request(Some(Role::Admin), method, path);
     let json_body = |text: &'static str| (CONTENT_TYPE, "application/json", text);
     let cases = [
@@ -39,9 +38,8 @@ async fn whatever_refuses_a_request_answers_with_a_problem() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_wrong_field_is_named_with_its_path() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_wrong_field_is_named_with_its_path(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let body = json!({ "name": "a", "macs": ["52:54:00:00:00:01", "zz"] });
     let got = server.send(Method::POST, "/api/v1/clients", &body).await.unwrap();
     assert_eq!(got.json()["fields"][0]["field"], "macs[1]", "{got:?}");
@@ -54,9 +52,8 @@ async fn a_wrong_field_is_named_with_its_path() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_request_that_is_too_large_is_refused_and_the_server_stays() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_request_that_is_too_large_is_refused_and_the_server_stays(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let request = server.request(Some(Role::Admin), Method::POST, "/api/v1/clients");
     let got = answer(request.header(CONTENT_TYPE, "application/json").body(vec![b' '; (1 << 20) + 1]))
         .await
@@ -70,9 +67,8 @@ async fn a_request_that_is_too_large_is_refused_and_the_server_stays() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn garbage_on_every_listener_harms_nobody() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn garbage_on_every_listener_harms_nobody(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let addresses = server.ctx.addresses.clone();
     for url in [&addresses.https, &addresses.agents, &addresses.boot] {
         let address = url.split_once("://").unwrap().1;
@@ -92,9 +88,8 @@ async fn garbage_on_every_listener_harms_nobody() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_blob_is_stored_whole_with_its_hash_or_not_at_all() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_blob_is_stored_whole_with_its_hash_or_not_at_all(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let send = async |path: &str, body: Vec<u8>| {
         answer(server.request(Some(Role::Admin), Method::POST, path).body(body)).await.unwrap()
     };

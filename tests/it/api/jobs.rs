@@ -1,12 +1,12 @@
 //! Jobs: ordered, looked at, changed.
 
-use harness::server::{TestServer, answer};
+use harness::server::{Engine, TestServer, answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::domain::people::Role;
 
-async fn with_client() -> TestServer {
-    let server = TestServer::start().await.unwrap();
+async fn with_client(engine: Engine) -> TestServer {
+    let server = TestServer::start(engine).await.unwrap();
     for name in ["lab-01", "lab-02"] {
         let body = json!({ "name": name, "groups": ["lab"] });
         server.send(Method::POST, "/api/v1/clients", &body).await.unwrap().ok().unwrap();
@@ -27,9 +27,8 @@ async fn act(server: &TestServer, id: i64, verb: &str) -> harness::server::Answe
     server.send(Method::POST, &format!("/api/v1/jobs/{id}/{verb}"), &json!({})).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_job_that_waits_says_for_what() {
-    let server = with_client().await;
+pub(super) async fn a_job_that_waits_says_for_what(engine: Engine) {
+    let server = with_client(engine).await;
     let hello = json!({ "job_type": "package-install", "params": { "packages": ["hello"] } });
     let first = order(&server, &hello).await;
     let view = job(&server, first).await;
@@ -50,9 +49,8 @@ async fn a_job_that_waits_says_for_what() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_held_job_runs_only_when_somebody_accepts_it() {
-    let server = with_client().await;
+pub(super) async fn a_held_job_runs_only_when_somebody_accepts_it(engine: Engine) {
+    let server = with_client(engine).await;
     let id = order(&server, &json!({ "job_type": "reboot", "hold": true })).await;
     assert!(job(&server, id).await["waits_for"].as_str().unwrap().starts_with("held"));
     act(&server, id, "accept").await.ok().unwrap();
@@ -69,9 +67,8 @@ async fn a_held_job_runs_only_when_somebody_accepts_it() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_cancelled_job_can_be_tried_again_and_an_open_one_not() {
-    let server = with_client().await;
+pub(super) async fn a_cancelled_job_can_be_tried_again_and_an_open_one_not(engine: Engine) {
+    let server = with_client(engine).await;
     let id = order(&server, &json!({ "job_type": "reboot" })).await;
     assert!(act(&server, id, "retry").await.is_problem(409));
     act(&server, id, "cancel").await.ok().unwrap();
@@ -81,9 +78,8 @@ async fn a_cancelled_job_can_be_tried_again_and_an_open_one_not() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn orders_that_cannot_work_are_refused_by_field() {
-    let server = with_client().await;
+pub(super) async fn orders_that_cannot_work_are_refused_by_field(engine: Engine) {
+    let server = with_client(engine).await;
     for (status, body) in [
         (404, json!({ "job_type": "dance" })),
         (422, json!({ "job_type": "package-install" })),
@@ -105,9 +101,8 @@ async fn orders_that_cannot_work_are_refused_by_field() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_group_gets_its_jobs_as_a_whole_or_not_at_all() {
-    let server = with_client().await;
+pub(super) async fn a_group_gets_its_jobs_as_a_whole_or_not_at_all(engine: Engine) {
+    let server = with_client(engine).await;
     let path = "/api/v1/groups/lab/jobs";
     let made = server.send(Method::POST, path, &json!({ "job_type": "reboot" })).await.unwrap().ok().unwrap();
     assert_eq!(made.as_array().unwrap().len(), 2);
@@ -123,9 +118,8 @@ async fn a_group_gets_its_jobs_as_a_whole_or_not_at_all() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn the_helpdesk_rescues_and_restarts_but_does_not_install() {
-    let server = with_client().await;
+pub(super) async fn the_helpdesk_rescues_and_restarts_but_does_not_install(engine: Engine) {
+    let server = with_client(engine).await;
     let ask = async |path: &str, body: Value| {
         let path = format!("/api/v1/clients/lab-01/{path}");
         answer(server.request(Some(Role::Helpdesk), Method::POST, &path).json(&body)).await.unwrap()
@@ -145,9 +139,8 @@ async fn the_helpdesk_rescues_and_restarts_but_does_not_install() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_the_catalogue_has_is_described() {
-    let server = with_client().await;
+pub(super) async fn what_the_catalogue_has_is_described(engine: Engine) {
+    let server = with_client(engine).await;
     let types = server.get("/api/v1/job-types").await.unwrap().ok().unwrap();
     let install = types.as_array().unwrap().iter().find(|found| found["name"] == "package-install").unwrap();
     assert!(install["title"]["de"].is_string());
@@ -157,9 +150,8 @@ async fn what_the_catalogue_has_is_described() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes() {
-    let server = with_client().await;
+pub(super) async fn an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes(engine: Engine) {
+    let server = with_client(engine).await;
     let path = "/api/v1/layouts/whole-disk";
     let brought = server.get(path).await.unwrap().ok().unwrap();
     assert_eq!(brought["own"], false);

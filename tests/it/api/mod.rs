@@ -1,7 +1,75 @@
-//! The API over real HTTPS, on a real database.
+//! The API over real HTTPS, on real databases: each test runs on SQLite and on PostgreSQL. One that is missing in the list below is
+//! dead code, and the compiler says so.
+
+use harness::server::Engine;
 
 mod access;
 mod clients;
 mod errors;
 mod jobs;
 mod streams;
+
+macro_rules! on_both_engines {
+    ($($module:ident { $($test:ident,)* })*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test]
+                async fn $test() {
+                    crate::api::$module::$test(super::super::Engine::Sqlite).await;
+                })*
+            })*
+        }
+
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test]
+                async fn $test() {
+                    crate::api::$module::$test(super::super::Engine::Postgres).await;
+                })*
+            })*
+        }
+    };
+}
+
+on_both_engines! {
+    access {
+        every_route_needs_a_token_and_its_role,
+        the_description_names_every_route_and_no_other,
+        a_revoked_token_is_refused_at_once,
+        a_login_link_works_once_and_not_after_its_day,
+        secrets_are_never_listed,
+    }
+    clients {
+        a_registered_client_shows_its_three_answers,
+        two_clients_share_neither_name_nor_address,
+        a_change_to_what_somebody_else_has_changed_is_refused,
+        passwords_are_hashed_and_never_come_back,
+        pages_of_a_list_join_without_gap_or_double,
+        a_client_joins_and_leaves_groups,
+        a_machine_that_nobody_knows_has_a_timeline,
+        a_machine_that_has_not_announced_itself_cannot_be_adopted,
+        an_enrolment_command_carries_a_token_and_the_fingerprint,
+    }
+    errors {
+        whatever_refuses_a_request_answers_with_a_problem,
+        a_wrong_field_is_named_with_its_path,
+        a_request_that_is_too_large_is_refused_and_the_server_stays,
+        garbage_on_every_listener_harms_nobody,
+        a_blob_is_stored_whole_with_its_hash_or_not_at_all,
+    }
+    jobs {
+        a_job_that_waits_says_for_what,
+        a_held_job_runs_only_when_somebody_accepts_it,
+        a_cancelled_job_can_be_tried_again_and_an_open_one_not,
+        orders_that_cannot_work_are_refused_by_field,
+        a_group_gets_its_jobs_as_a_whole_or_not_at_all,
+        the_helpdesk_rescues_and_restarts_but_does_not_install,
+        what_the_catalogue_has_is_described,
+        an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
+    }
+    streams {
+        the_event_stream_goes_on_where_a_reader_left_it,
+        output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt,
+        a_stopping_server_ends_its_streams_and_stops_at_once,
+    }
+}

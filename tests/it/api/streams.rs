@@ -1,11 +1,11 @@
 //! Live streams: nothing is lost, nothing comes twice, and a reader that comes back goes on where it was.
 
 use futures_util::StreamExt;
-use harness::server::TestServer;
+use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
-    db::{attempts, clients, jobs},
+    db::{attempts, clients, events, jobs},
     domain::people::Role,
     queue,
 };
@@ -39,9 +39,8 @@ async fn read(server: &TestServer, path: &str, last: Option<i64>, enough: usize)
     found
 }
 
-#[tokio::test]
-async fn the_event_stream_goes_on_where_a_reader_left_it() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn the_event_stream_goes_on_where_a_reader_left_it(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     for name in ["a", "b", "c", "d"] {
         server.send(Method::POST, "/api/v1/groups", &json!({ "name": name })).await.unwrap().ok().unwrap();
     }
@@ -84,9 +83,8 @@ async fn report(server: &TestServer, client: ClientId, attempt: AttemptId, event
     server.ctx.presence.events_came();
 }
 
-#[tokio::test]
-async fn output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let (client, attempt) = running(&server).await;
     let path = format!("/api/v1/attempts/{attempt}/output/stream");
     report(&server, client, attempt, &(1..=700).map(line).collect::<Vec<_>>()).await;
@@ -119,9 +117,8 @@ async fn output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attemp
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_stopping_server_ends_its_streams_and_stops_at_once() {
-    let server = TestServer::start().await.unwrap();
+pub(super) async fn a_stopping_server_ends_its_streams_and_stops_at_once(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
     let (_, attempt) = running(&server).await;
     let mut open = Vec::new();
     for path in ["/api/v1/events/stream".to_owned(), format!("/api/v1/attempts/{attempt}/output/stream")] {
@@ -134,4 +131,31 @@ async fn a_stopping_server_ends_its_streams_and_stops_at_once() {
     for stream in open {
         stream.bytes().await.ok();
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_committed_late_is_not_overtaken() {
+    // SQLite has one writer at a time, so nothing can be late there.
+    let server = TestServer::start(Engine::Postgres).await.unwrap();
+    let db = &server.ctx.db;
+    let seen = async || {
+        let mut tx = db.read().await.unwrap();
+        let events = events::after(&mut tx, 0, 1000).await.unwrap();
+        let last = events::newest(&mut tx).await.unwrap();
+        assert_eq!(events.last().map(|event| event.id), Some(last));
+        events
+            .into_iter()
+            .map(|event| event.kind)
+            .filter(|kind| kind.starts_with("test."))
+            .collect::<Vec<_>>()
+    };
+    let mut early = db.write().await.unwrap();
+    events::add(&mut early, "test.early", None, None, "test", "", 1).await.unwrap();
+    let mut late = db.write().await.unwrap();
+    events::add(&mut late, "test.late", None, None, "test", "", 2).await.unwrap();
+    late.commit().await.unwrap();
+    assert!(seen().await.is_empty(), "a reader that went on after `late` would never see `early`");
+    early.commit().await.unwrap();
+    assert_eq!(seen().await, ["test.early", "test.late"]);
+    server.stop().await.unwrap();
 }

@@ -29,7 +29,7 @@ use crate::{
 /// No image is larger.
 const LARGEST_BLOB: u64 = 8 << 30;
 /// A sender that is silent for so long has gone.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()

@@ -15,10 +15,9 @@ use super::{
     view::{JobView, Page},
 };
 use crate::{
-    app::{Error, clients, jobs, planning},
+    app::{Error, job_records, jobs},
     context::Ctx,
-    db::{self, Tx},
-    domain::job::{Attempt, AttemptState, Job, JobState},
+    domain::job::{Attempt, AttemptState, JobState},
     http::extract::Json,
 };
 
@@ -59,66 +58,35 @@ async fn list(
 ) -> Result<Json<Page<JobView>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
-    let client = match &query.client {
-        Some(name) => Some(clients::get(&mut tx, name).await?.id),
-        None => None,
-    };
+    let before = query.before.unwrap_or(i64::MAX);
     let found =
-        db::jobs::list(&mut tx, client, query.state, query.before.unwrap_or(i64::MAX), limit + 1).await?;
+        job_records::list(&ctx, &mut tx, query.client.as_deref(), query.state, before, limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
-    let mut items = Vec::new();
-    for job in found.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
-        items.push(view(&ctx, &mut tx, job, false).await?);
-    }
+    let shown = found.into_iter().take(usize::try_from(limit).unwrap_or(0));
+    let items: Vec<_> = shown.map(JobView::from).collect();
     let next = items.last().filter(|_| more).map(|last| last.job.id.to_string());
     Ok(Json(Page { items, next }))
-}
-
-async fn view(ctx: &Ctx, tx: &mut Tx, job: Job, whole: bool) -> Result<JobView, Error> {
-    let client = db::clients::find(tx, job.client).await?;
-    let waits_for = jobs::waiting_for(ctx, tx, &job).await?;
-    let (history, attempts_made) = if whole {
-        (db::jobs::history(tx, job.id).await?, db::attempts::list(tx, job.id).await?)
-    } else {
-        (Vec::new(), Vec::new())
-    };
-    Ok(JobView {
-        client_name: client.map(|client| client.name).unwrap_or_default(),
-        waits_for,
-        history,
-        attempts_made,
-        job,
-    })
 }
 
 /// A job with its history and attempts.
 #[utoipa::path(get, path = "/jobs/{id}", responses((status = 200, body = JobView)))]
 async fn show(State(ctx): State<Ctx>, Path(id): Path<JobId>) -> Result<Json<JobView>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let job = jobs::get(&mut tx, id).await?;
-    Ok(Json(view(&ctx, &mut tx, job, true).await?))
+    Ok(Json(job_records::whole(&ctx, &mut tx, id).await?.into()))
 }
 
 /// Exactly what the job does; computed now when the plan was not made yet.
 #[utoipa::path(get, path = "/jobs/{id}/plan", responses((status = 200, body = Plan)))]
 async fn plan(State(ctx): State<Ctx>, Path(id): Path<JobId>) -> Result<Json<Plan>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let job = jobs::get(&mut tx, id).await?;
-    if let Some(signed) = db::jobs::find_plan(&mut tx, id).await? {
-        return Ok(Json(serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()))?));
-    }
-    let client = db::clients::find(&mut tx, job.client)
-        .await?
-        .ok_or_else(|| Error::not_found(format!("client {}", job.client)))?;
-    Ok(Json(planning::preview(&ctx, &mut tx, &job, &client).await?))
+    Ok(Json(job_records::plan(&ctx, &mut tx, id).await?))
 }
 
 /// The job's attempts, oldest first.
 #[utoipa::path(get, path = "/jobs/{id}/attempts", responses((status = 200, body = Vec<Attempt>)))]
 async fn attempts(State(ctx): State<Ctx>, Path(id): Path<JobId>) -> Result<Json<Vec<Attempt>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    jobs::get(&mut tx, id).await?;
-    Ok(Json(db::attempts::list(&mut tx, id).await?))
+    Ok(Json(job_records::attempts_of(&mut tx, id).await?))
 }
 
 /// Lets a held job run.
@@ -188,15 +156,11 @@ async fn retry(
     Ok((StatusCode::CREATED, Json(id)))
 }
 
-async fn find_attempt(tx: &mut Tx, id: AttemptId) -> Result<Attempt, Error> {
-    db::attempts::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("attempt {id}")))
-}
-
 /// An attempt.
 #[utoipa::path(get, path = "/attempts/{id}", responses((status = 200, body = Attempt)))]
 async fn attempt(State(ctx): State<Ctx>, Path(id): Path<AttemptId>) -> Result<Json<Attempt>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(find_attempt(&mut tx, id).await?))
+    Ok(Json(job_records::attempt(&mut tx, id).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -217,9 +181,9 @@ async fn output(
     Query(query): Query<OutputQuery>,
 ) -> Result<Json<Vec<Event>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    find_attempt(&mut tx, id).await?;
+    job_records::attempt(&mut tx, id).await?;
     let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
-    Ok(Json(db::attempts::events(&mut tx, id, query.after, limit).await?))
+    Ok(Json(job_records::output(&mut tx, id, query.after, limit).await?))
 }
 
 /// The same, live: server-sent events whose id is the event's number; it ends with the attempt. `Last-Event-ID` resumes.
@@ -232,15 +196,15 @@ async fn output_stream(
 ) -> Result<impl IntoResponse, Rejection> {
     {
         let mut tx = ctx.db.read().await?;
-        find_attempt(&mut tx, id).await?;
+        job_records::attempt(&mut tx, id).await?;
     }
     let after = stream::last_event_id(&headers).unwrap_or(query.after);
     Ok(stream::follow(ctx, after, move |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             // The state is read first: what was stored when it was final is all there is.
-            let ended = find_attempt(&mut tx, id).await?.state != AttemptState::Running;
-            let events = db::attempts::events(&mut tx, id, after, stream::BATCH).await?;
+            let ended = job_records::attempt(&mut tx, id).await?.state != AttemptState::Running;
+            let events = job_records::output(&mut tx, id, after, stream::BATCH).await?;
             let more = events.len() == usize::try_from(stream::BATCH).unwrap_or(0);
             let items = events
                 .into_iter()

@@ -37,7 +37,7 @@ use crate::{
 /// Requests other than files.
 const LARGEST_REQUEST: usize = 1 << 20;
 /// Nobody waits longer for an answer; streams have begun by then, files are not bound by it.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 const GET: &Method = &Method::GET;
 const POST: &Method = &Method::POST;

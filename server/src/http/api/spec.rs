@@ -1,4 +1,4 @@
-//! What is the same for every operation of the OpenAPI description: how errors look, who may ask, unique names.
+//! What is the same for every operation of the `OpenAPI` description: how errors look, who may ask, unique names.
 
 use utoipa::{
     PartialSchema, ToSchema,

@@ -5,7 +5,10 @@ use utoipa::ToSchema;
 use wire::{ClientId, Mac, Sha256, enrol::Realm, facts::Facts};
 
 use crate::{
-    app::clients::Standing,
+    app::{
+        clients::Standing,
+        job_records::{HistoryLine, JobRecord},
+    },
     domain::{
         client::{ClientConfig, Stage},
         client_status::{Activity, Health},
@@ -103,7 +106,19 @@ pub struct JobView {
     /// For what it waits; absent when it does not.
     pub waits_for: Option<String>,
     /// Every change of its state.
-    pub history: Vec<crate::db::jobs::HistoryLine>,
+    pub history: Vec<HistoryLine>,
     /// Its attempts, oldest first.
     pub attempts_made: Vec<Attempt>,
+}
+
+impl From<JobRecord> for JobView {
+    fn from(record: JobRecord) -> Self {
+        Self {
+            job: record.job,
+            client_name: record.client_name,
+            waits_for: record.waits_for,
+            history: record.history,
+            attempts_made: record.attempts,
+        }
+    }
 }

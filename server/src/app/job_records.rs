@@ -1,0 +1,109 @@
+//! Jobs as people look at them: with client, plan, history, attempts and output.
+
+use wire::{AttemptId, JobId, event::Event, plan::Plan};
+
+use super::{Error, clients, jobs, planning};
+use crate::{
+    context::Ctx,
+    db::{Tx, attempts, clients as client_rows, jobs as rows},
+    domain::job::{Attempt, Job, JobState},
+};
+
+pub use crate::db::jobs::HistoryLine;
+
+/// A job with what surrounds it.
+pub struct JobRecord {
+    /// The job.
+    pub job: Job,
+    /// Name of its client.
+    pub client_name: String,
+    /// For what it waits; `None` when it does not.
+    pub waits_for: Option<String>,
+    /// Every change of its state; empty in lists.
+    pub history: Vec<HistoryLine>,
+    /// Its attempts, oldest first; empty in lists.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Jobs, newest first, before a number; optionally of one client or in one state.
+///
+/// # Errors
+/// There is no such client.
+pub async fn list(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    client: Option<&str>,
+    state: Option<JobState>,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<JobRecord>, Error> {
+    let client = match client {
+        Some(name) => Some(clients::get(tx, name).await?.id),
+        None => None,
+    };
+    let mut records = Vec::new();
+    for job in rows::list(tx, client, state, before, limit).await? {
+        records.push(record(ctx, tx, job).await?);
+    }
+    Ok(records)
+}
+
+async fn record(ctx: &Ctx, tx: &mut Tx, job: Job) -> Result<JobRecord, Error> {
+    let client = client_rows::find(tx, job.client).await?;
+    Ok(JobRecord {
+        client_name: client.map(|client| client.name).unwrap_or_default(),
+        waits_for: jobs::waiting_for(ctx, tx, &job).await?,
+        history: Vec::new(),
+        attempts: Vec::new(),
+        job,
+    })
+}
+
+/// One job, with history and attempts.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn whole(ctx: &Ctx, tx: &mut Tx, id: JobId) -> Result<JobRecord, Error> {
+    let job = jobs::get(tx, id).await?;
+    let record = record(ctx, tx, job).await?;
+    Ok(JobRecord { history: rows::history(tx, id).await?, attempts: attempts::list(tx, id).await?, ..record })
+}
+
+/// Exactly what a job does: its plan, or what its plan would be now when it has none yet.
+///
+/// # Errors
+/// There is no such job, or what stands against planning it.
+pub async fn plan(ctx: &Ctx, tx: &mut Tx, id: JobId) -> Result<Plan, Error> {
+    let job = jobs::get(tx, id).await?;
+    if let Some(signed) = rows::find_plan(tx, id).await? {
+        return serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()));
+    }
+    let client = client_rows::find(tx, job.client).await?;
+    let client = client.ok_or_else(|| Error::not_found(format!("client {}", job.client)))?;
+    planning::preview(ctx, tx, &job, &client).await
+}
+
+/// The attempts of a job, oldest first.
+///
+/// # Errors
+/// There is no such job.
+pub async fn attempts_of(tx: &mut Tx, id: JobId) -> Result<Vec<Attempt>, Error> {
+    jobs::get(tx, id).await?;
+    Ok(attempts::list(tx, id).await?)
+}
+
+/// An attempt that must exist.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn attempt(tx: &mut Tx, id: AttemptId) -> Result<Attempt, Error> {
+    attempts::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("attempt {id}")))
+}
+
+/// What an attempt reported after a number.
+///
+/// # Errors
+/// The database refuses.
+pub async fn output(tx: &mut Tx, id: AttemptId, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+    Ok(attempts::events(tx, id, after, limit).await?)
+}

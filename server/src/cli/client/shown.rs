@@ -1,0 +1,188 @@
+//! Clients as people read them: list, page, boot timeline.
+
+use wire::Mac;
+
+use crate::{
+    app::boot_timeline::Timeline,
+    cli::{
+        api::{Api, Name, Query},
+        output::{note, say, table, time},
+    },
+    domain::{
+        boot::BootEvent,
+        client::Stage,
+        client_status::{Activity, Health},
+    },
+    http::api::view::{ClientView, Page},
+};
+
+pub(super) async fn list(api: &Api, stage: Option<Stage>, group: Option<&Name>) -> anyhow::Result<()> {
+    let mut clients: Vec<ClientView> = Vec::new();
+    let mut after = String::new();
+    loop {
+        let path = Query::new("/clients?limit=500")
+            .with("after", Some(&after))
+            .with("stage", stage.map(Stage::as_str))
+            .with("group", group);
+        let page: Page<ClientView> = api.get(&path.0).await?;
+        clients.extend(page.items);
+        match page.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    if api.wrote_json(&clients)? {
+        return Ok(());
+    }
+    if clients.is_empty() {
+        note(
+            "There are no clients. Boot a machine over the network, or register one: `lotse client add NAME --mac ADDRESS`.",
+        );
+        return Ok(());
+    }
+    let rows: Vec<_> = clients
+        .iter()
+        .map(|client| {
+            let mac = client.macs.first().map(ToString::to_string).unwrap_or_default();
+            vec![
+                client.name.clone(),
+                client.stage.as_str().to_owned(),
+                health(&client.health),
+                mac,
+                client.groups.join(","),
+                activity(&client.activity),
+            ]
+        })
+        .collect();
+    table(&["NAME", "STAGE", "HEALTH", "MAC", "GROUPS", "ACTIVITY"], &rows);
+    Ok(())
+}
+
+fn activity(activity: &Activity) -> String {
+    match activity {
+        Activity::Idle => "idle".to_owned(),
+        Activity::Waiting { job, job_type, reason } => format!("job {job} ({job_type}) {reason}"),
+        Activity::Working { job, job_type, step, percent, message } => {
+            format!("job {job} ({job_type}), {step} {percent}% {message}").trim_end().to_owned()
+        }
+    }
+}
+
+fn health(health: &Health) -> String {
+    match health {
+        Health::Ok => "ok".to_owned(),
+        Health::Warning { .. } => "warning".to_owned(),
+        Health::Critical { .. } => "critical".to_owned(),
+        Health::Offline { since_at: Some(at) } => format!("offline since {}", time(*at)),
+        Health::Offline { since_at: None } => "offline".to_owned(),
+    }
+}
+
+pub(super) async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
+    let client: ClientView = api.get(&format!("/clients/{name}")).await?;
+    if api.wrote_json(&client)? {
+        return Ok(());
+    }
+    let reason = match &client.health {
+        Health::Warning { reason } | Health::Critical { reason } => format!(": {reason}"),
+        Health::Ok | Health::Offline { .. } => String::new(),
+    };
+    let macs = client.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let seen = client.last_seen_at.map_or("never".to_owned(), time);
+    let fingerprint = client.announced_fingerprint.map(|key| grouped(key.as_str())).unwrap_or_default();
+    for (name, value) in [
+        ("name", client.name.as_str()),
+        ("stage", client.stage.as_str()),
+        ("activity", &activity(&client.activity)),
+        ("health", &format!("{}{reason}", health(&client.health))),
+        ("addresses", &macs),
+        ("groups", &client.groups.join(", ")),
+        ("hardware", &client.hardware),
+        ("fingerprint", &fingerprint),
+        ("last heard", &seen),
+        ("distribution", &client.config.distribution),
+        ("layout", &client.config.layout),
+    ] {
+        if !value.is_empty() {
+            say(&format!("{name:<13} {value}"));
+        }
+    }
+    Ok(())
+}
+
+/// In groups of four, as the machine's screen shows it.
+fn grouped(text: &str) -> String {
+    text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Whose timeline.
+#[derive(Clone)]
+pub(in crate::cli) enum Whose {
+    Client(Name),
+    Address(Mac),
+}
+
+impl std::str::FromStr for Whose {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(mac) if text.contains([':', '-']) => Ok(Self::Address(mac)),
+            _ => text.parse().map(Self::Client),
+        }
+    }
+}
+
+pub(super) async fn timeline(api: &Api, whose: Option<&Whose>) -> anyhow::Result<()> {
+    let path = match whose {
+        None => return strangers(api).await,
+        Some(Whose::Client(name)) => format!("/clients/{name}/timeline"),
+        Some(Whose::Address(mac)) => format!("/boot-timelines/{mac}"),
+    };
+    let timeline: Timeline = api.get(&path).await?;
+    if api.wrote_json(&timeline)? {
+        return Ok(());
+    }
+    if !timeline.lines.is_empty() {
+        lines(&timeline.lines);
+    }
+    if let Some(expected) = timeline.expected {
+        say(&format!("\nNext: {}{}", expected.next, if expected.late { " (late)" } else { "" }));
+        say(&format!("If it does not come: {}.\n  → {}", expected.likely_cause, expected.remedy));
+    }
+    Ok(())
+}
+
+async fn strangers(api: &Api) -> anyhow::Result<()> {
+    let last: Vec<BootEvent> = api.get("/boot-timelines").await?;
+    if api.wrote_json(&last)? {
+        return Ok(());
+    }
+    if last.is_empty() {
+        note(
+            "There are no machines on their way that nobody knows. Give a client's name to see its timeline.",
+        );
+        return Ok(());
+    }
+    lines(&last);
+    note("These machines have not announced themselves yet; `lotse client timeline MAC` tells why.");
+    Ok(())
+}
+
+fn lines(lines: &[BootEvent]) {
+    let first = lines.iter().map(|line| line.at).min().unwrap_or(0);
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let since = (line.at - first) / crate::clock::SECOND;
+            vec![
+                time(line.at),
+                format!("+{since} s"),
+                line.mac.to_string(),
+                line.kind.as_str().to_owned(),
+                line.detail.clone(),
+            ]
+        })
+        .collect();
+    table(&["TIME (UTC)", "SINCE", "MAC", "EVENT", "DETAIL"], &rows);
+}
