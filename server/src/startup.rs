@@ -59,7 +59,8 @@ impl Server {
         let authority = Authority::open(&config.data, now)?;
         let blobs = Blobs::open(config.data.join("blobs"))?;
         let catalog = Catalog::load(&config.share, config.site_scripts.as_deref())?;
-        let mirrors = Mirrors::open(&config.mirrors).context("setting up the client for mirrors")?;
+        let mirrors = Mirrors::open(&config.mirrors, |name| catalog.names_mirror(name))
+            .context("setting up the client for mirrors")?;
         let bind = |address: SocketAddr| -> anyhow::Result<TcpListener> {
             let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
             listener.set_nonblocking(true)?;

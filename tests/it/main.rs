@@ -8,5 +8,6 @@
 )]
 
 mod api;
+mod boot;
 mod database;
 mod tidy;

@@ -10,16 +10,18 @@ pub struct Mirrors {
 }
 
 impl Mirrors {
-    /// Those that are configured, or else those of this machine's apt.
+    /// Those that are configured, or else those of this machine's apt; in either case only what a distribution names, so that the server
+    /// is no way to anything else that its own machine may use.
     ///
     /// # Errors
     /// The HTTP client cannot be set up.
-    pub fn open(configured: &[(String, String)]) -> reqwest::Result<Self> {
-        let urls =
+    pub fn open(configured: &[(String, String)], is_named: impl Fn(&str) -> bool) -> reqwest::Result<Self> {
+        let mut urls =
             if configured.is_empty() { of_this_machine(Path::new("/etc/apt")) } else { configured.to_vec() };
+        urls.retain(|(name, _)| is_named(name));
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_mins(1))
+            .read_timeout(Duration::from_secs(60))
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { urls, client })

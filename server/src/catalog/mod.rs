@@ -105,6 +105,12 @@ impl Catalog {
         self.distributions.iter().map(|(name, distribution)| (name.as_str(), distribution))
     }
 
+    /// Whether a distribution takes packages from a mirror of this name.
+    pub fn names_mirror(&self, name: &str) -> bool {
+        let mut sources = self.distributions.values().flat_map(|distribution| &distribution.sources);
+        sources.any(|source| source.mirror == name)
+    }
+
     /// The YAML text of a layout.
     pub fn layout(&self, name: &str) -> Option<&str> {
         self.layouts.get(name).map(String::as_str)
