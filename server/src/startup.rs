@@ -119,8 +119,12 @@ impl Server {
 
         let boot = layered(http::boot::router(ctx.clone()));
         let server = axum_server::from_tcp(self.boot)?.handle(handle.clone());
-        tasks
-            .spawn(async move { server.serve(boot.into_make_service()).await.context("serving boot files") });
+        tasks.spawn(async move {
+            server
+                .serve(boot.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+                .context("serving boot files")
+        });
 
         if let Some(address) = ctx.config.listen_tftp {
             let (ctx, stop) = (ctx.clone(), stop.clone());

@@ -12,7 +12,7 @@ use async_tftp::{
 use futures_util::io::{AsyncRead, Cursor, Sink};
 use wire::{Mac, Sha256};
 
-use super::{script, timeline};
+use super::{neighbour, script, timeline};
 use crate::{
     context::Ctx,
     db::images,
@@ -107,7 +107,14 @@ impl Files {
 
     async fn open(&self, client: SocketAddr, path: &str) -> Option<(Box<dyn AsyncRead + Unpin + Send>, u64)> {
         let file = match understand(path) {
-            Asked::Program(name) => self.program(name).await?,
+            Asked::Program(name) => {
+                let file = self.program(name).await?;
+                if let Some(mac) = neighbour::of(client.ip()).await {
+                    let detail = format!("{} fetches {name}", client.ip());
+                    timeline::note(&self.ctx, mac, BootEventKind::Tftp, &detail).await;
+                }
+                file
+            }
             Asked::GrubStart => self.ctx.config.share.join("pxe/grub/grub.cfg"),
             Asked::GrubFor(mac) => {
                 return match script::render(&self.ctx, mac, script::Program::Grub).await {

@@ -1,11 +1,11 @@
 //! Plain HTTP for firmware, installers and package managers. Nothing here is secret but the one-time token in a boot script.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -20,7 +20,7 @@ use super::Rejection;
 use crate::{
     app::Error,
     boot::{
-        mirror,
+        mirror, neighbour,
         script::{self, Program},
         timeline,
     },
@@ -66,11 +66,13 @@ async fn ipxe(State(ctx): State<Ctx>, Query(machine): Query<Machine>) -> Result<
 #[derive(Deserialize)]
 struct Nonce {
     nonce: String,
-    #[serde(default)]
-    mac: Option<Mac>,
 }
 
-async fn trust(State(ctx): State<Ctx>, Query(query): Query<Nonce>) -> Result<Json<Trust>, Rejection> {
+async fn trust(
+    State(ctx): State<Ctx>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(query): Query<Nonce>,
+) -> Result<Json<Trust>, Rejection> {
     if query.nonce.len() > 128
         || !query.nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     {
@@ -80,7 +82,7 @@ async fn trust(State(ctx): State<Ctx>, Query(query): Query<Nonce>) -> Result<Jso
         )
         .into());
     }
-    if let Some(mac) = query.mac {
+    if let Some(mac) = neighbour::of(peer.ip()).await {
         timeline::note(&ctx, mac, BootEventKind::Trust, "the agent fetched the CA and the time").await;
     }
     let trust =
