@@ -1,6 +1,6 @@
 //! Whose address it is: the kernel knows the hardware address of every machine on a network of its own that it speaks with.
 //!
-//! Behind a router the kernel knows only the router, and lists no such entry; then nobody is named. IPv4 only, see proc_net(5).
+//! Behind a router the kernel knows only the router, and lists no such entry; then nobody is named. IPv4 only, see `proc_net(5)`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
