@@ -206,7 +206,7 @@ async fn power_cuts_during_partitioning_unpacking_and_apt(
     running.power_off();
     let running = machine.power_on(&site.network)?;
     newcomer.becomes_installed(&site).await?;
-    site.lotse(&["package", "install", NAME, "mc", "tree", "hello"]).await?;
+    site.lotse(&["package", "install", NAME, "mc", "tree"]).await?;
     let job = newcomer.newest_job(&site, "package-install").await?;
     has_written(&site, job, "Unpacking mc").await?;
     running.power_off();

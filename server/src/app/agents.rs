@@ -31,6 +31,8 @@ use crate::{
 const ASK_AGAIN_S: u32 = 3;
 /// Longest time that a poll may wait here.
 const LONGEST_WAIT_S: u32 = 60;
+/// More unknown machines than this may not wait for adoption: anybody on the network can announce some.
+const MOST_DISCOVERED: i64 = 5000;
 /// A certificate is looked up again after this long, so that a revocation on another node is noticed.
 const CERTIFICATE_CACHED_FOR: i64 = 10 * SECOND;
 
@@ -190,6 +192,12 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
 }
 
 async fn discover(tx: &mut Tx, request: &EnrolRequest, key: &Sha256, now: i64) -> Result<ClientId, Error> {
+    if clients::count(tx, Stage::Discovered).await? >= MOST_DISCOVERED {
+        return Err(Error::Unavailable {
+            title: format!("{MOST_DISCOVERED} discovered machines wait for adoption already"),
+            remedy: "adopt the machines that are yours, and delete the others: `lotse client list --stage discovered`".to_owned(),
+        });
+    }
     let name = format!("new-{}", request.mac.to_string().replace(':', ""));
     let macs: Vec<Mac> = others_without_owner(tx, request).await?;
     let id = clients::create(tx, &name, Stage::Discovered, &ClientConfig::default(), &macs, now).await?;

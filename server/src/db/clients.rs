@@ -80,6 +80,13 @@ pub async fn list(
     Ok(clients)
 }
 
+/// How many clients are in a stage.
+pub async fn count(tx: &mut Tx, stage: Stage) -> Result<i64, Error> {
+    let sql = "SELECT count(*) AS count FROM clients WHERE stage = $1";
+    let row = tx.optional(sql, args![stage.as_str()]).await?;
+    row.map_or(Ok(0), |row| row.int("count"))
+}
+
 async fn one(
     tx: &mut Tx,
     sql: &str,
