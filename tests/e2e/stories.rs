@@ -319,7 +319,7 @@ disks:
       - { id: esp, size: 512MiB, type: efi-system, format: vfat, mount: /boot/efi }
       - { id: swap, size: 10%, format: swap }
       - { id: root, size: 60%, format: btrfs, mount: / }
-      - { id: home, size: rest, min: 500MiB, format: xfs, mount: /home, options: [noatime] }
+      - { id: home, size: rest, min: 500MiB, format: xfs, mount: /home, options: noatime }
 ";
 
 /// What the installed system has to say of itself, a line each. The password is asked of `crypt(3)`.

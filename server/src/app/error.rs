@@ -2,7 +2,11 @@
 
 use wire::problem::FieldProblem;
 
-use crate::{db, domain::job::IllegalTransition, planner};
+use crate::{
+    db,
+    domain::{job::IllegalTransition, layout::LayoutProblem},
+    planner,
+};
 
 /// Why a use case did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,15 @@ impl From<db::Error> for Error {
     }
 }
 
+/// What is wrong with a layout, as fields of a request.
+pub(super) fn layout_fields(name: &str, problems: &[LayoutProblem]) -> Vec<FieldProblem> {
+    let field = format!("layout {name}");
+    problems
+        .iter()
+        .map(|problem| FieldProblem { field: field.clone(), message: problem.to_string() })
+        .collect()
+}
+
 impl From<planner::Error> for Error {
     fn from(error: planner::Error) -> Self {
         let title = error.to_string();
@@ -114,13 +127,7 @@ impl From<planner::Error> for Error {
             }
             planner::Error::Layout { name, problems } => Self::Invalid {
                 title,
-                fields: problems
-                    .iter()
-                    .map(|problem| FieldProblem {
-                        field: format!("layout {name}"),
-                        message: problem.to_string(),
-                    })
-                    .collect(),
+                fields: layout_fields(&name, &problems),
                 remedy: "change the layout, choose another one, or change the machine's disks".to_owned(),
             },
             planner::Error::Render { .. } => {
