@@ -7,8 +7,6 @@ use crate::host::Host;
 /// What was recognised; empty texts say nothing was.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// `gpt` or `mbr`.
-    pub(super) table: String,
     /// File system or member of something, in blkid's words.
     pub(super) content: String,
     /// Its label.
@@ -17,29 +15,46 @@ pub(super) struct Found {
     pub(super) uuid: String,
 }
 
-/// The first stretch of a device holds every signature but that of btrfs, and GPT's on sectors of 4096 bytes is in it as well.
-const HEAD: usize = 8192;
-const BTRFS: u64 = 0x10000;
+/// The first stretch of a device, in which all signatures are but those that older RAIDs have at its end; btrfs has the last one.
+const HEAD: usize = 0x10000 + 0x400;
+/// Of a member of a Linux RAID (md(4)).
+const RAID: [u8; 4] = [0xfc, 0x4e, 0x2b, 0xa9];
 
-/// Looks at a device.
-pub(super) fn of_device(host: &dyn Host, path: &str) -> Found {
-    let head = host.read_at(Path::new(path), 0, HEAD).unwrap_or_default();
-    let btrfs = host.read_at(Path::new(path), BTRFS, 0x400).unwrap_or_default();
-    recognise(&head, &btrfs)
+/// Looks at a device of this size.
+pub(super) fn of_device(host: &dyn Host, path: &str, size_bytes: u64) -> Found {
+    let read = |offset: u64, length: usize| host.read_at(Path::new(path), offset, length).unwrap_or_default();
+    // Versions 1.0 and 0.90: what else is there at the beginning belongs to the array.
+    let old_raid = [
+        (size_bytes / 512).checked_sub(16).map(|sectors| (sectors & !7) * 512),
+        (size_bytes & !0xffff).checked_sub(0x10000),
+    ];
+    if old_raid.into_iter().flatten().any(|offset| read(offset, 4) == RAID) {
+        return Found { content: "linux_raid_member".to_owned(), ..Found::default() };
+    }
+    recognise(&read(0, HEAD))
 }
 
-fn recognise(head: &[u8], btrfs: &[u8]) -> Found {
+fn recognise(head: &[u8]) -> Found {
     let at = |offset: usize, length: usize| head.get(offset..offset + length).unwrap_or_default();
     let found = |content: &str| Found { content: content.to_owned(), ..Found::default() };
-    if btrfs.get(0x40..0x48) == Some(b"_BHRfS_M") {
-        let label = printable(btrfs.get(0x12b..0x22b).unwrap_or_default());
-        return Found { label, uuid: uuid(btrfs.get(0x20..0x30).unwrap_or_default()), ..found("btrfs") };
+    let known = |content: &str, label: &[u8], id: &[u8]| Found {
+        label: printable(label),
+        uuid: uuid(id),
+        ..found(content)
+    };
+    if at(0x10040, 8) == b"_BHRfS_M" {
+        return known("btrfs", at(0x1012b, 256), at(0x10020, 16));
     }
     if at(0, 6) == b"LUKS\xba\xbe" {
-        return Found { uuid: printable(at(0xa8, 40)), ..found("crypto_LUKS") };
+        // Only the second version has a label.
+        let label = if at(6, 2) == [0, 2] { printable(at(24, 48)) } else { String::new() };
+        return Found { label, uuid: printable(at(0xa8, 40)), ..found("crypto_LUKS") };
+    }
+    if at(3, 8) == b"-FVE-FS-" {
+        return found("BitLocker");
     }
     if at(0, 4) == b"XFSB" {
-        return Found { label: printable(at(108, 12)), uuid: uuid(at(32, 16)), ..found("xfs") };
+        return known("xfs", at(108, 12), at(32, 16));
     }
     if at(0x438, 2) == [0x53, 0xef] {
         // Extents make it ext4, a journal ext3 (ext4's documentation of s_feature_incompat and s_feature_compat).
@@ -50,23 +65,27 @@ fn recognise(head: &[u8], btrfs: &[u8]) -> Found {
         } else {
             "ext2"
         };
-        return Found { label: printable(at(0x478, 16)), uuid: uuid(at(0x468, 16)), ..found(kind) };
+        return known(kind, at(0x478, 16), at(0x468, 16));
     }
     if at(4086, 10) == b"SWAPSPACE2" {
-        return Found { label: printable(at(1052, 16)), uuid: uuid(at(1036, 16)), ..found("swap") };
+        return known("swap", at(1052, 16), at(1036, 16));
     }
-    if at(512, 8) == b"LABELONE" && at(536, 8) == b"LVM2 001" {
+    // The label of LVM is in one of the first four sectors.
+    if (0..4).any(|sector| at(sector * 512, 8) == b"LABELONE" && at(sector * 512 + 24, 8) == b"LVM2 001") {
         return found("LVM2_member");
     }
-    if at(4096, 4) == [0xfc, 0x4e, 0x2b, 0xa9] {
-        return Found {
-            label: printable(at(4128, 32)),
-            uuid: uuid(at(4112, 16)),
-            ..found("linux_raid_member")
-        };
+    // Versions 1.2 and 1.1.
+    for start in [4096, 0] {
+        if at(start, 4) == RAID {
+            return known("linux_raid_member", at(start + 32, 32), at(start + 16, 16));
+        }
     }
     if at(3, 8) == b"NTFS    " {
-        return found("ntfs");
+        let serial = at(0x48, 8).iter().rev().fold(String::new(), |text, byte| text + &format!("{byte:02X}"));
+        return Found { uuid: serial, ..found("ntfs") };
+    }
+    if at(3, 8) == b"EXFAT   " {
+        return found("exfat");
     }
     if at(82, 5) == b"FAT32" || at(54, 3) == b"FAT" {
         let (label, serial) =
@@ -82,14 +101,8 @@ fn recognise(head: &[u8], btrfs: &[u8]) -> Found {
             ..found("vfat")
         };
     }
-    if at(512, 8) == b"EFI PART" || at(4096, 8) == b"EFI PART" {
-        return Found { table: "gpt".to_owned(), ..Found::default() };
-    }
-    // Boot code of file systems ends with the same two bytes; a table has a partition type in one of its four entries.
-    if at(510, 2) == [0x55, 0xaa]
-        && (0..4).any(|entry| at(450 + entry * 16, 1).first().is_some_and(|kind| *kind != 0))
-    {
-        return Found { table: "mbr".to_owned(), ..Found::default() };
+    if at(0x8001, 5) == b"CD001" {
+        return Found { label: printable(at(0x8028, 32)), ..found("iso9660") };
     }
     Found::default()
 }
@@ -136,20 +149,36 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{} is needed (make setup): {error}", argv[0]));
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let host = crate::host::real::RealHost;
-            let found = of_device(&host, &file.path().display().to_string());
+            let found = of_device(&host, &file.path().display().to_string(), 320 << 20);
             assert_eq!((found.content.as_str(), found.uuid.as_str()), (kind, uuid));
             assert!(found.label.eq_ignore_ascii_case("data"), "{found:?}");
         }
     }
 
     #[test]
-    fn tables_are_told_from_boot_code() {
-        let mut head = vec![0; HEAD];
-        head[510..512].copy_from_slice(&[0x55, 0xaa]);
-        assert_eq!(recognise(&head, &[]), Found::default());
-        head[450] = 0x83;
-        assert_eq!(recognise(&head, &[]).table, "mbr");
-        head[512..520].copy_from_slice(b"EFI PART");
-        assert_eq!(recognise(&head, &[]).table, "gpt");
+    fn members_of_something_larger_are_recognised_wherever_they_say_so() {
+        let size = 10 << 20;
+        let of = |marks: &[(usize, &[u8])]| {
+            let mut disk = vec![0; size];
+            for (offset, bytes) in marks {
+                disk[*offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            let host = crate::host::fake::FakeHost::new(0).with_file("/dev/vda1", disk);
+            of_device(&host, "/dev/vda1", size as u64)
+        };
+        assert_eq!(of(&[(1024, b"LABELONE"), (1048, b"LVM2 001")]).content, "LVM2_member");
+        for place in [0, 4096, size - 8192, size - 0x10000] {
+            assert_eq!(of(&[(place, &RAID)]).content, "linux_raid_member", "{place}");
+        }
+        // A mirror of version 1.0 shows its file system at the beginning of each member.
+        let mirror = of(&[(size - 8192, &RAID), (0x438, &[0x53, 0xef])]);
+        assert_eq!(mirror.content, "linux_raid_member");
+        let luks =
+            of(&[(0, b"LUKS\xba\xbe\0\x02"), (24, b"safe"), (0xa8, b"7b702344-475f-5e92-b709-6334120da4c8")]);
+        assert_eq!((luks.content.as_str(), luks.label.as_str()), ("crypto_LUKS", "safe"));
+        assert_eq!(luks.uuid, "7b702344-475f-5e92-b709-6334120da4c8");
+        let ntfs = of(&[(3, b"NTFS    "), (0x48, &[1, 2, 3, 4, 5, 6, 7, 8])]);
+        assert_eq!((ntfs.content.as_str(), ntfs.uuid.as_str()), ("ntfs", "0807060504030201"));
+        assert_eq!(of(&[]), Found::default());
     }
 }

@@ -26,8 +26,20 @@ pub(super) fn gather(host: &dyn Host) -> Dmi {
     }
 }
 
-/// Kind of virtual machine; empty on bare metal.
-pub(super) fn virtualization(dmi: &Dmi, cpuinfo: &str) -> String {
+/// Kind of virtual machine or container; empty on bare metal. What a hypervisor shows of itself counts more than what its firmware says.
+pub(super) fn virtualization(host: &dyn Host, dmi: &Dmi, cpuinfo: &str) -> String {
+    let container = text(host, "/run/systemd/container");
+    if !container.is_empty() {
+        return container;
+    }
+    let clocks = text(host, "/sys/devices/system/clocksource/clocksource0/available_clocksource");
+    if clocks.contains("kvm-clock") {
+        return "kvm".to_owned();
+    }
+    let hypervisor = text(host, "/sys/hypervisor/type");
+    if !hypervisor.is_empty() {
+        return hypervisor;
+    }
     let names = [
         ("QEMU", "qemu"),
         ("KVM", "kvm"),

@@ -7,8 +7,9 @@ pub mod block;
 mod content;
 mod cpu;
 mod dmi;
-mod net;
+pub(crate) mod net;
 pub(crate) mod os;
+mod table;
 
 use std::path::Path;
 
@@ -30,7 +31,7 @@ pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         firmware: if uefi { Firmware::Uefi } else { Firmware::Bios },
         secure_boot: uefi && secure_boot(host),
-        virtualization: dmi::virtualization(&dmi, &cpuinfo),
+        virtualization: dmi::virtualization(host, &dmi, &cpuinfo),
         cpu: cpu::parse(&cpuinfo, std::env::consts::ARCH),
         memory_bytes: memory(&text(host, "/proc/meminfo")),
         dmi,

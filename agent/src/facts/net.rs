@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use wire::{Mac, facts::Nic};
 
@@ -10,7 +9,7 @@ use super::text;
 use crate::host::{Command, Host};
 
 /// Reads every interface that has a device behind it.
-pub(super) async fn gather(host: &dyn Host) -> Vec<Nic> {
+pub(crate) async fn gather(host: &dyn Host) -> Vec<Nic> {
     let addresses = addresses(host).await;
     let booted = booted(&text(host, "/proc/cmdline"));
     let names = host.list(Path::new("/sys/class/net")).unwrap_or_default();
@@ -48,33 +47,32 @@ pub(super) fn booted(command_line: &str) -> Option<Mac> {
     word.strip_prefix("01-").unwrap_or(word).parse().ok()
 }
 
-#[derive(Deserialize)]
-struct Link {
-    ifname: String,
-    #[serde(default)]
-    addr_info: Vec<Address>,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    local: String,
-    prefixlen: u8,
-    #[serde(default)]
-    scope: String,
-}
-
-/// Addresses of other than link scope, by interface; nothing where there is no ip(8) that writes JSON.
+/// Addresses of other than link scope, by interface.
 async fn addresses(host: &dyn Host) -> BTreeMap<String, Vec<String>> {
-    let command = Command::new(["ip", "-json", "address"]);
+    let command = Command::new(["ip", "address"]);
     let text = host.run(&command, &|_, _| {}, &CancellationToken::new()).await.unwrap_or_default();
     parse(&text)
 }
 
+/// Understands what ip(8) writes for people, since busybox writes the same and no JSON.
 pub(super) fn parse(text: &str) -> BTreeMap<String, Vec<String>> {
-    let links: Vec<Link> = serde_json::from_str(text).unwrap_or_default();
-    let shown = |address: &Address| {
-        (address.scope != "link" && address.scope != "host")
-            .then(|| format!("{}/{}", address.local, address.prefixlen))
-    };
-    links.into_iter().map(|link| (link.ifname, link.addr_info.iter().filter_map(shown).collect())).collect()
+    let mut addresses: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut interface = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            // `2: eth0: <...`, and `3: eth0.7@eth0: <...` for a VLAN.
+            [number, name, ..] if !line.starts_with(' ') && number.ends_with(':') => {
+                let name = name.trim_end_matches(':');
+                interface = name.split('@').next().unwrap_or(name).to_owned();
+            }
+            ["inet" | "inet6", address, rest @ ..]
+                if !rest.windows(2).any(|pair| matches!(pair, ["scope", "link" | "host"])) =>
+            {
+                addresses.entry(interface.clone()).or_default().push((*address).to_owned());
+            }
+            _ => {}
+        }
+    }
+    addresses
 }

@@ -1,48 +1,83 @@
 use super::*;
-use crate::host::fake::FakeHost;
+use crate::host::fake::{Answer, FakeHost};
 
-/// As QEMU shows a machine with one virtio disk and one virtio network card (`/sys` of a Debian 13 kernel 6.12).
+/// A machine from what `testdata/capture.sh` printed on it.
+fn captured(text: &str) -> FakeHost {
+    let mut host = FakeHost::new(5);
+    let starts = ["== ", "-- ", "-> "];
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some((kind, rest)) = line.split_at_checked(3).filter(|(kind, _)| starts.contains(kind)) else {
+            continue;
+        };
+        if let Some((path, link)) = rest.split_once(' ').filter(|_| kind == "-> ") {
+            host = host.with_link(path, link);
+            continue;
+        }
+        let mut content = String::new();
+        while let Some(line) = lines.next_if(|line| !starts.iter().any(|start| line.starts_with(start))) {
+            content += line;
+            content.push('\n');
+        }
+        host = if kind == "-- " {
+            host.with_file(rest, hex::decode(content.trim()).unwrap())
+        } else {
+            host.with_file(rest, content)
+        };
+    }
+    host
+}
+
 fn qemu() -> FakeHost {
-    FakeHost::new(5)
-        .with_file("/proc/cpuinfo", "processor\t: 0\nmodel name\t: QEMU TCG CPU version 2.5+\nphysical id\t: 0\ncore id\t\t: 0\nflags\t\t: fpu hypervisor\n\nprocessor\t: 1\nmodel name\t: QEMU TCG CPU version 2.5+\nphysical id\t: 0\ncore id\t\t: 1\n")
-        .with_file("/proc/meminfo", "MemTotal:         987654 kB\nMemFree:          1 kB\n")
-        .with_file("/proc/cmdline", "lotse.boot=http://s BOOTIF=01-52-54-00-12-34-56\n")
-        .with_file("/sys/class/dmi/id/sys_vendor", "QEMU\n")
-        .with_file("/sys/class/dmi/id/product_name", "Standard PC (Q35 + ICH9, 2009)\n")
-        .with_file("/sys/class/dmi/id/product_serial", "Not Specified\n")
-        .with_file("/sys/block/vda/size", "33554432\n")
-        .with_file("/sys/block/vda/serial", "LOTSE-1")
-        .with_file("/sys/block/vda/queue/logical_block_size", "512\n")
-        .with_file("/sys/block/vda/queue/physical_block_size", "512\n")
-        .with_file("/sys/block/vda/queue/rotational", "1\n")
-        .with_file("/sys/block/vda/vda1/partition", "1\n")
-        .with_file("/sys/block/vda/vda1/start", "2048\n")
-        .with_file("/sys/block/vda/vda1/size", "4096\n")
-        .with_file("/sys/block/sr0/size", "2048\n")
-        .with_file("/sys/class/net/eth0/address", "52:54:00:12:34:56\n")
-        .with_file("/sys/class/net/eth0/carrier", "1\n")
-        .with_file("/sys/class/net/eth0/speed", "-1\n")
-        .with_file("/sys/class/net/eth0/device/vendor", "0x1af4\n")
-        .with_link("/sys/class/net/eth0/device/driver", "../../../../bus/virtio/drivers/virtio_net")
-        .with_file("/sys/class/net/lo/address", "00:00:00:00:00:00\n")
+    let host = captured(include_str!("testdata/qemu-q35.txt"));
+    host.answer("ip address", Answer::prints(include_str!("testdata/ip-address.txt")));
+    host
 }
 
 #[tokio::test]
 async fn a_virtual_machine_is_measured_from_the_kernels_texts_alone() {
     let facts = gather(&qemu(), Realm::Installer).await;
-    assert_eq!((facts.cpu.cores, facts.cpu.threads, facts.memory_bytes), (2, 2, 987_654 << 10));
+    assert_eq!((facts.cpu.cores, facts.cpu.threads, facts.memory_bytes), (2, 2, 988_228 << 10));
+    assert_eq!(facts.cpu.model, "QEMU TCG CPU version 2.5+");
     assert_eq!((facts.virtualization.as_str(), facts.dmi.serial.as_str()), ("qemu", ""));
-    assert_eq!(facts.disks.len(), 1);
-    let disk = &facts.disks[0];
+    let nics: Vec<_> =
+        facts.nics.iter().map(|nic| (nic.name.as_str(), nic.driver.as_str(), nic.speed_mbit)).collect();
+    assert_eq!(nics, [("eth0", "e1000e", 1000), ("eth1", "virtio_net", 0)]);
+    assert_eq!(facts.nics.iter().map(|nic| nic.booted).collect::<Vec<_>>(), [false, true]);
+    assert!(facts.nics[0].carrier);
+    assert_eq!(facts.nics[0].addresses[0], "10.0.2.15/24");
+}
+
+#[tokio::test]
+async fn every_disk_is_there_once_with_what_identifies_it() {
+    let facts = gather(&qemu(), Realm::Installer).await;
+    let seen: Vec<_> = facts
+        .disks
+        .iter()
+        .map(|disk| [&disk.path, &disk.transport, &disk.serial, &disk.model, &disk.wwn].map(String::as_str))
+        .collect();
     assert_eq!(
-        (disk.path.as_str(), disk.serial.as_str(), disk.size_bytes),
-        ("/dev/vda", "LOTSE-1", 16 << 30)
+        seen,
+        [
+            ["/dev/nvme0n1", "nvme", "NVME-2", "QEMU NVMe Ctrl", ""],
+            ["/dev/sda", "sata", "SATA-3", "QEMU HARDDISK", "naa.5000c50015ea71ad"],
+            ["/dev/sdb", "scsi", "SCSI-4", "QEMU QEMU HARDDISK", ""],
+            ["/dev/sdc", "usb", "STICK-5", "QEMU QEMU HARDDISK", ""],
+            ["/dev/vda", "virtio", "LOTSE-1", "", ""],
+        ]
     );
-    assert_eq!(disk.transport, "virtio");
-    assert_eq!((disk.partitions[0].start_bytes, disk.partitions[0].size_bytes), (1 << 20, 2 << 20));
-    assert_eq!(facts.nics.len(), 1);
-    assert!(facts.nics[0].booted && facts.nics[0].carrier);
-    assert_eq!((facts.nics[0].driver.as_str(), facts.nics[0].speed_mbit), ("virtio_net", 0));
+    let [nvme, .., stick, virtio] = facts.disks.as_slice() else { panic!() };
+    assert_eq!((nvme.sector_bytes, nvme.size_bytes, nvme.rotational), (4096, 2 << 30, false));
+    assert!(stick.removable && !virtio.removable);
+    let second = &virtio.partitions[1];
+    assert_eq!((second.number, second.start_bytes, second.size_bytes), (2, 206_848 * 512, 3_985_408 * 512));
+}
+
+#[tokio::test]
+async fn the_hypervisor_counts_more_than_its_firmware() {
+    let clocks = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
+    let host = qemu().with_file(clocks, "kvm-clock tsc hpet\n");
+    assert_eq!(gather(&host, Realm::System).await.virtualization, "kvm");
 }
 
 #[tokio::test]
@@ -61,8 +96,10 @@ fn the_boot_interface_is_read_in_both_spellings() {
 
 #[test]
 fn addresses_of_link_scope_are_left_out() {
-    let text = r#"[{"ifname":"eth0","addr_info":[{"local":"10.0.0.5","prefixlen":24,"scope":"global"},{"local":"fe80::1","prefixlen":64,"scope":"link"}]}]"#;
-    assert_eq!(net::parse(text)["eth0"], ["10.0.0.5/24"]);
+    let iproute2 = include_str!("testdata/ip-address.txt");
+    let found = net::parse(iproute2);
+    assert_eq!(found["eth0"], ["10.0.2.15/24", "fec0::5054:ff:fe12:3457/64", "fec0::5054:ff:fe12:3456/64"]);
+    assert_eq!(found.get("lo"), None);
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! Shell text that the server has rendered. Secrets are fetched when the script starts; they are in its environment and nowhere else.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use wire::step::Root;
 
-use super::{StepContext, StepError};
+use super::{StepContext, StepError, chroot::Chroot};
 use crate::host::{self, Command};
 
 /// `EX_TEMPFAIL` of sysexits.h: trying again later may help.
 const TEMPORARY: &str = "status 75";
+/// A word this short in a text of many lines would hide half of what a script says.
+const SHORTEST_LINE: usize = 4;
 
 /// Runs the text with `/bin/sh -eu`.
 pub(super) async fn execute(
@@ -21,67 +20,153 @@ pub(super) async fn execute(
     secrets: &BTreeMap<String, String>,
     environment: &BTreeMap<String, String>,
 ) -> Result<(), StepError> {
-    let root = ctx.root(root);
-    let file = PathBuf::from(format!("/tmp/lotse-step-{}.sh", ctx.attempt));
-    let stored = in_root(root.as_deref(), &file);
-    // A file and not an argument, so that the text is in no process list and commands in it may read standard input.
-    ctx.host.write(&stored, text.as_bytes(), 0o700)?;
-    let mut command = Command::new(["/bin/sh".to_owned(), "-eu".to_owned(), file.display().to_string()]);
+    // In memory, and a file rather than an argument: so the text is in no process list, and commands in it may read standard input.
+    let file = format!("/run/lotse-step-{}.sh", ctx.attempt);
+    let mut command = Command::new(["/bin/sh", "-eu", &file]);
     command.environment.clone_from(environment);
-    command.root.clone_from(&root);
-    let mut hidden = Vec::new();
+    let mut mask = Mask::default();
     for (name, reference) in secrets {
         let value = ctx.server.secret(ctx.attempt, reference).await?;
-        hidden.extend(value.lines().filter(|line| line.len() > 3).map(str::to_owned));
+        mask.hide(&value);
         command.environment.insert(name.clone(), value);
     }
-    let chroot = match root {
-        Some(_) => Some(super::chroot::Chroot::enter(ctx)?),
-        None => None,
+    match ctx.root(root) {
+        None => run(ctx, &command, Path::new(&file), text, &mask).await,
+        Some(target) => {
+            // Only then `/run` of the target is memory.
+            let chroot = Chroot::enter(ctx)?;
+            let stored = target.join(&file[1..]);
+            command.root = Some(target);
+            run(ctx, &command, &stored, text, &mask).await?;
+            chroot.leave(ctx).await
+        }
+    }
+}
+
+async fn run(
+    ctx: &StepContext<'_>,
+    command: &Command,
+    stored: &Path,
+    text: &str,
+    mask: &Mask,
+) -> Result<(), StepError> {
+    ctx.host.write(stored, text.as_bytes(), 0o700)?;
+    let on_line = |stream, line: &str| {
+        let line = mask.apply(line);
+        match progress(&line) {
+            Some((percent, message)) => ctx.voice.progress(percent, message),
+            None => ctx.voice.line(stream, &line),
+        }
     };
-    let result = ctx
-        .host
-        .run(
-            &command,
-            &|stream, line| {
-                let mut line = line.to_owned();
-                for secret in &hidden {
-                    line = line.replace(secret, "***");
-                }
-                match progress(&line) {
-                    Some((percent, message)) => ctx.voice.progress(percent, message),
-                    None => ctx.voice.line(stream, &line),
-                }
-            },
-            ctx.stop,
-        )
-        .await;
-    drop(chroot);
-    ctx.host.remove(&stored)?;
+    let result = ctx.host.run(command, &on_line, ctx.stop).await;
+    ctx.host.remove(stored)?;
     match result {
         Ok(_) => Ok(()),
-        Err(error @ host::Error::Status { .. }) => Err(failed(error, &hidden)),
+        Err(host::Error::Status { status, last_lines, .. }) => {
+            let error = anyhow::anyhow!("the script ended with {status}: {}", mask.apply(&last_lines));
+            Err(if status == TEMPORARY { StepError::Transient(error) } else { StepError::Permanent(error) })
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-fn failed(error: host::Error, hidden: &[String]) -> StepError {
-    let host::Error::Status { status, last_lines, .. } = error else { return error.into() };
-    let said = hidden.iter().fold(last_lines, |text, secret| text.replace(secret, "***"));
-    let error = anyhow::anyhow!("the script ended with {status}: {said}");
-    if status == TEMPORARY { StepError::Transient(error) } else { StepError::Permanent(error) }
-}
-
 /// `lotse-progress 40 copying` tells how far a script is.
 fn progress(line: &str) -> Option<(u8, &str)> {
-    let (percent, message) = line.strip_prefix("lotse-progress ")?.split_once(' ')?;
+    let rest = line.strip_prefix("lotse-progress ")?;
+    let (percent, message) = rest.split_once(' ').unwrap_or((rest, ""));
     Some((percent.parse().ok().filter(|percent| *percent <= 100)?, message))
 }
 
-fn in_root(root: Option<&Path>, file: &Path) -> PathBuf {
-    match root {
-        Some(root) => root.join(file.strip_prefix("/").unwrap_or(file)),
-        None => file.to_owned(),
+/// What may not be read in the report.
+#[derive(Default)]
+struct Mask(Vec<String>);
+
+impl Mask {
+    /// A secret of many lines is hidden line by line, since output is.
+    fn hide(&mut self, secret: &str) {
+        let is_one_line = secret.trim().lines().count() < 2;
+        let parts = secret.lines().map(str::trim).filter(|line| !line.is_empty());
+        self.0.extend(parts.filter(|line| is_one_line || line.len() >= SHORTEST_LINE).map(str::to_owned));
+        // A secret that begins with another one must not show its rest.
+        self.0.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    }
+
+    fn apply(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::event::Stream;
+
+    use super::*;
+    use crate::{
+        host::fake::{Answer, FakeHost},
+        steps::testing::Stage,
+    };
+
+    async fn run(stage: &Stage, root: Root) -> Result<(), StepError> {
+        let secrets = [("WORD".to_owned(), "word".to_owned()), ("LIST".to_owned(), "list".to_owned())];
+        let environment = [("ZONE".to_owned(), "Europe/Berlin".to_owned())];
+        execute(&stage.ctx(), "echo hello", root, &secrets.into(), &environment.into()).await
+    }
+
+    fn stage() -> Stage {
+        let mut stage = Stage::new(FakeHost::new(0));
+        stage.server.secrets = [
+            ("word".to_owned(), "s3cret".to_owned()),
+            ("list".to_owned(), "ann:s3cret-and-more\nben:hush\n".to_owned()),
+        ]
+        .into();
+        stage
+    }
+
+    #[tokio::test]
+    async fn secrets_are_in_the_environment_and_nowhere_in_the_report() {
+        let stage = stage();
+        stage.host.answer(
+            "/bin/sh",
+            Answer::fails(1, "no: s3cret")
+                .and(Stream::Stdout, "ann:s3cret-and-more\nlotse-progress 40 for s3cret\nlotse-progress 50"),
+        );
+        let error = run(&stage, Root::Running).await.unwrap_err();
+        assert_eq!(error.to_string(), "the script ended with status 1: no: ***");
+        assert_eq!(stage.said(), "no: ***\n***\n");
+        let progress = stage.voice.progress.lock().unwrap().clone();
+        assert_eq!(progress, [(40, "for ***".to_owned()), (50, String::new())]);
+        let command = &stage.host.commands()[0];
+        assert_eq!(command.argv, ["/bin/sh", "-eu", "/run/lotse-step-3.sh"]);
+        assert_eq!(command.environment["WORD"], "s3cret");
+        assert_eq!(command.environment["ZONE"], "Europe/Berlin");
+        assert!(stage.host.file("/run/lotse-step-3.sh").is_none());
+    }
+
+    #[tokio::test]
+    async fn only_status_75_is_worth_another_try() {
+        let stage = stage();
+        stage.host.answer("/bin/sh", Answer::fails(75, "the lock is held"));
+        assert!(matches!(run(&stage, Root::Running).await, Err(StepError::Transient(_))));
+        stage.host.answer("/bin/sh", Answer::fails(74, "the lock is held"));
+        assert!(matches!(run(&stage, Root::Running).await, Err(StepError::Permanent(_))));
+    }
+
+    #[tokio::test]
+    async fn in_the_target_it_runs_by_chroot_and_leaves_nothing_mounted() {
+        let stage = stage();
+        stage.host.answer("/bin/sh", Answer::fails(1, ""));
+        run(&stage, Root::Target).await.unwrap_err();
+        assert_eq!(stage.host.commands()[0].root.as_deref(), Some(Path::new("/target")));
+        assert_eq!(stage.host.mounts(), []);
+        assert!(stage.host.file("/target/run/lotse-step-3.sh").is_none());
+    }
+
+    #[tokio::test]
+    async fn without_its_secret_a_script_does_not_start() {
+        let mut stage = stage();
+        stage.server.secrets.clear();
+        assert!(matches!(run(&stage, Root::Running).await, Err(StepError::Transient(_))));
+        assert!(stage.host.commands().is_empty());
     }
 }
 

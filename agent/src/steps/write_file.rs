@@ -10,6 +10,8 @@ use crate::host::Host;
 
 /// Symbolic links on the way to one file.
 const MOST_LINKS: usize = 16;
+/// Set-user-ID and set-group-ID.
+const SET_ID: u32 = 0o6000;
 
 /// Writes the files in order.
 pub(super) fn execute(ctx: &StepContext<'_>, files: &[FileContent], root: Root) -> Result<(), StepError> {
@@ -24,16 +26,24 @@ pub(super) fn execute(ctx: &StepContext<'_>, files: &[FileContent], root: Root) 
 }
 
 fn write(host: &dyn Host, root: &Path, file: &FileContent) -> Result<(), StepError> {
-    let path = resolve(host, root, Path::new(&file.path))?;
+    let wanted = Path::new(&file.path);
+    if wanted.components().any(|part| part == Component::ParentDir) {
+        return Err(StepError::Refused(format!("writing {}: there is a `..` in the path", file.path)));
+    }
+    let path = resolve(host, root, wanted)?;
     let user = id_of(host, root, "etc/passwd", &file.owner)?;
     let group = id_of(host, root, "etc/group", &file.group)?;
+    if file.mode & SET_ID != 0 && (user, group) != (0, 0) {
+        // A new owner takes these bits away (chown(2)): better no file than one that is not as planned.
+        return Err(StepError::Refused(format!("writing {}: a set-ID file belongs to root", file.path)));
+    }
     host.write(&path, file.content.as_bytes(), file.mode)?;
     host.set_owner(&path, user, group)?;
     Ok(())
 }
 
 /// The place of a path in a root: links in its directories are followed inside the root, the last part is replaced and not followed.
-fn resolve(host: &dyn Host, root: &Path, path: &Path) -> Result<PathBuf, StepError> {
+pub(super) fn resolve(host: &dyn Host, root: &Path, path: &Path) -> Result<PathBuf, StepError> {
     let refused = |why: &str| StepError::Refused(format!("writing {}: {why}", path.display()));
     let Some(name) = path.file_name().filter(|_| path.is_absolute()) else {
         return Err(refused("it is no absolute path of a file"));
@@ -105,6 +115,30 @@ mod tests {
         assert_eq!(place("/etc/out/shadow"), Path::new("/target/etc/shadow"));
         assert_eq!(place("/etc/../../../x"), Path::new("/target/x"));
         assert!(resolve(&host, root, Path::new("etc/x")).is_err());
+    }
+
+    #[test]
+    fn files_are_written_inside_the_root_for_their_owner() {
+        let host = FakeHost::new(0)
+            .with_link("/target/home", "/var/home")
+            .with_file("/target/etc/passwd", "ann:x:1000:1001::/:/bin/sh\n")
+            .with_file("/target/etc/group", "staff:x:50:\n");
+        let mut file = FileContent {
+            path: "/home/ann/.profile".into(),
+            content: "x".into(),
+            mode: 0o640,
+            owner: "ann".into(),
+            group: "staff".into(),
+        };
+        let root = Path::new("/target");
+        write(&host, root, &file).unwrap();
+        let written = host.file("/target/var/home/ann/.profile").unwrap();
+        assert_eq!((written.content, written.mode, written.owner), (b"x".to_vec(), 0o640, (1000, 50)));
+        for (path, mode) in [("/home/../etc/x", 0o644), ("home/x", 0o644), ("/", 0o644), ("/home/x", 0o4755)]
+        {
+            (file.path, file.mode) = (path.into(), mode);
+            assert!(matches!(write(&host, root, &file), Err(StepError::Refused(_))), "{path}");
+        }
     }
 
     #[test]
