@@ -64,7 +64,7 @@ pub(super) fn parse(text: &str) -> BTreeMap<String, Vec<String>> {
             // `2: eth0: <...`, and `3: eth0.7@eth0: <...` for a VLAN.
             [number, name, ..] if !line.starts_with(' ') && number.ends_with(':') => {
                 let name = name.trim_end_matches(':');
-                interface = name.split('@').next().unwrap_or(name).to_owned();
+                name.split('@').next().unwrap_or(name).clone_into(&mut interface);
             }
             ["inet" | "inet6", address, rest @ ..]
                 if !rest.windows(2).any(|pair| matches!(pair, ["scope", "link" | "host"])) =>

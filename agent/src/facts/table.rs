@@ -79,7 +79,7 @@ fn mbr(head: &[u8]) -> Option<Table> {
         return None;
     }
     let slots: Vec<&[u8]> = head.get(446..510)?.chunks_exact(16).collect();
-    let makes_sense = slots.iter().all(|slot| slot[0] & 0x7f == 0);
+    let makes_sense = slots.iter().all(|slot| matches!(slot[0], 0 | 0x80));
     let entries: Vec<Entry> = slots
         .iter()
         .zip(1..)

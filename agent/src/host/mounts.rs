@@ -1,6 +1,6 @@
 //! mount(2) with the words of fstab(5).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::{
     errno::Errno,
@@ -71,9 +71,32 @@ pub(super) fn unmount(target: &Path) -> Result<(), Errno> {
     }
 }
 
+/// Unmounts everything below a directory and the directory itself, the newest mount first.
+pub(super) fn unmount_below(directory: &Path) -> std::io::Result<()> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo")?;
+    for place in below(&text, directory) {
+        unmount(&place)?;
+    }
+    Ok(())
+}
+
+/// The mount points of mountinfo (`proc_pid_mountinfo(5)`) in the order in which they can go.
+fn below(mountinfo: &str, directory: &Path) -> Vec<PathBuf> {
+    let places = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    let mut places: Vec<_> = places.filter(|place| place.starts_with(directory)).collect();
+    places.reverse();
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mounted_below_a_directory_goes_in_reverse() {
+        let text = "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /target rw - xfs b rw\n3 2 8:3 / /target/boot rw - ext4 c rw\n4 1 0:5 / /targets rw - tmpfs d rw\n";
+        assert_eq!(below(text, Path::new("/target")), [Path::new("/target/boot"), Path::new("/target")]);
+    }
 
     #[test]
     fn option_words_become_flags_and_the_rest_goes_to_the_file_system() {

@@ -25,6 +25,8 @@ use super::{Command, DiskFile, Error, Host, Power, files, mounts, process};
 
 /// How long a busy disk or a missing device node is waited for.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
+/// Where an installed system is mounted in the installer realm, in which nobody else unmounts it.
+const TARGET: &str = "/target";
 const DEVICE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The machine on which the agent runs.
@@ -151,6 +153,10 @@ impl Host for RealHost {
             if process::succeeds(&["systemctl", "--no-block", verb]) {
                 return Ok(());
             }
+        }
+        // GRUB reads XFS without its log, so what sync(2) leaves in the log only is not there for it.
+        if let Err(error) = mounts::unmount_below(Path::new(TARGET)) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "unmounting the installed system");
         }
         let mode = match power {
             Power::Reboot => RebootMode::RB_AUTOBOOT,

@@ -101,8 +101,12 @@ pub fn unpack_archive(packed: Box<dyn Read + Send>, target: &Path) -> io::Result
             let (name, size) = (member.path.clone(), space(&member));
             if let Err(error) = tree.write(member, &mut archive) {
                 let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                let error = tree::in_member(&name, error);
-                return Err(if full { too_small(error, &tree, &mut archive, written + size) } else { error });
+                let error = tree::in_member(&name, &error);
+                return Err(if full {
+                    too_small(&error, &tree, &mut archive, written + size)
+                } else {
+                    error
+                });
             }
             written += size;
         }
@@ -116,7 +120,7 @@ fn space(member: &archive::Member) -> u64 {
 
 /// Reads the archive to its end to say how much it needs.
 fn too_small<R: io::BufRead>(
-    error: io::Error,
+    error: &io::Error,
     tree: &tree::Tree,
     archive: &mut archive::Archive<R>,
     written: u64,

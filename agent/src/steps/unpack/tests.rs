@@ -175,7 +175,7 @@ fn a_full_disk_is_told_with_what_is_needed() {
     let mut archive = archive::Archive::new(io::Cursor::new(packed.into_inner().unwrap()));
     archive.next().unwrap().unwrap();
     let tree = tree::Tree::new(target.path()).unwrap();
-    let error = too_small(io::ErrorKind::StorageFull.into(), &tree, &mut archive, 3_000_000);
+    let error = too_small(&io::ErrorKind::StorageFull.into(), &tree, &mut archive, 3_000_000);
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert!(error.to_string().contains("the system needs 7 MB"), "{error}");
 }

@@ -97,7 +97,7 @@ impl Tree {
     pub(super) fn finish(mut self) -> io::Result<()> {
         let mut file_systems = HashMap::new();
         for (path, member) in std::mem::take(&mut self.directories).into_iter().rev() {
-            let about = |error: io::Error| in_member(&member.path, error);
+            let about = |error: io::Error| in_member(&member.path, &error);
             let directory: File = self
                 .open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
                 .map_err(|errno| about(errno.into()))?
@@ -161,7 +161,7 @@ fn outside(path: &[u8]) -> io::Error {
 }
 
 /// The reason with the name of the member, its kind kept.
-pub(super) fn in_member(path: &[u8], error: io::Error) -> io::Error {
+pub(super) fn in_member(path: &[u8], error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", String::from_utf8_lossy(path)))
 }
 
