@@ -3,6 +3,8 @@
 pub mod filesystem;
 mod gpt_table;
 pub mod identify;
+#[cfg(test)]
+pub(crate) mod loop_host;
 mod mbr_table;
 
 use std::{

@@ -147,3 +147,6 @@ fn wait_for(host: &dyn Host, disk: &std::path::Path, partitions: usize) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
