@@ -10,8 +10,9 @@ use futures_util::FutureExt;
 use harness::{
     lab::{Boot, Disk, Firmware, Machine, Running},
     site::{CONSOLE, Dhcp, Programs, Site},
-    story::{Newcomer, minutes},
+    story::{CHAIN, Newcomer, minutes},
 };
+use tokio::time::{Instant, sleep};
 
 use crate::Story;
 
@@ -36,7 +37,8 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(uefi_iso_debian12),
     story!(secure_boot_from_pxe_to_the_installed_system),
     story!(proxy_dhcp_beside_a_foreign_server),
-    story!(power_cut_during_unpacking_then_recovery),
+    story!(power_cuts_during_partitioning_unpacking_and_apt),
+    story!(server_killed_in_every_job_and_the_network_cut_for_a_minute),
     story!(reinstallation_over_an_old_system),
     story!(rescue_with_ssh_until_released),
     story!(debootstrap_debian12),
@@ -156,36 +158,100 @@ async fn proxy_dhcp_beside_a_foreign_server(programs: Programs, directory: PathB
     by_pxe(programs, directory, Firmware::Uefi, Dhcp::Proxy, "debian-12").await
 }
 
-/// Waits until the client works on a step of this name.
-async fn works_on(site: &Site, step: &str) -> Result<()> {
+/// Waits until the client works on a step of this name, at least so far.
+async fn works_on(site: &Site, step: &str, percent: i64) -> Result<()> {
     let works = |client: &serde_json::Value| {
-        client["activity"]["step"] == step && client["activity"]["percent"].as_i64() > Some(5)
+        client["activity"]["step"] == step && client["activity"]["percent"].as_i64() >= Some(percent)
     };
     site.wait_for_client(NAME, &format!("works on {step}"), minutes(5), works).await.map(drop)
 }
 
-async fn power_cut_during_unpacking_then_recovery(programs: Programs, directory: PathBuf) -> Result<()> {
+/// Waits until the job has written this.
+async fn has_written(site: &Site, job: i64, text: &str) -> Result<()> {
+    let deadline = Instant::now() + minutes(5);
+    let mut output = String::new();
+    while !output.contains(text) {
+        ensure!(Instant::now() < deadline, "job {job} has not written {text:?}, but: {output}");
+        sleep(Duration::from_millis(500)).await;
+        output = site.lotse(&["job", "output", &job.to_string()]).await?;
+    }
+    Ok(())
+}
+
+/// How the attempts at the newest job of a type ended.
+async fn attempts(site: &Site, newcomer: &Newcomer, job_type: &str) -> Result<Vec<String>> {
+    let job = newcomer.newest_job(site, job_type).await?;
+    let shown = site.json(&["job", "show", &job.to_string()]).await?;
+    let attempts = shown["attempts_made"].as_array().into_iter().flatten();
+    Ok(attempts.map(|attempt| attempt["state"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+async fn power_cuts_during_partitioning_unpacking_and_apt(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
     let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
     let machine = machine(&site, Firmware::Bios)?;
     let running: Running = machine.power_on(&site.network)?;
     let newcomer = Newcomer::new(MAC, NAME, "debian-12");
     let fingerprint = newcomer.is_discovered(&site).await?;
     newcomer.adopt(&site, &fingerprint).await?;
-    works_on(&site, "unpack").await?;
+    works_on(&site, "storage", 0).await?;
     running.power_off();
-    // It comes back, is enrolled anew by the token of its boot script, and unpacks again: the job may be tried three times.
-    let _running = machine.power_on(&site.network)?;
+    // It comes back, is enrolled anew by the token of its boot script, and begins the job anew: one may be tried three times.
+    let running = machine.power_on(&site.network)?;
+    works_on(&site, "unpack", 5).await?;
+    running.power_off();
+    let running = machine.power_on(&site.network)?;
     newcomer.becomes_installed(&site).await?;
-    let job = newcomer.newest_job(&site, "base-system").await?;
-    let shown = site.json(&["job", "show", &job.to_string()]).await?;
-    let states: Vec<_> = shown["attempts_made"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|attempt| attempt["state"].clone())
-        .collect();
-    ensure!(states == ["lost", "succeeded"], "the attempts at unpacking ended as {states:?}");
-    Ok(())
+    site.lotse(&["package", "install", NAME, "mc", "tree", "hello"]).await?;
+    let job = newcomer.newest_job(&site, "package-install").await?;
+    has_written(&site, job, "Unpacking mc").await?;
+    running.power_off();
+    let _running = machine.power_on(&site.network)?;
+    newcomer.job_succeeds(&site, "package-install").await?;
+    for job_type in ["storage", "base-system", "package-install"] {
+        let states = attempts(&site, &newcomer, job_type).await?;
+        ensure!(states == ["lost", "succeeded"], "the attempts at {job_type} ended as {states:?}");
+    }
+    // What dpkg has left half done would fail the next job.
+    newcomer.takes_a_package(&site).await
+}
+
+async fn server_killed_in_every_job_and_the_network_cut_for_a_minute(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
+    let mut site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let machine = machine(&site, Firmware::Bios)?;
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer::new(MAC, NAME, "debian-12");
+    let fingerprint = newcomer.is_discovered(&site).await?;
+    newcomer.adopt(&site, &fingerprint).await?;
+    for (job_type, _) in CHAIN {
+        let job = newcomer.newest_job(&site, job_type).await?;
+        let runs_or_ran = |client: &serde_json::Value| {
+            client["activity"]["job"].as_i64().is_some_and(|working_on| working_on >= job)
+                || client["stage"] == "installed"
+        };
+        site.wait_for_client(NAME, &format!("works on job {job}"), minutes(10), runs_or_ran).await?;
+        site.kill_server();
+        // Long enough that the agent notices; its lines wait in the spool meanwhile.
+        sleep(Duration::from_secs(3)).await;
+        site.start_server().await?;
+        if job_type == "base-system" {
+            works_on(&site, "unpack", 1).await?;
+            site.network.cut()?;
+            sleep(minutes(1)).await;
+            site.network.restore()?;
+        }
+    }
+    newcomer.becomes_installed(&site).await?;
+    for (job_type, _) in CHAIN {
+        let states = attempts(&site, &newcomer, job_type).await?;
+        ensure!(states == ["succeeded"], "the attempts at {job_type} ended as {states:?}");
+    }
+    newcomer.takes_a_package(&site).await
 }
 
 async fn reinstallation_over_an_old_system(programs: Programs, directory: PathBuf) -> Result<()> {

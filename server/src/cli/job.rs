@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wire::{JobId, plan::Plan};
 
-use self::watch::watch;
+use self::watch::{output, watch};
 use super::{
     Exit, Failure,
     api::{Api, Name, Query},
@@ -45,6 +45,11 @@ pub(super) enum JobCommand {
     },
     /// Watch a job live until it ends; ends with 0 when it succeeded and 1 when it did not
     Watch {
+        /// Its number.
+        id: JobId,
+    },
+    /// Show what a job has written so far, without waiting for more
+    Output {
         /// Its number.
         id: JobId,
     },
@@ -202,6 +207,7 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
             Ok(())
         }
         JobCommand::Watch { id } => watch(api, id).await,
+        JobCommand::Output { id } => output(api, id).await,
         JobCommand::Run { client, job_type, params, hold, watch } => {
             let order = order(api, &job_type, &params, hold).await?;
             queue(api, &client, &order, watch).await

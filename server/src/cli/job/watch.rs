@@ -1,4 +1,4 @@
-//! `lotse job watch`: a job live, through all its attempts, to its end.
+//! `lotse job watch` and `lotse job output`: what a job writes, through all its attempts; live to its end, or as far as it is.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use wire::{
 use crate::{
     cli::{
         Exit, Failure, Output,
-        api::Api,
+        api::{Api, Query},
         output::{is_watched, note, printable, say, say_json},
     },
     domain::job::JobState,
@@ -64,6 +64,31 @@ pub(super) async fn watch(api: &Api, id: JobId) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(Failure::error(Exit::Failed, format!("job {id} is {}: {}", ended.job.state, ended.job.reason)))
+}
+
+/// Shows what is stored of all attempts of a job.
+///
+/// # Errors
+/// There is no such job, or the server does not answer.
+pub(super) async fn output(api: &Api, id: JobId) -> anyhow::Result<()> {
+    let view: JobView = api.get(&format!("/jobs/{id}")).await?;
+    let shown = Shown { api, bar: None };
+    for attempt in &view.attempts_made {
+        if attempt.number > 1 {
+            shown.note(&format!("attempt {}", attempt.number));
+        }
+        let mut after = 0;
+        loop {
+            let path = Query::new(&format!("/attempts/{}/output", attempt.id)).with("after", Some(after));
+            let events: Vec<Event> = api.get(&path.0).await?;
+            let Some(last) = events.last() else { break };
+            after = last.seq;
+            for event in &events {
+                shown.event(event)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_unreachable(error: &anyhow::Error) -> bool {
