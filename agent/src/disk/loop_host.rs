@@ -5,7 +5,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use futures_util::future::BoxFuture;
@@ -25,6 +28,7 @@ pub(crate) struct LoopHost {
     target: tempfile::TempDir,
     size_bytes: u64,
     sector_bytes: u32,
+    token: String,
     /// Commands whose words begin like this fail.
     pub(crate) broken: Mutex<Option<String>>,
 }
@@ -54,7 +58,10 @@ impl LoopHost {
         assert!(made, "{said}");
         let device = said.trim().trim_start_matches("/dev/").to_owned();
         let target = tempfile::tempdir().unwrap();
-        Some(Self { device, image, target, size_bytes, sector_bytes, broken: Mutex::new(None) })
+        static HOSTS: AtomicU16 = AtomicU16::new(0);
+        let number = HOSTS.fetch_add(1, Ordering::Relaxed);
+        let token = format!("{:04x}-{number:04x}", std::process::id() & 0xffff);
+        Some(Self { device, image, target, size_bytes, sector_bytes, token, broken: Mutex::new(None) })
     }
 
     /// Where the step shall mount.
@@ -66,6 +73,11 @@ impl LoopHost {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         assert!(program(&["blockdev", "--flushbufs", &self.real("/dev/vdz")]).0);
         std::fs::read(self.image.path()).unwrap()
+    }
+
+    /// Two groups of a UUID, of this disk alone: the kernel takes two btrfs of one UUID for one, on whatever disks they are.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// How a plan names this disk.
@@ -120,6 +132,11 @@ impl LoopHost {
 impl Drop for LoopHost {
     fn drop(&mut self) {
         let (disk, target) = (self.real("/dev/vdz"), self.target.path().display().to_string());
+        let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+        let swaps = swaps.lines().filter_map(|line| line.split(' ').next());
+        for swap in swaps.filter(|swap| self.shown(swap).contains(NAME)) {
+            assert!(program(&["swapoff", swap]).0, "{swap} stays in use");
+        }
         for argv in [&["umount", "-R", &target][..], &["partx", "-d", &disk], &["losetup", "-d", &disk]] {
             // Nothing mounted and no partition are no fault.
             let (well, said) = program(argv);

@@ -7,7 +7,7 @@ use wire::{step::WipeMethod, storage::DiskExpectation};
 
 use super::{StepContext, StepError};
 use crate::{
-    disk::{self, identify},
+    disk::{self, identify, usage},
     host::Command,
 };
 
@@ -26,10 +26,16 @@ pub(super) async fn execute(
         expected.serial,
         expected.size_bytes
     ));
+    if method == WipeMethod::Unknown {
+        return Err(StepError::Refused("this agent does not know the way of wiping".to_owned()));
+    }
+    usage::let_go(ctx, &path).await?;
+    // Whoever else holds it is found out by asking to be alone with it.
+    let held =
+        |error| StepError::Refused(format!("{} is in use ({error}); nothing was written", path.display()));
+    drop(ctx.host.open_disk(&path).map_err(held)?);
     match method {
-        WipeMethod::Unknown => {
-            return Err(StepError::Refused("this agent does not know the way of wiping".to_owned()));
-        }
+        WipeMethod::Unknown => {}
         WipeMethod::Signatures => disk::wipe_signatures(ctx, &path).await?,
         WipeMethod::Discard => {
             ctx.run(&Command::new(["blkdiscard", "-f", &path.display().to_string()])).await?;

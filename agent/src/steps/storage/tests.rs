@@ -5,7 +5,11 @@ use wire::storage::{
 };
 
 use super::*;
-use crate::{disk::loop_host::LoopHost, host::fake::FakeHost, steps::testing::Stage};
+use crate::{
+    disk::loop_host::LoopHost,
+    host::{Host, fake::FakeHost},
+    steps::testing::Stage,
+};
 
 const GUID: &str = "7b702344-475f-5e92-b709-6334120da4c8";
 
@@ -26,14 +30,18 @@ const MBR: &[Wanted] = &[
 ];
 const SIZE: u64 = 1200 << 20;
 
-fn uuid(number: u32, format: FileSystem) -> String {
+fn uuid(token: &str, number: u32, format: FileSystem) -> String {
     match format {
         FileSystem::Vfat => "ABCD-1234".to_owned(),
-        _ => format!("0000000{number}-aaaa-5e92-b709-6334120da4c8"),
+        _ => format!("0000000{number}-{token}-b709-6334120da4c8"),
     }
 }
 
-fn work(disk: DiskExpectation, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
+fn work(host: &LoopHost, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
+    work_on(host.expectation(), host.token(), table, wanted)
+}
+
+fn work_on(disk: DiskExpectation, token: &str, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
     let (mut partitions, mut formats, mut mounts) = (Vec::new(), Vec::new(), Vec::new());
     let mut start = 1;
     for (number, Wanted(id, mib, purpose, format, place)) in (1..).zip(wanted) {
@@ -46,10 +54,11 @@ fn work(disk: DiskExpectation, table: TableFormat, wanted: &[Wanted]) -> Storage
             purpose: *purpose,
             guid: format!("0000000{number}-475f-5e92-b709-6334120da4c8"),
             keep: false,
+            type_code: String::new(),
         });
         start += mib;
         let Some(format) = *format else { continue };
-        let uuid = uuid(number, format);
+        let uuid = uuid(token, number, format);
         formats.push(StorageAction::Format {
             volume: volume.clone(),
             format,
@@ -92,13 +101,18 @@ fn stage() -> Stage {
 
 /// Everything that is mounted below the target, parents first.
 fn mounted(host: &LoopHost) -> Vec<PathBuf> {
-    mount::places(host).into_iter().filter(|place| place.starts_with(host.target())).collect()
+    let mounted = usage::mounted(host).unwrap();
+    mounted
+        .into_iter()
+        .map(|mounted| mounted.place)
+        .filter(|place| place.starts_with(host.target()))
+        .collect()
 }
 
 async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
     let Some(host) = LoopHost::new(SIZE, sector_bytes) else { return };
     let stage = stage();
-    let (ctx, work) = (ctx(&stage, &host), work(host.expectation(), table, wanted));
+    let (ctx, work) = (ctx(&stage, &host), work(&host, table, wanted));
     for round in 0..2 {
         execute(&ctx, &work).await.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", stage.said()));
         let mounts: Vec<MountEntry> = work
@@ -120,8 +134,13 @@ async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
     for (number, Wanted(id, _, _, format, _)) in (1..).zip(wanted) {
         let Some(format) = *format else { continue };
         let device = format!("/dev/vdz{number}");
-        let says = |tag: &str| host.look(&["blkid", "-p", "-s", tag, "-o", "value", &device]).trim().to_owned();
-        assert!(says("UUID").eq_ignore_ascii_case(&uuid(number, format)), "{id}: {}", says("UUID"));
+        let says =
+            |tag: &str| host.look(&["blkid", "-p", "-s", tag, "-o", "value", &device]).trim().to_owned();
+        assert!(
+            says("UUID").eq_ignore_ascii_case(&uuid(host.token(), number, format)),
+            "{id}: {}",
+            says("UUID")
+        );
         assert!(says("LABEL").eq_ignore_ascii_case(id), "{id}: {}", says("LABEL"));
         if format == FileSystem::Vfat {
             let said = host.look(&["fsck.vfat", "-n", "-v", &device]);
@@ -160,7 +179,7 @@ async fn an_mbr_disk_is_made_and_made_again_with_either_sector_size() {
 async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_boot() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let mut work = work(host.expectation(), TableFormat::Gpt, GPT);
+    let mut work = work(&host, TableFormat::Gpt, GPT);
     let Some(StorageAction::Mount(last)) = work.actions.last_mut() else { panic!("mounts come last") };
     last.uuid = "ffffffff-aaaa-5e92-b709-6334120da4c8".to_owned();
     let error = execute(&ctx(&stage, &host), &work).await.unwrap_err();
@@ -177,7 +196,7 @@ async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_b
 async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let work = work(host.expectation(), TableFormat::Gpt, GPT);
+    let work = work(&host, TableFormat::Gpt, GPT);
     *host.broken.lock().unwrap() = Some("mkfs.xfs".to_owned());
     execute(&ctx(&stage, &host), &work).await.unwrap_err();
     assert!(host.bytes()[..1 << 20].iter().all(|byte| *byte == 0));
@@ -189,7 +208,7 @@ async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
 async fn a_disk_that_is_no_longer_blank_is_refused_where_wiping_was_not_planned() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let work = without_wipe(work(host.expectation(), TableFormat::Gpt, GPT));
+    let work = without_wipe(work(&host, TableFormat::Gpt, GPT));
     host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz"]);
     let before = host.bytes();
     let error = execute(&ctx(&stage, &host), &work).await.unwrap_err();
@@ -203,10 +222,12 @@ async fn a_disk_that_is_no_longer_blank_is_refused_where_wiping_was_not_planned(
 
 #[tokio::test]
 async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
-    for (table, wanted, sector) in [(TableFormat::Gpt, GPT, 512), (TableFormat::Gpt, GPT, 4096), (TableFormat::Mbr, MBR, 512)] {
+    for (table, wanted, sector) in
+        [(TableFormat::Gpt, GPT, 512), (TableFormat::Gpt, GPT, 4096), (TableFormat::Mbr, MBR, 512)]
+    {
         let Some(host) = LoopHost::new(SIZE, sector) else { return };
         let stage = stage();
-        let work = without_wipe(work(host.expectation(), table, wanted));
+        let work = without_wipe(work(&host, table, wanted));
         let half = StorageWork { disks: work.disks.clone(), actions: work.actions[..2].to_vec() };
         execute(&ctx(&stage, &host), &half).await.unwrap();
         execute(&ctx(&stage, &host), &work).await.unwrap();
@@ -217,14 +238,16 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
 async fn swap_and_foreign_mounts_are_let_go_of_first() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let work = work(host.expectation(), TableFormat::Gpt, GPT);
+    let work = work(&host, TableFormat::Gpt, GPT);
     execute(&ctx(&stage, &host), &work).await.unwrap();
     host.look(&["swapon", "/dev/vdz3"]);
     // Left there by an attempt with another disk.
     let home = host.target().join("home");
     host.look(&["mount", "-t", "tmpfs", "stranger", &home.display().to_string()]);
     execute(&ctx(&stage, &host), &work).await.unwrap();
-    assert!(!host.look(&["cat", "/proc/swaps"]).contains(&host.look(&["echo", "/dev/vdz3"]).trim().to_owned()));
+    assert!(
+        !host.look(&["cat", "/proc/swaps"]).contains(&host.look(&["echo", "/dev/vdz3"]).trim().to_owned())
+    );
     assert!(host.look(&["findmnt", "-n", "-o", "FSTYPE", &home.display().to_string()]).contains("xfs"));
 }
 
@@ -232,7 +255,7 @@ async fn swap_and_foreign_mounts_are_let_go_of_first() {
 async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let work = work(host.expectation(), TableFormat::Gpt, GPT);
+    let work = work(&host, TableFormat::Gpt, GPT);
     // A btrfs that once began where the EFI system partition begins now, with no table that leads there any more.
     let offset = (1_u64 << 20).to_string();
     let inner = host.look(&["losetup", "--find", "--show", "--offset", &offset, "/dev/vdz"]);
@@ -247,7 +270,7 @@ async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through
 async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
     let stage = stage();
-    let good = work(host.expectation(), TableFormat::Gpt, GPT);
+    let good = work(&host, TableFormat::Gpt, GPT);
     let spoil = |spoil: &dyn Fn(&mut Vec<Partition>)| {
         let mut bad = good.clone();
         for action in &mut bad.actions {
@@ -265,7 +288,7 @@ async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
         ("head", spoil(&|p| p[0].start_bytes = 512)),
         ("sector", spoil(&|p| p[2].size_bytes += 1)),
         ("GUID", spoil(&|p| p[3].guid = "no".to_owned())),
-        ("stays", spoil(&|p| p[3].keep = true)),
+        ("kept", spoil(&|p| p[3].keep = true)),
         ("twice", spoil(&|p| p[3].number = 3)),
     ] {
         let error = execute(&ctx(&stage, &host), &bad).await.unwrap_err();
@@ -291,7 +314,7 @@ async fn a_disk_that_somebody_else_holds_is_refused_before_the_first_command() {
         sector_bytes: 512,
         model: String::new(),
     };
-    let error = execute(&stage.ctx(), &work(disk, TableFormat::Gpt, GPT)).await.unwrap_err();
+    let error = execute(&stage.ctx(), &work_on(disk, "aaaa-5e92", TableFormat::Gpt, GPT)).await.unwrap_err();
     assert!(matches!(error, StepError::Refused(_)), "{error:?}");
     assert_eq!(stage.host.command_lines(), Vec::<String>::new());
 }
