@@ -217,6 +217,9 @@ impl State {
         if mounted && !self.files.contains_key(path) {
             return Ok(self.mounts.iter().map(FakeMount::fstab_line).collect::<String>().into_bytes());
         }
+        if path == Path::new("/proc/self/mountinfo") && !self.files.contains_key(path) {
+            return Ok(self.mounts.iter().map(FakeMount::mountinfo_line).collect::<String>().into_bytes());
+        }
         if let Some(disk) = self.disks.get(path) {
             return Ok(lock(disk).clone());
         }
@@ -231,6 +234,10 @@ impl State {
 }
 
 impl FakeMount {
+    fn mountinfo_line(&self) -> String {
+        format!("1 0 0:1 / {} rw - {} {} rw\n", self.target.display(), self.file_system, self.source)
+    }
+
     fn fstab_line(&self) -> String {
         format!("{} {} {} {} 0 0\n", self.source, self.target.display(), self.file_system, self.options)
     }
