@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock, config::Config, db::Db,
-    identity::Authority, presence::Presence,
+    blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock, config::Config, db::Db, app::sessions::Tries,
+    identity::Authority, pages::Pages, presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -29,6 +29,10 @@ pub struct Doors {
     pub catalog: Catalog,
     /// Where packages come from.
     pub mirrors: Mirrors,
+    /// Pages for people.
+    pub pages: Pages,
+    /// Failed logins.
+    pub tries: Tries,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

@@ -19,6 +19,7 @@ use tower_http::{
 };
 
 use crate::{
+    app::sessions::Tries,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -29,6 +30,7 @@ use crate::{
     domain::people::Role,
     http,
     identity::{Authority, tls, token::Token},
+    pages::Pages,
     presence::Presence,
     reconcile,
 };
@@ -76,9 +78,10 @@ impl Server {
             ca: authority.fingerprint().to_string(),
             pid: std::process::id(),
         };
-        let presence = Presence::default();
+        let pages = Pages::load(&config.share)?;
+        let (presence, tries) = (Presence::default(), Tries::default());
         let ctx =
-            Ctx::new(Doors { config, addresses, db, clock, authority, blobs, catalog, mirrors, presence });
+            Ctx::new(Doors { config, addresses, db, clock, authority, blobs, catalog, mirrors, pages, tries, presence });
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -105,11 +108,15 @@ impl Server {
         let handle = Handle::new();
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
-        let https = layered(http::api::router(ctx.clone()).merge(http::agent::enrolment(ctx.clone())));
+        let https = layered(
+            http::api::router(ctx.clone())
+                .merge(http::agent::enrolment(ctx.clone()))
+                .merge(http::pages::router(ctx.clone())),
+        );
         let server = axum_server::from_tcp(self.https)?
             .acceptor(RustlsAcceptor::new(open).handshake_timeout(Duration::from_secs(10)))
             .handle(handle.clone());
-        tasks.spawn(async move { server.serve(https.into_make_service()).await.context("serving HTTPS") });
+        tasks.spawn(async move { server.serve(https.into_make_service_with_connect_info::<SocketAddr>()).await.context("serving HTTPS") });
 
         let agents = layered(http::agent::router(ctx.clone()));
         let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(Duration::from_secs(10));

@@ -12,8 +12,10 @@ pub mod installation;
 pub mod job_records;
 pub mod jobs;
 pub mod layouts;
+pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod sessions;
 
 pub use error::Error;

@@ -132,7 +132,7 @@ pub async fn revoke_token(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> 
 pub async fn login(ctx: &Ctx, secret: &str) -> Result<ShownToken, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let (name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
+    let (_, name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
         Error::Unauthenticated(
             "this login link is unknown, was used already or has expired; make a token on the server: `lotse token create`".to_owned(),
         )

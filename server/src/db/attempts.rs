@@ -8,10 +8,10 @@ use wire::{
 use super::{Error, Row, Tx, args, to_json};
 use crate::domain::job::{Attempt, AttemptState, Job};
 
-const COLUMNS: &str = "id, job_id, client_id, number, boot_id, state, reason, step, percent, message, started_at, \
+pub(super) const COLUMNS: &str = "id, job_id, client_id, number, boot_id, state, reason, step, percent, message, started_at, \
                        leased_until, finished_at, stored_seq";
 
-fn from_row(row: &Row) -> Result<Attempt, Error> {
+pub(super) fn from_row(row: &Row) -> Result<Attempt, Error> {
     Ok(Attempt {
         id: AttemptId(row.int("id")?),
         job: JobId(row.int("job_id")?),

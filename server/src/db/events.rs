@@ -2,7 +2,7 @@
 
 use wire::{ClientId, JobId};
 
-use super::{Error, Tx, args};
+use super::{Error, Row, Tx, args};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -49,18 +49,20 @@ pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>,
     tx.all(sql, args![id, limit, settled])
         .await?
         .iter()
-        .map(|row| {
-            Ok(ServerEvent {
-                id: row.int("id")?,
-                at: row.int("at")?,
-                kind: row.text("kind")?,
-                client: row.opt_int("client_id")?.map(ClientId),
-                job: row.opt_int("job_id")?.map(JobId),
-                actor: row.text("actor")?,
-                detail: row.text("detail")?,
-            })
-        })
+        .map(from_row)
         .collect()
+}
+
+pub(super) fn from_row(row: &Row) -> Result<ServerEvent, Error> {
+    Ok(ServerEvent {
+        id: row.int("id")?,
+        at: row.int("at")?,
+        kind: row.text("kind")?,
+        client: row.opt_int("client_id")?.map(ClientId),
+        job: row.opt_int("job_id")?.map(JobId),
+        actor: row.text("actor")?,
+        detail: row.text("detail")?,
+    })
 }
 
 /// Number of the newest event.

@@ -15,7 +15,9 @@ pub mod images;
 pub mod jobs;
 pub mod layouts;
 mod migrate;
+pub mod overview;
 pub mod people;
+pub mod sessions;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 

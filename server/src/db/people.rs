@@ -32,14 +32,14 @@ pub async fn create_link(
     Ok(())
 }
 
-/// Uses a link up; gives its user's name and role when it was there, unused and in time.
-pub async fn use_link(tx: &mut Tx, hash: &Sha256, now: i64) -> Result<Option<(String, Role)>, Error> {
+/// Uses a link up; gives its user's number, name and role when it was there, unused and in time.
+pub async fn use_link(tx: &mut Tx, hash: &Sha256, now: i64) -> Result<Option<(i64, String, Role)>, Error> {
     let sql = "UPDATE login_links SET used_at = $1 WHERE hash = $2 AND used_at IS NULL AND expires_at > $1";
     if tx.execute(sql, args![now, hash]).await? == 0 {
         return Ok(None);
     }
-    let sql = "SELECT u.name, u.role FROM login_links l JOIN users u ON u.id = l.user_id WHERE l.hash = $1";
-    tx.optional(sql, args![hash]).await?.map(|row| Ok((row.text("name")?, row.parsed("role")?))).transpose()
+    let sql = "SELECT u.id, u.name, u.role FROM login_links l JOIN users u ON u.id = l.user_id WHERE l.hash = $1";
+    tx.optional(sql, args![hash]).await?.map(|row| Ok((row.int("id")?, row.text("name")?, row.parsed("role")?))).transpose()
 }
 
 /// Keeps a new API token.

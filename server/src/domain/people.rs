@@ -67,3 +67,33 @@ pub struct ApiToken {
     /// When it was revoked.
     pub revoked_at: Option<i64>,
 }
+
+/// Somebody with an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub id: i64,
+    /// What they log in with.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// argon2id, as PHC string; absent until a password was set.
+    pub password_hash: Option<String>,
+}
+
+/// A browser that is logged in; its secret is in the browser only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub user: i64,
+    /// When it began.
+    pub created_at: i64,
+    /// When it was last used, to the minute.
+    pub last_used_at: i64,
+    /// When it ends at the latest.
+    pub expires_at: i64,
+    /// From where it was begun.
+    pub address: String,
+    /// What the browser says it is.
+    pub browser: String,
+}

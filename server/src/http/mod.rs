@@ -1,9 +1,12 @@
 //! How the server is reached: three listeners, each with its own routes, all with the same form of errors.
 
+mod access;
 pub mod agent;
 pub mod api;
 pub mod boot;
 mod extract;
+pub mod pages;
 mod problem;
+mod stream;
 
 pub use problem::{Rejection, uniform};

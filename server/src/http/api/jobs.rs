@@ -198,19 +198,5 @@ async fn output_stream(
         let mut tx = ctx.db.read().await?;
         job_records::attempt(&mut tx, id).await?;
     }
-    let after = stream::last_event_id(&headers).unwrap_or(query.after);
-    Ok(stream::follow(ctx, after, move |ctx, after| {
-        Box::pin(async move {
-            let mut tx = ctx.db.read().await?;
-            // The state is read first: what was stored when it was final is all there is.
-            let ended = job_records::attempt(&mut tx, id).await?.state != AttemptState::Running;
-            let events = job_records::output(&mut tx, id, after, stream::BATCH).await?;
-            let more = events.len() == usize::try_from(stream::BATCH).unwrap_or(0);
-            let items = events
-                .into_iter()
-                .map(|event| stream::item(i64::try_from(event.seq).unwrap_or(0), "output", &event))
-                .collect::<Result<Vec<_>, Error>>()?;
-            Ok((items, ended && !more))
-        })
-    }))
+    Ok(stream::output(ctx, id, stream::last_event_id(&headers).unwrap_or(query.after)))
 }

@@ -8,7 +8,6 @@ mod groups;
 mod jobs;
 mod misc;
 mod spec;
-mod stream;
 pub mod view;
 
 use std::time::Duration;
@@ -24,7 +23,10 @@ use axum::{
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Rejection;
+use super::{
+    Rejection,
+    access::{Needed, Route, needed},
+};
 use crate::{
     app::{
         Error,
@@ -46,7 +48,7 @@ const PATCH: &Method = &Method::PATCH;
 const DELETE: &Method = &Method::DELETE;
 
 /// Every route, and the least role that may use it.
-pub const ROUTES: &[(&Method, &str, Role)] = &[
+pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/server", Role::Viewer),
     (GET, "/api/v1/clients", Role::Viewer),
     (POST, "/api/v1/clients", Role::Operator),
@@ -147,7 +149,7 @@ async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Resu
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    match needed(request.method(), &path) {
+    match needed(ROUTES, request.method(), &path) {
         Needed::Role(needed) if actor.role >= needed => {}
         Needed::Role(needed) => {
             let (have, needed) = (actor.role.as_str(), needed.as_str());
@@ -162,26 +164,6 @@ async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Resu
     }
     request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
-}
-
-/// What a request needs.
-enum Needed {
-    /// At least this role.
-    Role(Role),
-    /// The address is known, but not with this method: the router refuses it.
-    OtherMethod,
-    /// Nobody has said who may do it.
-    Unknown,
-}
-
-fn needed(method: &Method, path: &str) -> Needed {
-    // The router answers HEAD by the handler of GET.
-    let method = if method == Method::HEAD { GET } else { method };
-    match ROUTES.iter().find(|(known, route, _)| *known == method && *route == path) {
-        Some((_, _, role)) => Needed::Role(*role),
-        None if ROUTES.iter().any(|(_, route, _)| *route == path) => Needed::OtherMethod,
-        None => Needed::Unknown,
-    }
 }
 
 /// Who asks, as [`guard`] has found.

@@ -12,7 +12,13 @@ use axum::{
 };
 use futures_util::{StreamExt, future::BoxFuture, stream};
 
-use crate::{app::Error, context::Ctx};
+use wire::AttemptId;
+
+use crate::{
+    app::{Error, job_records},
+    context::Ctx,
+    domain::job::AttemptState,
+};
 
 /// Most events that are read at once.
 pub(super) const BATCH: i64 = 500;
@@ -79,4 +85,22 @@ where
     });
     let events = batches.flat_map(|events| stream::iter(events.into_iter().map(Ok::<_, Infallible>)));
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}
+
+/// What an attempt reports, from a number on; ends with the attempt.
+pub(super) fn output(ctx: Ctx, id: AttemptId, after: i64) -> impl IntoResponse + use<> {
+    follow(ctx, after, move |ctx, after| {
+        Box::pin(async move {
+            let mut tx = ctx.db.read().await?;
+            // The state is read first: what was stored when it was final is all there is.
+            let ended = job_records::attempt(&mut tx, id).await?.state != AttemptState::Running;
+            let events = job_records::output(&mut tx, id, after, BATCH).await?;
+            let more = events.len() == usize::try_from(BATCH).unwrap_or(0);
+            let items = events
+                .into_iter()
+                .map(|event| item(i64::try_from(event.seq).unwrap_or(0), "output", &event))
+                .collect::<Result<Vec<_>, Error>>()?;
+            Ok((items, ended && !more))
+        })
+    })
 }

@@ -1,0 +1,148 @@
+//! Pages for people: rendered here, live by events, usable without scripts but for what happens live.
+//!
+//! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
+
+mod client;
+mod clients;
+mod frame;
+mod live;
+mod moment;
+mod overview;
+mod session;
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use tower_http::csrf::CsrfLayer;
+use wire::problem::Problem;
+
+use self::frame::{Frame, Page, Visitor, page};
+use super::{
+    Rejection,
+    access::{Needed, Route, needed},
+};
+use crate::{app::sessions, context::Ctx, domain::people::Role};
+
+const GET: &Method = &Method::GET;
+const POST: &Method = &Method::POST;
+
+/// Every page, and the least role that may see or use it.
+pub const ROUTES: &[Route] = &[
+    (GET, "/", Role::Viewer),
+    (GET, "/clients", Role::Viewer),
+    (GET, "/clients/{name}", Role::Viewer),
+    (GET, "/clients/{name}/adopt", Role::Operator),
+    (POST, "/clients/{name}/adopt", Role::Operator),
+    (GET, "/clients/{name}/install", Role::Operator),
+    (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/live", Role::Viewer),
+    (GET, "/attempts/{id}/output", Role::Viewer),
+    (GET, "/account", Role::Viewer),
+    (POST, "/account/password", Role::Viewer),
+];
+
+/// Scripts, styles and pictures come from here and from nowhere else; no page is framed, no form leaves.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// All pages.
+pub fn router(ctx: Ctx) -> Router {
+    let guarded = overview::router()
+        .merge(clients::router())
+        .merge(client::router())
+        .merge(live::router())
+        .merge(session::account())
+        .layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    Router::new()
+        .merge(session::router())
+        .route("/assets/{name}", get(asset))
+        .merge(guarded)
+        .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
+        .layer(middleware::from_fn(secured))
+        .layer(CsrfLayer::new())
+        .with_state(ctx)
+}
+
+/// Lets a request through when the browser is logged in and its user's role is enough; asks others to log in.
+async fn guard(
+    State(ctx): State<Ctx>,
+    path: axum::extract::MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Rejection> {
+    let secret = frame::cookie(request.headers(), session::COOKIE).unwrap_or_default().to_owned();
+    let Some(who) = sessions::authenticate(&ctx, &secret).await? else {
+        let back = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let to = if request.method() == Method::GET && back != "/" && back != "/live" {
+            format!("/login?next={}", frame::query_encoded(back))
+        } else {
+            "/login".to_owned()
+        };
+        return Ok(Redirect::to(&to).into_response());
+    };
+    match needed(ROUTES, request.method(), path.as_str()) {
+        Needed::Role(needed) if who.actor.role >= needed => {}
+        Needed::OtherMethod => {}
+        Needed::Role(needed) => {
+            let (have, needed) = (who.actor.role.as_str(), needed.as_str());
+            return Err(crate::app::Error::Forbidden(format!("this needs the role {needed}; you have {have}")).into());
+        }
+        Needed::Unknown => {
+            return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
+        }
+    }
+    let visitor = Visitor::new(&request, who, secret);
+    request.extensions_mut().insert(visitor);
+    Ok(next.run(request).await)
+}
+
+#[derive(serde::Serialize)]
+struct ErrorView {
+    page: Frame,
+    problem: Problem,
+}
+
+/// A problem is a page here.
+async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -> Response {
+    let visitor = Visitor::stranger(&request);
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let status = response.status();
+    let view = ErrorView { page: visitor.frame(""), problem: Problem { request_id: id, ..problem } };
+    match page(&ctx, &visitor, "pages/error.html", &view) {
+        Ok(page) => (status, page).into_response(),
+        Err(_) => status.into_response(),
+    }
+}
+
+async fn secured(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn asset(State(ctx): State<Ctx>, Path(name): Path<String>, request: Request) -> Result<Response, Rejection> {
+    let asset =
+        ctx.pages.asset(&name).ok_or_else(|| crate::app::Error::not_found(format!("the file {name}")))?;
+    let tag = format!("\"{}\"", asset.tag);
+    let fresh = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    if request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
+    }
+    Ok((fresh, [(header::CONTENT_TYPE, asset.media_type)], asset.bytes.clone()).into_response())
+}

@@ -1,0 +1,165 @@
+//! The door to templates: pages in every language, and the files that they refer to.
+//!
+//! Invariant: a text that is missing in a language, and a value that a template names but nobody gave, are errors, not gaps.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+use fluent_templates::{
+    ArcLoader, LanguageIdentifier,
+    fluent_bundle::FluentValue,
+};
+use serde::Serialize;
+use tera::{Context, Kwargs, State, Tera, TeraResult};
+
+/// The languages of the pages; the first one is for those who want none of them.
+pub const LANGUAGES: [&str; 2] = ["en", "de"];
+
+/// Templates and files cannot be read, or a page cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder cannot be read.
+    #[error("reading the pages' files")]
+    Read(#[source] std::io::Error),
+    /// Texts of a language are wrong.
+    #[error("reading the pages' texts: {0}")]
+    Texts(String),
+    /// A template is wrong.
+    #[error("reading the pages' templates: {0}")]
+    Templates(String),
+    /// A page cannot be written.
+    #[error("writing the page {page}: {reason}")]
+    Render {
+        /// Which.
+        page: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A file that pages refer to.
+#[derive(Clone, Debug)]
+pub struct Asset {
+    /// Media type.
+    pub media_type: &'static str,
+    /// Content.
+    pub bytes: bytes::Bytes,
+    /// Changes with the content.
+    pub tag: String,
+}
+
+/// All pages.
+pub struct Pages {
+    languages: BTreeMap<&'static str, Tera>,
+    assets: BTreeMap<String, Asset>,
+}
+
+impl Pages {
+    /// Reads `SHARE/templates`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a template or text is wrong.
+    pub fn load(share: &Path) -> Result<Self, Error> {
+        let root = share.join("templates");
+        let texts = texts(&root)?;
+        let templates = templates(&root)?;
+        let mut languages = BTreeMap::new();
+        for language in LANGUAGES {
+            let mut tera = Tera::default();
+            let id: LanguageIdentifier =
+                language.parse().map_err(|error| Error::Texts(format!("{language}: {error}")))?;
+            let texts = Arc::clone(&texts);
+            tera.register_function("t", move |words: Kwargs, _: &State<'_>| text(&texts, &id, &words));
+            tera.add_raw_templates(templates.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+                .map_err(|error| Error::Templates(error.to_string()))?;
+            languages.insert(language, tera);
+        }
+        Ok(Self { languages, assets: assets(&root.join("assets"))? })
+    }
+
+    /// Writes a page.
+    ///
+    /// # Errors
+    /// A text or a value is missing.
+    pub fn render(&self, language: &str, page: &str, context: &impl Serialize) -> Result<String, Error> {
+        let failed = |reason: String| Error::Render { page: page.to_owned(), reason };
+        let tera = self
+            .languages
+            .get(language)
+            .ok_or_else(|| failed(format!("there is no language `{language}`")))?;
+        let context = Context::from_serialize(context).map_err(|error| failed(error.to_string()))?;
+        tera.render(page, &context).map_err(|error| failed(error.to_string()))
+    }
+
+    /// A file that pages refer to.
+    pub fn asset(&self, name: &str) -> Option<&Asset> {
+        self.assets.get(name)
+    }
+}
+
+fn texts(root: &Path) -> Result<Arc<ArcLoader>, Error> {
+    let fallback = LANGUAGES[0].parse().map_err(|error| Error::Texts(format!("{error}")))?;
+    // The marks around values that this would add are for texts of mixed writing direction.
+    let loader = ArcLoader::builder(&root.join("locales"), fallback)
+        .customize(|bundle| bundle.set_use_isolating(false))
+        .build()
+        .map_err(|error| Error::Texts(error.to_string()))?;
+    Ok(Arc::new(loader))
+}
+
+/// `{{ t(key="stage-installed", count=3) }}`: the text of a language, with values.
+fn text(texts: &ArcLoader, language: &LanguageIdentifier, words: &Kwargs) -> TeraResult<String> {
+    let key: &str = words.must_get("key")?;
+    let mut values: HashMap<Cow<'static, str>, FluentValue<'_>> = HashMap::new();
+    for (name, value) in words.iter() {
+        let name = name.to_string();
+        if name != "key" && name != "or" {
+            let value = match value.as_i64() {
+                Some(number) => FluentValue::from(number),
+                None => FluentValue::from(value.to_string()),
+            };
+            values.insert(Cow::Owned(name), value);
+        }
+    }
+    // No fallback to another language: what is missing is to be noticed. `or` is for words that come from elsewhere.
+    match (texts.lookup_no_default_fallback(language, key, Some(&values)), words.get::<String>("or")?) {
+        (Some(text), _) | (None, Some(text)) => Ok(text),
+        (None, None) => Err(tera::Error::message(format!("there is no text `{key}` in {language}"))),
+    }
+}
+
+fn templates(root: &Path) -> Result<Vec<(String, String)>, Error> {
+    let mut found = Vec::new();
+    for folder in [root.to_owned(), root.join("pages")] {
+        for entry in fs_err::read_dir(&folder).map_err(Error::Read)? {
+            let path = entry.map_err(Error::Read)?.path();
+            if path.extension().is_some_and(|extension| extension == "html") {
+                let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                found.push((name, fs_err::read_to_string(&path).map_err(Error::Read)?));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn assets(folder: &Path) -> Result<BTreeMap<String, Asset>, Error> {
+    let mut found = BTreeMap::new();
+    for entry in fs_err::read_dir(folder).map_err(Error::Read)? {
+        let path = entry.map_err(Error::Read)?.path();
+        let media_type = match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("css") => "text/css; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            _ => continue,
+        };
+        let bytes = bytes::Bytes::from(fs_err::read(&path).map_err(Error::Read)?);
+        let tag = crate::blobs::hash(&bytes).as_str()[..16].to_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.insert(name, Asset { media_type, bytes, tag });
+    }
+    Ok(found)
+}
