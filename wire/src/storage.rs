@@ -177,4 +177,7 @@ pub struct MountEntry {
     pub mount: String,
     /// Mount options, comma separated; `defaults` when there are none.
     pub options: String,
+    /// It is on a kept partition: the installed system mounts it, an installation never does, so that nothing it does reaches its content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }

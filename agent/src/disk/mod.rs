@@ -4,8 +4,6 @@ mod edges;
 pub mod filesystem;
 mod gpt_table;
 pub mod identify;
-#[cfg(test)]
-pub(crate) mod loop_host;
 mod mbr_table;
 pub mod table;
 pub mod usage;
@@ -47,4 +45,4 @@ pub fn clear(host: &dyn Host, disk: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

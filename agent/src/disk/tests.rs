@@ -1,5 +1,7 @@
 //! Tables on disks in memory, with sectors of 512 and 4096 bytes: read back by sfdisk(8) where it can, and cut off after every write.
 
+pub(crate) mod loop_host;
+
 use std::{
     io::{Cursor, Read, Seek, SeekFrom, Write},
     sync::{Arc, Mutex},

@@ -7,9 +7,9 @@ use wire::storage::{FileSystem, MountEntry, Volume};
 use super::{StepContext, StepError};
 use crate::disk::{filesystem, identify, usage};
 
-/// Mounts the entries in order. Swap is left alone: an installer does not need it.
+/// Mounts the entries in order. Swap is left alone: an installer does not need it. So is what is kept: it is the installed system's.
 pub(super) async fn execute(ctx: &StepContext<'_>, mounts: &[MountEntry]) -> Result<(), StepError> {
-    for entry in mounts.iter().filter(|entry| entry.format != FileSystem::Swap) {
+    for entry in mounts.iter().filter(|entry| entry.format != FileSystem::Swap && !entry.keep) {
         one(ctx, entry).await?;
     }
     Ok(())
@@ -90,6 +90,7 @@ mod tests {
             uuid: "U-1".into(),
             mount: "/".into(),
             options: "defaults".into(),
+            keep: false,
         }
     }
 
@@ -101,6 +102,13 @@ mod tests {
         }
         assert_eq!(stage.host.mounts().len(), 1);
         assert_eq!(stage.host.mounts()[0].target, Path::new("/target"));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_not_even_looked_at() {
+        let stage = stage();
+        execute(&stage.ctx(), &[MountEntry { keep: true, ..root() }]).await.unwrap();
+        assert!(stage.host.mounts().is_empty() && stage.host.commands().is_empty());
     }
 
     #[tokio::test]

@@ -71,7 +71,7 @@ async fn zero(ctx: &StepContext<'_>, path: &std::path::Path, size: u64) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{disk::loop_host::LoopHost, host::fake::FakeHost, steps::testing::Stage};
+    use crate::{disk::tests::loop_host::LoopHost, host::fake::FakeHost, steps::testing::Stage};
 
     #[tokio::test]
     async fn what_was_in_use_and_what_it_carried_is_gone_after_every_way_of_wiping() {

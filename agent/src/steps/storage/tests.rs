@@ -6,7 +6,7 @@ use wire::storage::{
 
 use super::*;
 use crate::{
-    disk::loop_host::LoopHost,
+    disk::tests::loop_host::LoopHost,
     host::{Host, fake::FakeHost},
     steps::testing::Stage,
 };
@@ -73,6 +73,7 @@ fn work_on(disk: DiskExpectation, token: &str, table: TableFormat, wanted: &[Wan
                 uuid,
                 mount: (*place).to_owned(),
                 options: "defaults".to_owned(),
+                keep: false,
             }));
         }
     }

@@ -239,7 +239,7 @@ impl Host for LoopHost {
             path: disk.to_owned(),
             source: std::io::Error::other(said),
         };
-        if !super::identify::partitions(self, disk).is_empty() {
+        if !crate::disk::identify::partitions(self, disk).is_empty() {
             let (gone, said) = program(&["partx", "-d", &device]);
             if !gone {
                 return Err(busy(said));
