@@ -47,6 +47,7 @@ function loginByLink() {
   field.form.submit();
 }
 
+window.addEventListener("hashchange", loginByLink);
 document.addEventListener("DOMContentLoaded", () => {
   loginByLink();
   followEvents();

@@ -5,7 +5,7 @@ use axum::http::Method;
 use crate::domain::people::Role;
 
 /// A route, and the least role that may use it.
-pub type Route = (&'static Method, &'static str, Role);
+pub(super) type Route = (&'static Method, &'static str, Role);
 
 /// What a request needs.
 pub(super) enum Needed {

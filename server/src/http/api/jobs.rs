@@ -11,14 +11,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{AttemptId, JobId, event::Event, plan::Plan};
 
 use super::{
-    Asking, Rejection, stream,
+    Asking, Rejection,
     view::{JobView, Page},
 };
 use crate::{
-    app::{Error, job_records, jobs},
+    app::{job_records, jobs},
     context::Ctx,
-    domain::job::{Attempt, AttemptState, JobState},
-    http::extract::Json,
+    domain::job::{Attempt, JobState},
+    http::{extract::Json, stream},
 };
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {

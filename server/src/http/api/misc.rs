@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::Mac;
 
-use super::{Asking, Rejection, stream};
+use super::{Asking, Rejection};
 use crate::{
     app::{
         Error,
@@ -23,7 +23,7 @@ use crate::{
         boot::BootEvent,
         people::{ApiToken, Role},
     },
-    http::extract::Json,
+    http::{extract::Json, stream},
 };
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {

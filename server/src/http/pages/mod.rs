@@ -21,7 +21,7 @@ use axum::{
 use tower_http::csrf::CsrfLayer;
 use wire::problem::Problem;
 
-use self::frame::{Frame, Page, Visitor, page};
+use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
     access::{Needed, Route, needed},

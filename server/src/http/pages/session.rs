@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::{
     Form, Router,
-    extract::{ConnectInfo, Query, Request, State},
+    extract::{ConnectInfo, FromRequest, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -86,9 +86,9 @@ async fn login(
     let visitor = Visitor::stranger(&request);
     let browser = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
     let origin = Origin { address: peer.ip().to_canonical(), browser: browser.unwrap_or_default().to_owned() };
-    let Ok(Form(login)) = axum::extract::FromRequest::from_request(request, &ctx).await.map(|form: Form<Login>| form) else {
-        return Err(Error::invalid("the login is not what the form sends", "open the login page again").into());
-    };
+    let Form(login) = Form::<Login>::from_request(request, &ctx).await.map_err(|_| {
+        Error::invalid("the login is not what the form sends", "open the login page again")
+    })?;
     let begun = if login.link.is_empty() {
         sessions::by_password(&ctx, &login.name, &login.password, &origin).await
     } else {
