@@ -235,6 +235,170 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
     }
 }
 
+const SMALL: &[Wanted] = &[
+    Wanted("esp", 40, Purpose::EfiSystem, Some(FileSystem::Vfat), ""),
+    Wanted("swap", 4, Purpose::Swap, Some(FileSystem::Swap), "none"),
+    Wanted("root", 16, Purpose::Linux, Some(FileSystem::Ext4), "/"),
+];
+
+/// What can be seen of the disk by programs that did not write it.
+fn seen(host: &LoopHost) -> String {
+    let table = host
+        .look(&["sfdisk", "--dump", "/dev/vdz"])
+        .lines()
+        .filter(|line| !line.starts_with("device"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let content = (1..=3).map(|number| {
+        let device = format!("/dev/vdz{number}");
+        host.look(&[
+            "blkid",
+            "-p",
+            "-s",
+            "TYPE",
+            "-s",
+            "UUID",
+            "-s",
+            "LABEL",
+            "-s",
+            "PART_ENTRY_UUID",
+            "-o",
+            "export",
+            &device,
+        ])
+    });
+    content.fold(table, |text, content| text + "\n" + &content)
+}
+
+/// Kills the agent after every change that it makes, starts it again with what is mounted left as it is or not, and looks at the result.
+async fn killed_everywhere(table: TableFormat, sector_bytes: u32, wipes: bool, breaks: bool) {
+    let Some(host) = LoopHost::new(96 << 20, sector_bytes) else { return };
+    let stage = stage();
+    let ctx = ctx(&stage, &host);
+    let work = work(&host, table, SMALL);
+    let work = if wipes { work } else { without_wipe(work) };
+    let blank = host.bytes();
+    let mut reference = String::new();
+    for changes in 0.. {
+        if breaks {
+            *host.broken.lock().unwrap() = Some("mkfs.ext4".to_owned());
+        }
+        host.kill_after(Some(changes));
+        let first = execute(&ctx, &work).await;
+        let is_whole = if breaks { !host.was_killed() } else { first.is_ok() };
+        assert!(is_whole || host.was_killed(), "after {changes} changes: {first:?}");
+        host.kill_after(None);
+        *host.broken.lock().unwrap() = None;
+        if changes % 2 == 0 {
+            // The machine was restarted, too.
+            usage::unmount_below(&ctx, host.target()).unwrap();
+            host.reread_partitions(Path::new("/dev/vdz")).unwrap();
+        }
+        execute(&ctx, &work)
+            .await
+            .unwrap_or_else(|error| panic!("killed after {changes} changes: {error}\n{}", stage.said()));
+        let now = seen(&host);
+        if reference.is_empty() {
+            reference.clone_from(&now);
+            assert!(reference.contains("ext4") && reference.contains("swap"), "{reference}");
+        }
+        assert_eq!(now, reference, "killed after {changes} changes");
+        assert_eq!(mounted(&host), [host.target()]);
+        usage::unmount_below(&ctx, host.target()).unwrap();
+        if is_whole {
+            assert!(changes > 10, "{changes}");
+            return;
+        }
+        host.become_again(&blank);
+    }
+}
+
+#[tokio::test]
+async fn killed_after_any_change_on_a_disk_that_may_be_wiped_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 512, true, false).await;
+}
+
+#[tokio::test]
+async fn killed_after_any_change_on_a_blank_disk_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 4096, false, false).await;
+    killed_everywhere(TableFormat::Mbr, 512, false, false).await;
+}
+
+#[tokio::test]
+async fn killed_while_it_takes_back_what_failed_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 512, false, true).await;
+}
+
+/// A disk with a file system that shall stay as partition 2, with a letter in it, and one that goes.
+fn with_a_letter(host: &LoopHost) -> StorageWork {
+    let script = "label: gpt\nsize=8MiB\nsize=16MiB, name=home\n";
+    host.look(&[
+        "sh",
+        "-c",
+        &format!("printf '{script}' | sfdisk --quiet --no-tell-kernel --no-reread /dev/vdz"),
+    ]);
+    host.reread_partitions(Path::new("/dev/vdz")).unwrap();
+    host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz2"]);
+    let home = host.target().display().to_string();
+    host.look(&["mount", "/dev/vdz2", &home]);
+    std::fs::write(host.target().join("letter"), "dear").unwrap();
+    host.look(&["umount", &home]);
+    let there = block::disks(host).remove(0).partitions.remove(1);
+    let mut work =
+        work(host, TableFormat::Gpt, &[Wanted("root", 16, Purpose::Linux, Some(FileSystem::Ext4), "/")]);
+    let StorageAction::WriteTable { partitions, .. } = &mut work.actions[1] else { panic!() };
+    partitions[0].start_bytes = 32 << 20;
+    partitions.push(Partition {
+        number: there.number,
+        id: "home".to_owned(),
+        start_bytes: there.start_bytes,
+        size_bytes: there.size_bytes,
+        purpose: Purpose::Other,
+        guid: there.guid,
+        keep: true,
+        type_code: there.type_code,
+    });
+    work
+}
+
+fn letter(host: &LoopHost) -> String {
+    let place = host.target().join("home");
+    std::fs::create_dir_all(&place).unwrap();
+    host.look(&["mount", "-o", "ro", "/dev/vdz2", &place.display().to_string()]);
+    std::fs::read_to_string(place.join("letter")).unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_file_system_is_there_after_everything_beside_it_was_made_anew() {
+    let Some(host) = LoopHost::new(96 << 20, 512) else { return };
+    let stage = stage();
+    let work = with_a_letter(&host);
+    let refused = execute(&ctx(&stage, &host), &without_wipe(work.clone())).await.unwrap_err();
+    assert!(
+        matches!(&refused, StepError::Refused(why) if why.contains("partition 1 is neither")),
+        "{refused}"
+    );
+    for _ in 0..2 {
+        execute(&ctx(&stage, &host), &work).await.unwrap();
+        assert_eq!(letter(&host), "dear");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_takes_the_new_partitions_back_and_leaves_the_kept_one() {
+    let Some(host) = LoopHost::new(96 << 20, 512) else { return };
+    let stage = stage();
+    let work = with_a_letter(&host);
+    *host.broken.lock().unwrap() = Some("mkfs.ext4".to_owned());
+    execute(&ctx(&stage, &host), &work).await.unwrap_err();
+    let dump = host.look(&["sfdisk", "--dump", "/dev/vdz"]);
+    assert!(dump.contains("name=\"home\"") && !dump.contains("root"), "{dump}");
+    assert!(!host.exists(Path::new("/dev/vdz1")));
+    assert_eq!(letter(&host), "dear");
+    *host.broken.lock().unwrap() = None;
+    execute(&ctx(&stage, &host), &work).await.unwrap();
+}
+
 #[tokio::test]
 async fn swap_and_foreign_mounts_are_let_go_of_first() {
     let Some(host) = LoopHost::new(SIZE, 512) else { return };
