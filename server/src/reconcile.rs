@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::Error,
     context::Ctx,
-    db::{boot, clients, jobs},
+    db::{answers, boot, clients, jobs},
     queue,
 };
 
@@ -16,7 +16,7 @@ const QUEUE_EVERY: Duration = Duration::from_secs(2);
 /// Who was heard is written this often.
 const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 
-/// Timelines are cut to their newest lines this often.
+/// Timelines are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// So many lines are kept of machines that nobody knows, and of all.
 const STRANGERS_LINES: i64 = 50_000;
@@ -31,7 +31,7 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
     prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = prune.tick() => logged("cutting boot timelines", self::prune(&ctx).await),
+            _ = prune.tick() => logged("forgetting what is old", self::prune(&ctx).await),
             _ = queue.tick() => logged("looking after the queue", self::queue(&ctx).await),
             _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
             () = stop.cancelled() => break,
@@ -81,6 +81,7 @@ async fn presence(ctx: &Ctx) -> Result<(), Error> {
 async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     boot::prune(&mut tx, STRANGERS_LINES, ALL_LINES).await?;
+    answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     Ok(())
 }

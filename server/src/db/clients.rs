@@ -138,6 +138,12 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, Error> {
     Ok(changed == 1)
 }
 
+/// Where a client is in its life.
+pub async fn stage(tx: &mut Tx, id: ClientId) -> Result<Option<Stage>, Error> {
+    let row = tx.optional("SELECT stage FROM clients WHERE id = $1", args![id]).await?;
+    row.map(|row| row.parsed("stage")).transpose()
+}
+
 /// Moves a client to a stage.
 pub async fn set_stage(tx: &mut Tx, id: ClientId, stage: Stage) -> Result<(), Error> {
     let sql = "UPDATE clients SET stage = $1, version = version + 1 WHERE id = $2 AND stage <> $1";

@@ -13,7 +13,7 @@ use axum::{
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_http::services::ServeFile;
+use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
 use super::Rejection;
@@ -28,6 +28,9 @@ use crate::{
     domain::boot::BootEventKind,
 };
 
+/// Nobody waits longer for the beginning of an answer; a mirror that does not connect or is silent is given up before.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// All routes of the plain listener.
 pub fn router(ctx: Ctx) -> Router {
     Router::new()
@@ -38,6 +41,8 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/dhcp", axum::routing::post(dhcp))
         .route("/mirror/{name}/{*path}", get(pull_through))
         .layer(DefaultBodyLimit::max(4096))
+        // Until the answer begins: files may take as long as they move.
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }
 
@@ -177,6 +182,22 @@ async fn pull_through(
         }
     }
     let upstream = request.send().await.map_err(|error| {
+        if error.is_redirect() {
+            tracing::warn!(
+                mirror = name,
+                path,
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "a redirect is not followed"
+            );
+            return Error::Unavailable {
+                title: format!(
+                    "the mirror {name} redirects to another host, which this server does not ask in its place"
+                ),
+                remedy: format!(
+                    "name the mirror's real address in the server's configuration: mirrors = [\"{name}=URL\"]"
+                ),
+            };
+        }
         tracing::warn!(
             mirror = name,
             path,
