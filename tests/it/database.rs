@@ -412,7 +412,14 @@ async fn images_layouts_and_timelines(db: &Db) {
     let mut tx = db.write().await.unwrap();
     boot::add(&mut tx, mac(50), BootEventKind::Script, "after", NOW).await.unwrap();
     let lines = boot::of_client(&mut tx, id, 10).await.unwrap();
+    boot::add(&mut tx, mac(51), BootEventKind::Dhcp, "nobody's, old", NOW).await.unwrap();
+    boot::add(&mut tx, mac(51), BootEventKind::Script, "nobody's, new", NOW).await.unwrap();
+    assert_eq!(boot::prune(&mut tx, 1, 100).await.unwrap(), 1);
+    assert_eq!(boot::of_client(&mut tx, id, 10).await.unwrap(), lines, "lines of clients stay longer");
+    assert_eq!(boot::of_mac(&mut tx, mac(51), 10).await.unwrap().len(), 1);
+    assert_eq!(boot::prune(&mut tx, 1, 2).await.unwrap(), 2, "all but the newest two go");
     assert_eq!(lines.iter().map(|line| line.detail.as_str()).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(clients::count(&mut tx, Stage::Discovered).await.unwrap(), 0);
     tx.commit().await.unwrap();
 }
 

@@ -51,7 +51,11 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
             "use small letters, digits and hyphens",
         ));
     }
-    Layout::parse(yaml).map_err(|problems| planner::Error::Layout { name: name.to_owned(), problems })?;
+    Layout::parse(yaml).map_err(|problems| Error::Invalid {
+        title: format!("the layout `{name}` is not kept, since it cannot be understood"),
+        fields: super::error::layout_fields(name, &problems),
+        remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
+    })?;
     let mut tx = ctx.db.write().await?;
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
     noted(ctx, tx, "layout.changed", name, actor).await
