@@ -22,6 +22,8 @@ const NAME: &str = "vdz";
 /// The serial number of the disk.
 pub(crate) const SERIAL: &str = "LOOP-1";
 
+static HOSTS: AtomicU16 = AtomicU16::new(0);
+
 /// The machine with one disk. Takes mounts and loop device with it when it goes.
 pub(crate) struct LoopHost {
     device: String,
@@ -109,7 +111,6 @@ impl LoopHost {
         assert!(made, "{said}");
         let device = said.trim().trim_start_matches("/dev/").to_owned();
         let target = tempfile::tempdir().unwrap();
-        static HOSTS: AtomicU16 = AtomicU16::new(0);
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
         let token = format!("{:04x}-{number:04x}", std::process::id() & 0xffff);
         Some(Self {

@@ -129,10 +129,12 @@ impl<'a> Disks<'a> {
 
 /// The disk of an action; `None` for what this agent does not know.
 fn named(action: &StorageAction) -> Option<&str> {
-    let on = |volume| match volume {
-        &Volume::Partition { ref disk, .. } => Some(disk.as_str()),
-        Volume::Unknown => None,
-    };
+    fn on(volume: &Volume) -> Option<&str> {
+        match volume {
+            Volume::Partition { disk, .. } => Some(disk),
+            Volume::Unknown => None,
+        }
+    }
     match action {
         StorageAction::Wipe { disk } | StorageAction::WriteTable { disk, .. } => Some(disk),
         StorageAction::Format { volume, .. } => on(volume),
