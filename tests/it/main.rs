@@ -10,4 +10,5 @@
 mod api;
 mod boot;
 mod database;
+mod fleet;
 mod tidy;
