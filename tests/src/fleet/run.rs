@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use server::{
     clock::Clock,
     db::{clients, jobs},
-    domain::job::JobState,
+    domain::{client::Stage, job::JobState},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -129,6 +129,10 @@ impl Fleet {
         let mut tx = self.server.db.write().await?;
         let client = clients::find_by_name(&mut tx, &name).await?.context("a client is gone")?.id;
         clients::set_secret(&mut tx, client, SECRET, "Shibboleth", 0).await?;
+        if arrival == Arrival::Blank {
+            // As an installation does: from now on jobs say what the machine boots.
+            clients::set_stage(&mut tx, client, Stage::Installing).await?;
+        }
         tx.commit().await?;
         let boots = match arrival {
             Arrival::Blank => Boots::Network(self.server.addresses.boot.clone()),
