@@ -15,7 +15,11 @@ use crate::{
     boot::timeline,
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, attempts, clients, events, identities, images, jobs},
+    db::{
+        self, Tx, attempts, clients, events,
+        identities::{self, Certificate},
+        images, jobs,
+    },
     domain::{
         boot::BootEventKind,
         client::{Client, ClientConfig, Stage},
@@ -33,6 +37,8 @@ const ASK_AGAIN_S: u32 = 3;
 const LONGEST_WAIT_S: u32 = 60;
 /// A certificate is looked up again after this long, so that a revocation on another node is noticed.
 const CERTIFICATE_CACHED_FOR: i64 = 10 * SECOND;
+/// Why a certificate is revoked that nobody needs any more.
+const REPLACED: &str = "replaced by a newer identity";
 
 /// The client that a certificate belongs to.
 ///
@@ -47,6 +53,10 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
     let certificate = identities::find_certificate(&mut tx, serial).await?;
     match certificate {
         Some(certificate) if certificate.revoked_at.is_none() && certificate.expires_at > now => {
+            if identities::has_replaced(&mut tx, serial).await? {
+                drop(tx);
+                retire_replaced(ctx, &certificate, now).await?;
+            }
             let until = certificate.expires_at.min(now + CERTIFICATE_CACHED_FOR);
             ctx.presence.keep_certificate(serial, certificate.client, until);
             Ok(certificate.client)
@@ -59,6 +69,16 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
             Err(Error::Unauthenticated("this certificate belongs to no client of this server".to_owned()))
         }
     }
+}
+
+/// Whoever uses a new identity has it: only now the one that it replaced is worth nothing any more. Earlier, an agent whose
+/// answer was lost on the way would be locked out.
+async fn retire_replaced(ctx: &Ctx, used: &Certificate, now: i64) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    identities::revoke_replaced(&mut tx, &used.serial, REPLACED, now).await?;
+    tx.commit().await?;
+    ctx.presence.forget_certificates(used.client);
+    Ok(())
 }
 
 /// Gives a machine its identity, or takes note of it and lets it wait.
@@ -126,6 +146,8 @@ async fn enrol_with_token(
     clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+    // Not those of this key: the request may come twice, and the agent may hear the first answer.
+    identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
     timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, by token", client.name)).await;
@@ -163,6 +185,7 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
         clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
         let identity =
             issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+        identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
         tx.commit().await?;
         ctx.presence.forget_certificates(client.id);
         timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, adopted", client.name))
@@ -226,7 +249,7 @@ async fn issue(
         return Err(Error::Forbidden(format!("client {} is retired", client.name)));
     }
     let issued = ctx.authority.issue(csr_pem, client.id, now).map_err(unacceptable)?;
-    let certificate = identities::Certificate {
+    let certificate = Certificate {
         serial: issued.serial.clone(),
         client: client.id,
         fingerprint: issued.key_fingerprint.clone(),
@@ -234,7 +257,6 @@ async fn issue(
         revoked_at: None,
     };
     identities::create_certificate(tx, &certificate, realm, boot_id, now).await?;
-    identities::revoke(tx, client.id, Some(&issued.serial), "replaced by a newer identity", now).await?;
     Ok(Identity {
         client: client.id,
         name: client.name.clone(),
@@ -252,7 +274,7 @@ async fn tools(tx: &mut Tx) -> Result<Option<BlobRef>, db::Error> {
     Ok(images::find(tx, image::INSTALLER).await?.and_then(|mut image| image.parts.remove("tools")))
 }
 
-/// Exchanges an identity for a new one.
+/// Exchanges an identity for a new one. The old one is good until the new one is used.
 ///
 /// # Errors
 /// The CSR is not acceptable, or the client may not have an identity now.
@@ -262,7 +284,6 @@ pub async fn renew(ctx: &Ctx, client: ClientId, request: &RenewRequest) -> Resul
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, ctx.now()).await?;
     tx.commit().await?;
-    ctx.presence.forget_certificates(client.id);
     Ok(identity)
 }
 

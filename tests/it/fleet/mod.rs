@@ -1,5 +1,8 @@
 //! Fleets of real agents on fake machines, with bad luck. `FLEET_SEED=n` repeats the throws of a run; a failing one names its seed.
 
+mod killed;
+mod storm;
+
 use std::collections::BTreeMap;
 
 use harness::{
