@@ -11,4 +11,5 @@ mod api;
 mod boot;
 mod database;
 mod fleet;
+mod races;
 mod tidy;

@@ -35,6 +35,9 @@ use crate::{
 const ASK_AGAIN_S: u32 = 3;
 /// Longest time that a poll may wait here.
 const LONGEST_WAIT_S: u32 = 60;
+/// A poll that a newer one of the same client has overtaken is not repeated at once: two machines with one identity would chase
+/// each other.
+const OVERTAKEN_MS: u64 = 1000;
 /// A certificate is looked up again after this long, so that a revocation on another node is noticed.
 const CERTIFICATE_CACHED_FOR: i64 = 10 * SECOND;
 /// Why a certificate is revoked that nobody needs any more.
@@ -122,6 +125,9 @@ async fn enrol_with_token(
         )
     };
     let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
+    clients::lock(&mut tx, known.client).await?;
+    // Looked at again: the same request may have come twice.
+    let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
     let client = clients::find(&mut tx, known.client).await?.ok_or_else(unknown)?;
     if let Some(mac) = known.mac.filter(|mac| *mac != request.mac) {
         let alarm =
@@ -182,6 +188,7 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
         return Ok(waiting("this machine is new here and waits for an admin to adopt it"));
     };
     if client.adopted_key.as_ref() == Some(key) {
+        clients::lock(&mut tx, client.id).await?;
         clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
         let identity =
             issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
@@ -280,6 +287,7 @@ async fn tools(tx: &mut Tx) -> Result<Option<BlobRef>, db::Error> {
 /// The CSR is not acceptable, or the client may not have an identity now.
 pub async fn renew(ctx: &Ctx, client: ClientId, request: &RenewRequest) -> Result<Identity, Error> {
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let client = find(&mut tx, client).await?;
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, ctx.now()).await?;
@@ -316,13 +324,11 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         agent_version: request.agent_version.clone(),
         at: ctx.now(),
     };
+    let mine = ctx.presence.begins_poll(client);
     if ctx.presence.heard(client, seen) {
         arrive(ctx, client, request).await?;
     }
     let answer = |order| Ok(PollResponse { server_at: ctx.now(), order });
-    if let Some(order) = held_work(ctx, client, request).await? {
-        return answer(order);
-    }
     let wait = Duration::from_secs(u64::from(request.wait_s.min(LONGEST_WAIT_S)));
     let deadline = tokio::time::Instant::now() + wait;
     loop {
@@ -331,10 +337,21 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         let woken = wake.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
+        if !ctx.presence.is_newest_poll(client, mine) {
+            return answer(Order::Rest { again_ms: OVERTAKEN_MS });
+        }
+        if let Some(order) = held_work(ctx, client, request).await? {
+            return answer(order);
+        }
         if ctx.presence.take_work(client)
             && let Some(lease) = claim(ctx, client, request).await?
         {
-            return answer(Order::Run(Box::new(lease)));
+            if ctx.presence.is_newest_poll(client, mine) {
+                return answer(Order::Run(Box::new(lease)));
+            }
+            // The newer one finds it as work that is held.
+            wake.notify_waiters();
+            continue;
         }
         tokio::select! {
             () = woken => {}
@@ -351,6 +368,7 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
 async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let known = find(&mut tx, client).await?;
     clients::set_seen(&mut tx, client, &request.boot_id, request.realm, &request.agent_version, now).await?;
     queue::follow_stage(&mut tx, client, known.stage, request.realm, now).await?;
@@ -368,11 +386,20 @@ async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<()
 
 /// What becomes of work that the client holds by its own or by our account.
 async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Option<Order>, Error> {
-    let now = ctx.now();
     if request.working.is_none() && !ctx.presence.may_hold_work(client) {
         return Ok(None);
     }
+    let begun = ctx.presence.begun(client);
+    if request.working.is_none() {
+        let mut tx = ctx.db.read().await?;
+        if attempts::running(&mut tx, client).await?.is_none() {
+            ctx.presence.holds_no_work(client, begun);
+            return Ok(None);
+        }
+    }
+    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let running = attempts::running(&mut tx, client).await?;
     let order = match (running, request.working) {
         (None, None) => None,
@@ -394,7 +421,6 @@ async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result
         }
     };
     tx.commit().await?;
-    ctx.presence.set_may_hold_work(client, matches!(order, Some(Order::Run(_))));
     Ok(order)
 }
 
@@ -431,8 +457,10 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
         match planned {
             Ok(plan) => {
                 let tools = tools(&mut tx).await?;
+                // Before, because whoever asked may be gone afterwards; after, because who looked in between saw nothing.
+                ctx.presence.begins_work(client);
                 tx.commit().await?;
-                ctx.presence.set_may_hold_work(client, true);
+                ctx.presence.begins_work(client);
                 ctx.presence.events_came();
                 return Ok(Some(Lease { attempt: id, lease_s: ctx.config.lease_s, plan, tools }));
             }
@@ -465,7 +493,6 @@ pub async fn report(
         attempts::find(&mut tx, id).await?.is_some_and(|attempt| attempt.state != AttemptState::Running);
     tx.commit().await?;
     if ended {
-        ctx.presence.set_may_hold_work(client, false);
         ctx.presence.work_waits_for(client);
     }
     if !request.events.is_empty() {

@@ -15,7 +15,7 @@ use harness::{
 };
 use reqwest::Method;
 use serde_json::json;
-use server::domain::job::JobState;
+use server::db::attempts;
 use wire::JobId;
 
 const DAY: i64 = 86_400_000_000;
@@ -91,8 +91,8 @@ fn summary(record: &harness::fleet::record::Record, tally: &harness::fleet::luck
 struct Storm {
     fleet: Fleet,
     dice: Dice,
-    /// Machines whose network is cut at some time, with their first job.
-    cut: Vec<(usize, JobId)>,
+    /// Machines whose network is cut at some time.
+    cut: Vec<usize>,
     held: Vec<JobId>,
     jobs: Vec<(usize, JobId)>,
 }
@@ -120,8 +120,8 @@ impl Storm {
         }
         if is_cut {
             let long = Script { lines: 60, pace_ms: 80, status: 0, busy: 0, name: format!("cut-{number}") };
-            let job = self.order(member, "fleet-once", &[("text", &long)], json!({})).await;
-            self.cut.push((member, job));
+            self.order(member, "fleet-once", &[("text", &long)], json!({})).await;
+            self.cut.push(member);
         }
         for count in 0..3 {
             self.order_something(member, count).await;
@@ -164,7 +164,7 @@ impl Storm {
                 self.order(member, "fleet-again", &[("first", &first), ("second", &script)], more).await
             }
             7 => self.order(member, "fleet-secret", &[("text", &script)], more).await,
-            8 => self.order(member, "hardware-detection", &[], more).await,
+            8 => self.order(member, "fleet-facts", &[], more).await,
             _ if count == 2 => self.order(member, "reboot", &[], more).await,
             _ => self.order(member, "fleet-once", &[("text", &script)], more).await,
         };
@@ -220,12 +220,17 @@ impl Storm {
         }
     }
 
-    /// Only once the server has given the attempts of cut machines up, they can be reached again.
+    /// Only once the server has given up what a cut machine held, the machine can be reached again.
     async fn repair_cut(&mut self) {
-        for (member, job) in std::mem::take(&mut self.cut) {
-            let ended = async |fleet: &Fleet| fleet.is(job, &[JobState::Failed, JobState::Cancelled]).await;
-            self.fleet.until("the attempt of a cut machine is given up", ended).await.unwrap();
-            self.fleet.members[member].luck.repair();
+        for member in std::mem::take(&mut self.cut) {
+            let member = &self.fleet.members[member];
+            member.luck.cut().await;
+            let given_up = async |fleet: &Fleet| {
+                let mut tx = fleet.server.db.read().await?;
+                Ok(attempts::running(&mut tx, member.client).await?.is_none())
+            };
+            self.fleet.until("the attempt of a cut machine is given up", given_up).await.unwrap();
+            member.luck.repair();
         }
     }
 }
