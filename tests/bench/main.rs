@@ -9,6 +9,7 @@ mod table;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures, and prints one table with ratios.
 #[derive(Parser)]
@@ -43,7 +44,11 @@ enum What {
 async fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let mut lines = Vec::new();
-    let result = measure(&arguments, &mut lines).await;
+    // What runs ends with what is dropped here, so an interrupted benchmark leaves nothing behind.
+    let result = tokio::select! {
+        result = measure(&arguments, &mut lines) => result,
+        stopped = stopped() => stopped.and_then(|()| anyhow::bail!("it was interrupted")),
+    };
     match machine() {
         Ok(machine) => println!("\n{machine}\n"),
         Err(error) => println!("\n(the machine cannot be described: {error:#})\n"),
@@ -69,6 +74,17 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     if wants(What::Installation) {
         let measured = installation::measure(arguments.installations, &arguments.distribution).await;
         lines.extend(measured.context("measuring an installation")?);
+    }
+    Ok(())
+}
+
+/// Waits until somebody wants this program to end.
+async fn stopped() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     Ok(())
 }
