@@ -69,7 +69,8 @@ fn lines(ours: &[Stages], floors: &[Stages]) -> Vec<Line> {
         let values: Vec<_> = all.iter().filter_map(|stages| stages.get(name)).copied().collect();
         (!values.is_empty()).then(|| median(&values))
     };
-    let total = |all: &[Stages]| median(&all.iter().map(|stages| stages.values().sum()).collect::<Vec<f64>>());
+    let total =
+        |all: &[Stages]| median(&all.iter().map(|stages| stages.values().sum()).collect::<Vec<f64>>());
     let ratio = total(ours) / total(floors);
     let mut lines = vec![
         Line::new("installation: power-on to first report", format!("{:.1} s", total(ours)))

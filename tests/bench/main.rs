@@ -110,9 +110,5 @@ fn machine() -> Result<String> {
         .unwrap_or(0);
     let kernel = read("/proc/sys/kernel/osrelease")?;
     let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
-    Ok(format!(
-        "{model}, {cores} cores, {} GiB, Linux {}, load {load}",
-        memory_kib >> 20,
-        kernel.trim()
-    ))
+    Ok(format!("{model}, {cores} cores, {} GiB, Linux {}, load {load}", memory_kib >> 20, kernel.trim()))
 }

@@ -16,8 +16,8 @@ use crate::{
     say,
     table::{Line, at, count, median},
 };
-pub(crate) use fleet::{addresses, token};
 use fleet::{Agent, enrol};
+pub(crate) use fleet::{addresses, token};
 
 /// Agents that ask at the same time.
 const AGENTS: usize = 32;
@@ -124,8 +124,7 @@ async fn each<W>(agents: &[Agent], work: impl Fn(Agent) -> W) -> Result<Vec<f64>
 where
     W: Future<Output = Result<Vec<f64>>> + Send + 'static,
 {
-    let mut working: JoinSet<Result<Vec<f64>>> =
-        agents.iter().map(|agent| work(agent.clone())).collect();
+    let mut working: JoinSet<Result<Vec<f64>>> = agents.iter().map(|agent| work(agent.clone())).collect();
     let mut took = Vec::new();
     while let Some(done) = working.join_next().await {
         took.extend(done.context("an agent broke down")??);

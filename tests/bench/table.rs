@@ -21,13 +21,7 @@ pub(crate) struct Aim {
 impl Line {
     /// A value with nothing beside it.
     pub(crate) fn new(what: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            measured: measured.into(),
-            beside: String::new(),
-            ratio: None,
-            aim: None,
-        }
+        Self { what: what.into(), measured: measured.into(), beside: String::new(), ratio: None, aim: None }
     }
 
     /// With what it is compared with, and how many times that it is.
@@ -45,9 +39,10 @@ impl Line {
 pub(crate) fn render(lines: &[Line]) -> String {
     let mut cells = vec![["what", "measured", "beside it", "ratio", "aim"].map(str::to_owned)];
     for line in lines {
-        let aim = line.aim.as_ref().map(|aim| {
-            format!("{}: {}", aim.text, if aim.is_met { "met" } else { "NOT MET" })
-        });
+        let aim = line
+            .aim
+            .as_ref()
+            .map(|aim| format!("{}: {}", aim.text, if aim.is_met { "met" } else { "NOT MET" }));
         cells.push([
             line.what.clone(),
             line.measured.clone(),
@@ -65,8 +60,7 @@ pub(crate) fn render(lines: &[Line]) -> String {
     cells.insert(1, widths.map(|width| "-".repeat(width)));
     let mut text = String::new();
     for row in &cells {
-        let padded: Vec<_> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let padded: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(&format!("| {} |\n", padded.join(" | ")));
     }
     text

@@ -1,4 +1,4 @@
-//! The floor: the same machine, network boot, kernel and archive; [`FIRST_PROCESS`] instead of an installer, nobody who is asked.
+//! The floor: the same machine, network boot, kernel and archive; `floor.sh` instead of an installer, nobody who is asked.
 //!
 //! It has a network of its own, whose DHCP server names our boot script; kernel, initramfs and archive come from the same server.
 
@@ -18,15 +18,11 @@ use harness::{
     site::{CONSOLE, Site},
     story::minutes,
 };
-
 use serde_json::Value;
 
 use super::{Stages, machine};
 use crate::say;
 
-/// Becomes the first process.
-const FIRST_PROCESS: &str = include_str!("floor.sh");
-const PACK: &str = include_str!("pack.sh");
 const MAC: &str = "52:54:00:be:f1:00";
 /// What it says on the serial line at the end of a stage.
 const MARKS: [(&str, &str); 5] = [
@@ -124,9 +120,7 @@ impl Images {
 
     /// As the server's own script for its installer, with another first process.
     fn script(&self, base: &str, own: &str) -> Result<String> {
-        let url = |image, part| {
-            self.hash(image, part).map(|hash| format!("{}/boot/blobs/{hash}", self.boot))
-        };
+        let url = |image, part| self.hash(image, part).map(|hash| format!("{}/boot/blobs/{hash}", self.boot));
         let (kernel, initramfs) = (url("installer", "vmlinuz")?, url("installer", "initramfs")?);
         let archive = url(base, "archive")?;
         Ok(format!(
@@ -137,11 +131,9 @@ impl Images {
 }
 
 async fn pack(directory: &Path, tools: PathBuf) -> Result<Vec<u8>> {
-    let (first, out, script) =
-        (directory.join("floor.sh"), directory.join("pack.cpio"), directory.join("pack.sh"));
-    fs_err::write(&first, FIRST_PROCESS)?;
-    fs_err::write(&script, PACK)?;
-    let argv = [PathBuf::from("sh"), script, first, tools, out.clone()].map(|path| path.display().to_string());
+    let (scripts, out) = (Site::share().join("tests/bench/installation"), directory.join("pack.cpio"));
+    let argv = ["sh".into(), scripts.join("pack.sh"), scripts.join("floor.sh"), tools, out.clone()]
+        .map(|path: PathBuf| path.display().to_string());
     let packed = tokio::task::spawn_blocking(move || Site::run(&argv.each_ref().map(String::as_str)));
     packed.await?.context("packing the floor's programs")?;
     Ok(fs_err::read(&out)?)

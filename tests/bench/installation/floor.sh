@@ -3,7 +3,7 @@
 # nothing and checks nothing: network, disk, archive, boot loader, restart. `floor.*` on the kernel command line says from where.
 # What it writes on the serial line is what the benchmark times.
 # shellcheck disable=SC2013,SC2046  # command-line words and module names are words
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin # A program that busybox has, too, is named by its path: its shell prefers its own.
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2> /dev/null
@@ -11,7 +11,7 @@ mkdir -p /run/lotse /target
 say() { echo "floor: $*" > /dev/ttyS0; }
 fail() {
     say "failed at $1"
-    exec sleep 1000
+    exec poweroff -f
 }
 for word in $(cat /proc/cmdline); do case $word in floor.archive=*) archive=${word#*=} ;; esac; done
 
@@ -20,13 +20,13 @@ ip link set eth0 up
 udhcpc -q -n -i eth0 -s /usr/bin/lotse-dhcp > /dev/null 2>&1 || fail network
 say has a network
 
-printf 'label: gpt\nsize=1MiB, type=21686148-6449-6E6F-744E-656564454649\ntype=L\n' | sfdisk -q /dev/vda || fail partitioning
+printf 'label: gpt\nsize=1MiB, type=21686148-6449-6E6F-744E-656564454649\ntype=L\n' | /usr/sbin/sfdisk -q /dev/vda || fail partitioning
 for module in crc16 mbcache jbd2 ext4; do [ ! -e "/modules/$module.ko" ] || insmod "/modules/$module.ko"; done
-mkfs.ext4 -q -F /dev/vda2 || fail formatting
+/usr/sbin/mkfs.ext4 -q -F /dev/vda2 || fail formatting
 mount /dev/vda2 /target || fail mounting
 say has a disk
 
-wget -q -O - "$archive" | zstd -d | tar -x --numeric-owner --xattrs --xattrs-include='*' -C /target || fail unpacking
+wget -q -O - "$archive" | /usr/bin/zstd -d | /usr/bin/tar -x --numeric-owner --xattrs --xattrs-include='*' -C /target || fail unpacking
 sync
 say has a system
 

@@ -37,7 +37,12 @@ pub(super) async fn claim(ctx: &Ctx, agents: &[Agent], pace: &mut Pace) -> Resul
 }
 
 /// One claim for each agent, all at the same time.
-async fn claim_for_all(ctx: &Ctx, agents: &[Agent], expected: usize, took: &mut Vec<f64>) -> Result<Duration> {
+async fn claim_for_all(
+    ctx: &Ctx,
+    agents: &[Agent],
+    expected: usize,
+    took: &mut Vec<f64>,
+) -> Result<Duration> {
     let begun = Instant::now();
     let mut claims: JoinSet<Result<(bool, f64)>> = agents
         .iter()

@@ -61,7 +61,8 @@ async fn one(server: &TestServer, number: usize, facts: &Facts) -> Result<Agent>
         agent_version: "0.1.0".to_owned(),
         facts: facts.clone(),
     };
-    let EnrolResponse::Enrolled(identity) = Https.connect(&addresses, ca, None)?.enrol(&request).await? else {
+    let EnrolResponse::Enrolled(identity) = Https.connect(&addresses, ca, None)?.enrol(&request).await?
+    else {
         bail!("the server lets it wait");
     };
     let client = identity.client;
@@ -135,7 +136,8 @@ impl Agent {
             line: format!("Setting up a package, line {number} of what it says about itself ..."),
         };
         self.report(attempt, 2, (0..LINES).map(line)).await?;
-        let end = [EventKind::StepFinished { step: step() }, EventKind::Finished { outcome: Outcome::Succeeded }];
+        let end =
+            [EventKind::StepFinished { step: step() }, EventKind::Finished { outcome: Outcome::Succeeded }];
         self.report(attempt, 2 + LINES, end).await
     }
 
@@ -156,8 +158,7 @@ impl Agent {
         first: u64,
         kinds: impl IntoIterator<Item = EventKind>,
     ) -> Result<()> {
-        let events: Vec<_> =
-            (first..).zip(kinds).map(|(seq, kind)| Event { seq, at: 0, kind }).collect();
+        let events: Vec<_> = (first..).zip(kinds).map(|(seq, kind)| Event { seq, at: 0, kind }).collect();
         let last = events.last().map_or(0, |event| event.seq);
         let request = ReportRequest { boot_id: self.boot_id.clone(), events };
         let answer = self.server.report(attempt, &request).await?;
