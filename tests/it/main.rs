@@ -10,4 +10,6 @@
 mod api;
 mod boot;
 mod database;
+mod fleet;
+mod races;
 mod tidy;

@@ -100,6 +100,8 @@ impl Voice for RecordingVoice {
 #[derive(Default)]
 pub(crate) struct FakeServer {
     pub(crate) secrets: BTreeMap<String, String>,
+    /// So many answers with a secret are lost.
+    pub(crate) lost_secrets: Mutex<u32>,
     pub(crate) facts: Mutex<Vec<Facts>>,
     pub(crate) blob: Vec<u8>,
     /// After how many bytes the next connections break off; none left: they do not.
@@ -109,6 +111,11 @@ pub(crate) struct FakeServer {
 }
 
 impl FakeServer {
+    /// The next answers with a secret are lost.
+    pub(super) fn lose_secrets(&self, answers: u32) {
+        *self.lost_secrets.lock().unwrap() = answers;
+    }
+
     /// What the plan says about the blob.
     pub(crate) fn reference(&self) -> BlobRef {
         let mut hash = [0; 32];
@@ -148,7 +155,10 @@ impl Server for FakeServer {
     }
 
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {
-        let secret = self.secrets.get(reference).cloned().ok_or_else(|| cut("hand out a secret"));
+        let mut lost = self.lost_secrets.lock().unwrap();
+        let found = self.secrets.get(reference).filter(|_| *lost == 0).cloned();
+        *lost = lost.saturating_sub(1);
+        let secret = found.ok_or_else(|| cut("hand out a secret"));
         Box::pin(async { secret })
     }
 
