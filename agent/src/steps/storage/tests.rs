@@ -148,6 +148,21 @@ async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
             assert!(said.contains("32 bit"), "{said}");
         }
     }
+    let read: serde_json::Value =
+        serde_json::from_str(&host.look(&["sfdisk", "--json", "/dev/vdz"])).unwrap();
+    let read = &read["partitiontable"];
+    assert_eq!(read["sectorsize"], sector_bytes);
+    let StorageAction::WriteTable { partitions, .. } = &work.actions[1] else {
+        panic!("wipe, then the table")
+    };
+    for (at, partition) in partitions.iter().enumerate() {
+        let bytes = |word: &str| read["partitions"][at][word].as_u64().unwrap() * u64::from(sector_bytes);
+        assert_eq!(
+            (bytes("start"), bytes("size")),
+            (partition.start_bytes, partition.size_bytes),
+            "{partition:?}"
+        );
+    }
     match table {
         TableFormat::Gpt => {
             let said = host.look(&["sgdisk", "--verify", "/dev/vdz"]);
@@ -462,24 +477,76 @@ async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
     assert!(host.bytes().starts_with(mark.as_bytes()));
 }
 
+/// The whole step without root, loop devices or programs: what is done, and in which order.
 #[tokio::test]
-async fn a_disk_that_somebody_else_holds_is_refused_before_the_first_command() {
-    // The device itself is missing on this machine: it can be measured, but not be opened.
-    let host = FakeHost::new(0)
-        .with_file("/sys/block/vdz/size", (SIZE / 512).to_string())
-        .with_file("/sys/block/vdz/queue/logical_block_size", "512")
-        .with_file("/sys/block/vdz/serial", "S1");
+async fn on_a_machine_in_memory_everything_is_done_in_order() {
+    let uuid = uuid("aaaa-5e92", 3, FileSystem::Ext4);
+    let mut host = in_memory().with_disk("/dev/vdz", 96 << 20);
+    for (number, start, size) in [(1, 1, 40), (2, 41, 4), (3, 45, 16)] {
+        let file = |name: &str| format!("/sys/block/vdz/vdz{number}/{name}");
+        host = host
+            .with_file(&file("partition"), number.to_string())
+            .with_file(&file("start"), (start << 11).to_string())
+            .with_file(&file("size"), (size << 11).to_string())
+            .with_file(&format!("/dev/vdz{number}"), "");
+    }
+    host.answer("blkid", crate::host::fake::Answer::prints(&uuid));
     let stage = Stage::new(host);
-    let disk = DiskExpectation {
+    let work = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
+    execute(&stage.ctx(), &work).await.unwrap();
+    let commands = stage.host.command_lines();
+    let first_words: Vec<_> = commands.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(
+        first_words,
+        ["wipefs", "wipefs", "wipefs", "wipefs", "mkfs.vfat", "mkswap", "mkfs.ext4", "blkid"],
+        "{commands:?}"
+    );
+    assert_eq!(stage.host.mounts().len(), 1);
+    let disk = stage.host.disk("/dev/vdz").unwrap();
+    assert_eq!(
+        (&disk[512..520], &disk[disk.len() - 512..disk.len() - 504]),
+        (&b"EFI PART"[..], &b"EFI PART"[..])
+    );
+    // The kernel of another machine does not see what was written.
+    let stranger = stage.host.clone().with_file("/sys/block/vdz/vdz3/start", "4096");
+    let stage = Stage::new(stranger);
+    let error = execute(&stage.ctx(), &work).await.unwrap_err();
+    assert!(
+        matches!(&error, StepError::Permanent(why) if why.to_string().contains("/dev/vdz3")),
+        "{error:?}"
+    );
+    assert!(
+        !stage.host.command_lines()[8..].iter().any(|line| line.starts_with("mkfs")),
+        "nothing is made in a wrong place"
+    );
+    assert!(stage.host.disk("/dev/vdz").unwrap().iter().all(|byte| *byte == 0));
+}
+
+fn in_memory() -> FakeHost {
+    FakeHost::new(0)
+        .with_file("/sys/block/vdz/size", (96 << 11).to_string())
+        .with_file("/sys/block/vdz/queue/logical_block_size", "512")
+        .with_file("/sys/block/vdz/serial", "S1")
+}
+
+fn expectation_in_memory() -> DiskExpectation {
+    DiskExpectation {
         disk: "system".into(),
         path: "/dev/vdz".into(),
         serial: "S1".into(),
         wwn: String::new(),
-        size_bytes: SIZE,
+        size_bytes: 96 << 20,
         sector_bytes: 512,
         model: String::new(),
-    };
-    let error = execute(&stage.ctx(), &work_on(disk, "aaaa-5e92", TableFormat::Gpt, GPT)).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_somebody_else_holds_is_refused_before_the_first_command() {
+    // The device itself is missing on this machine: it can be measured, but not be opened.
+    let stage = Stage::new(in_memory());
+    let work = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
+    let error = execute(&stage.ctx(), &work).await.unwrap_err();
     assert!(matches!(error, StepError::Refused(_)), "{error:?}");
     assert_eq!(stage.host.command_lines(), Vec::<String>::new());
 }
