@@ -468,8 +468,8 @@ async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
         ("head", spoil(&|p| p[0].start_bytes = 512)),
         ("sector", spoil(&|p| p[2].size_bytes += 1)),
         ("GUID", spoil(&|p| p[3].guid = "no".to_owned())),
-        ("kept", spoil(&|p| p[3].keep = true)),
-        ("twice", spoil(&|p| p[3].number = 3)),
+        ("kept", spoil(&|p| p[1].keep = true)),
+        ("twice", spoil(&|p| p[1].number = 1)),
     ] {
         let error = execute(&ctx(&stage, &host), &bad).await.unwrap_err();
         assert!(matches!(&error, StepError::Refused(said) if said.contains(why)), "{why}: {error}");
@@ -538,6 +538,40 @@ fn expectation_in_memory() -> DiskExpectation {
         size_bytes: 96 << 20,
         sector_bytes: 512,
         model: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn no_file_system_is_made_but_in_a_partition_that_the_plan_makes() {
+    let good = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
+    let spoil = |spoil: &dyn Fn(&mut Vec<StorageAction>)| {
+        let mut bad = good.clone();
+        spoil(&mut bad.actions);
+        bad
+    };
+    let keep = |actions: &mut Vec<StorageAction>| {
+        let StorageAction::WriteTable { partitions, .. } = &mut actions[1] else {
+            panic!("the table is second")
+        };
+        partitions[2].keep = true;
+    };
+    for bad in [
+        // Only formats, formats before the table, two tables, a wipe after the table.
+        spoil(&|actions| drop(actions.drain(..2))),
+        spoil(&|actions| actions.swap(1, 2)),
+        spoil(&|actions| actions.insert(1, actions[1].clone())),
+        spoil(&|actions| actions.swap(0, 1)),
+        // Into a partition that stays, into one that is in no table.
+        spoil(&keep),
+        spoil(&|actions| {
+            let StorageAction::Format { volume, .. } = &mut actions[2] else { panic!("formats follow") };
+            *volume = Volume::Partition { disk: "system".into(), number: 9 };
+        }),
+    ] {
+        let stage = Stage::new(in_memory().with_disk("/dev/vdz", 96 << 20));
+        let error = execute(&stage.ctx(), &bad).await.unwrap_err();
+        assert!(matches!(&error, StepError::Refused(why) if why.contains("no partitions")), "{error:?}");
+        assert!(stage.host.command_lines().is_empty());
     }
 }
 
