@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use wire::{
     facts::Firmware,
     storage::{
-        DiskExpectation, MountEntry, PartitionPurpose, StorageAction, StorageWork, TableFormat, Volume,
+        DiskExpectation, FileSystem, MountEntry, PartitionPurpose, StorageAction, StorageWork, TableFormat,
+        Volume,
     },
 };
 
