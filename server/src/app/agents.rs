@@ -266,8 +266,11 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
 
 /// Whether two descriptions are certainly of two machines: boards without numbers may be the same.
 fn is_another(known: &Dmi, seen: &Dmi) -> bool {
-    let differ = |known: &str, seen: &str| !known.is_empty() && !seen.is_empty() && known != seen;
-    differ(&known.uuid, &seen.uuid) || (known.uuid != seen.uuid && differ(&known.serial, &seen.serial))
+    let both = |known: &str, seen: &str| !known.is_empty() && !seen.is_empty();
+    if both(&known.uuid, &seen.uuid) {
+        return known.uuid != seen.uuid;
+    }
+    both(&known.serial, &seen.serial) && known.serial != seen.serial
 }
 
 async fn discover(tx: &mut Tx, request: &EnrolRequest, key: &Sha256, now: i64) -> Result<ClientId, Error> {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::Rejection;
+use super::{Rejection, extract::Json};
 use crate::{
     app::Error,
     boot::{

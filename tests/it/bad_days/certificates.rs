@@ -2,7 +2,7 @@
 
 use super::{
     Machine, client, enrol, identity, installer, job, mac, on_both_engines, order, poll, reaches, register,
-    serves, showing, token_on_the_wire, until,
+    serves, showing, token_on_the_wire, until, wants_installer,
 };
 use agent::{host::fake::Answer as Does, identity::NewKey};
 use harness::server::{Engine, TestServer, answer};
@@ -97,6 +97,9 @@ async fn an_identity_that_was_replaced_or_whose_client_is_gone_is_refused_with_t
         let enrolled = enrol(&server, mac(1), &key, Some(&token), "a").await;
         agents.push(showing(&server, &identity(&enrolled, key)));
         poll(&server, agents.last().unwrap()).await.ok().unwrap();
+        if agents.len() == 1 {
+            wants_installer(&server, "lab-01").await;
+        }
     }
     let replaced = poll(&server, &agents[0]).await;
     assert!(

@@ -57,8 +57,8 @@ async fn a_power_cut_in_the_middle_of_a_script_of_a_person_is_told_and_the_scrip
         "{failed}"
     );
     clock.advance(24 * 3600);
-    until(&server, "the agent waits again", async || machine.console().contains("is ready").then_some(()))
-        .await;
+    let next = order(&server, "lab-01", &json!({ "job_type": "hardware-detection" })).await;
+    reaches(&server, next, "succeeded").await;
     assert_eq!(machine.scripts(), 1);
     machine.stop().await;
     serves(&server).await;

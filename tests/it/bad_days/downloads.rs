@@ -109,7 +109,7 @@ async fn a_tool_set_with_another_hash_is_not_entered_and_taken_once_it_was_sent_
     let (server, mut machine, _) = site().await;
     let tools = store(&server, b"tools").await;
     fs_err::write(stored(&server, &tools), b"slyly").unwrap();
-    let id = order(&server, "lab-01", &json!({ "job_type": "hardware-detection" })).await;
+    let id = order(&server, "lab-01", &json!({ "job_type": "base-system" })).await;
     let output = until(&server, "the wrong hash is told", async || {
         let attempts = server.get(&format!("/api/v1/jobs/{id}/attempts")).await.unwrap().json();
         let attempt = attempts[0]["id"].as_i64()?;

@@ -70,11 +70,9 @@ async fn two_machines_with_one_address_are_told_apart_and_the_first_one_keeps_it
     server.send(Method::POST, &format!("/api/v1/clients/{name}/adopt"), &adopt).await.unwrap().ok().unwrap();
     first.shows(&server, "enrolled as lab-01").await;
     assert!(!second.console().contains("enrolled"));
-    assert_eq!(
-        timeline(&server, mac(1)).await.matches("another machine has the address").count(),
-        1,
-        "it floods"
-    );
+    // Once before and perhaps once after the first one's enrolment, but not every three seconds.
+    let told = timeline(&server, mac(1)).await.matches("another machine has the address").count();
+    assert!(told <= 2, "it floods: {told} lines");
     first.stop().await;
     second.stop().await;
     serves(&server).await;
@@ -147,7 +145,7 @@ async fn disks_that_do_not_fit_are_told_before_anything_is_queued() {
         let token = token_on_the_wire(&server, mac).await;
         let mut machine = with_disks(Machine::new(&server, mac, Realm::Installer, Some(token)), disks);
         machine.start();
-        machine.shows(&server, "is ready and waits for work").await;
+        machine.shows(&server, "enrolled as").await;
         let refused =
             server.send(Method::POST, &format!("/api/v1/clients/{name}/install"), &json!({})).await.unwrap();
         assert!(refused.is_problem(422), "{kind}: {refused:?}");

@@ -138,13 +138,19 @@ async fn token_on_the_wire(server: &TestServer, mac: Mac) -> String {
     token.split_whitespace().next().unwrap().to_owned()
 }
 
+/// Wants the installer of a machine that was there before, so that its next boot brings a token.
+async fn wants_installer(server: &TestServer, name: &str) {
+    let keys = json!({ "authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1 ann"] });
+    server.send(Method::POST, &format!("/api/v1/clients/{name}/rescue"), &keys).await.unwrap().ok().unwrap();
+}
+
 /// Facts of a machine, as small as they may be.
 fn facts(serial: &str) -> Value {
     json!({
         "collected_at": 0, "realm": "installer", "agent_version": "0", "firmware": "bios",
         "cpu": { "model": "", "architecture": "x86_64", "cores": 1, "threads": 1 }, "memory_bytes": 1,
         "dmi": { "vendor": "", "product": "", "serial": serial, "uuid": "", "bios_version": "" },
-        "disks": [], "nics": [], "os": { "id": "", "version": "", "name": "", "kernel": "", "hostname": "" },
+        "disks": [], "nics": [], "os": { "id": "", "version": "", "name": "", "kernel": "", "hostname": "", "reboot_wanted": "" },
     })
 }
 

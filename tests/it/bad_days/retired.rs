@@ -2,7 +2,7 @@
 
 use super::{
     Machine, client, enrol, facts, identity, installer, job, mac, on_both_engines, order, poll, reaches,
-    serves, showing, token_on_the_wire, until,
+    serves, showing, token_on_the_wire, until, wants_installer,
 };
 use agent::{host::fake::Answer as Does, identity::NewKey};
 use harness::server::{Engine, TestServer};
@@ -89,6 +89,7 @@ async fn a_client_that_is_taken_back_gets_a_new_identity(engine: Engine) {
     };
     let old = fresh().await;
     poll(&server, &old).await.ok().unwrap();
+    wants_installer(&server, "lab-01").await;
     let unused = token_on_the_wire(&server, mac(1)).await;
     assert!(act(&server, "reinstate").await.is_problem(409));
     act(&server, "retire").await.ok().unwrap();

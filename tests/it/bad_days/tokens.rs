@@ -2,7 +2,7 @@
 
 use super::{
     Machine, client, enrol, identity, installer, job, mac, on_both_engines, order, poll, register, serves,
-    showing, timeline, token_on_the_wire,
+    showing, timeline, token_on_the_wire, wants_installer,
 };
 use agent::identity::NewKey;
 use harness::server::{Engine, TestServer};
@@ -81,6 +81,7 @@ async fn a_used_token_is_good_for_the_same_key_only_and_a_second_key_stops_the_c
     assert!(waits["waits_for"].as_str().unwrap().contains("alarm"), "{waits}");
 
     clear(&server).await;
+    wants_installer(&server, "lab-01").await;
     let token = token_on_the_wire(&server, mac(1)).await;
     let key = NewKey::generate().unwrap();
     let again = enrol(&server, mac(1), &key, Some(&token), "a").await;

@@ -72,7 +72,7 @@ async fn a_machine_whose_clock_is_in_2001_gets_the_right_time_and_enrols() {
         .with_file("/sys/class/net/eth0/device/vendor", "0x1af4\n");
     machine.start();
     machine.shows(&server, "the clock was wrong and has been set to the server's time").await;
-    machine.shows(&server, "lab-01 is ready and waits for work").await;
+    machine.shows(&server, "enrolled as lab-01").await;
     let off = agent::host::Host::now(&machine.host).abs_diff(server.ctx.now());
     assert!(off < 60_000_000, "the clock is off by {off} µs");
     until(&server, "the contact is on the timeline", async || {
