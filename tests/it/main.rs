@@ -11,4 +11,6 @@ mod api;
 mod bad_days;
 mod boot;
 mod database;
+mod fleet;
+mod races;
 mod tidy;

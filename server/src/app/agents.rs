@@ -15,7 +15,11 @@ use crate::{
     boot::timeline,
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, attempts, clients, events, identities, images, jobs},
+    db::{
+        self, Tx, attempts, clients, events,
+        identities::{self, Certificate},
+        images, jobs,
+    },
     domain::{
         boot::BootEventKind,
         client::{Client, ClientConfig, Stage},
@@ -33,8 +37,13 @@ const ASK_AGAIN_S: u32 = 3;
 const LONGEST_WAIT_S: u32 = 60;
 /// More unknown machines than this may not wait for adoption: anybody on the network can announce some.
 const MOST_DISCOVERED: i64 = 5000;
+/// A poll that a newer one of the same client has overtaken is not repeated at once: two machines with one identity would chase
+/// each other.
+const OVERTAKEN_MS: u64 = 1000;
 /// A certificate is looked up again after this long, so that a revocation on another node is noticed.
 const CERTIFICATE_CACHED_FOR: i64 = 10 * SECOND;
+/// Why a certificate is revoked that nobody needs any more.
+const REPLACED: &str = "replaced by a newer identity";
 
 /// The client that a certificate belongs to.
 ///
@@ -49,6 +58,10 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
     let certificate = identities::find_certificate(&mut tx, serial).await?;
     match certificate {
         Some(certificate) if certificate.revoked_at.is_none() && certificate.expires_at > now => {
+            if identities::has_replaced(&mut tx, serial).await? {
+                drop(tx);
+                retire_replaced(ctx, &certificate, now).await?;
+            }
             let until = certificate.expires_at.min(now + CERTIFICATE_CACHED_FOR);
             ctx.presence.keep_certificate(serial, certificate.client, until);
             Ok(certificate.client)
@@ -66,6 +79,16 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
             Err(Error::Unauthenticated("this certificate belongs to no client of this server".to_owned()))
         }
     }
+}
+
+/// Whoever uses a new identity has it: only now the one that it replaced is worth nothing any more. Earlier, an agent whose
+/// answer was lost on the way would be locked out.
+async fn retire_replaced(ctx: &Ctx, used: &Certificate, now: i64) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    identities::revoke_replaced(&mut tx, &used.serial, REPLACED, now).await?;
+    tx.commit().await?;
+    ctx.presence.forget_certificates(used.client);
+    Ok(())
 }
 
 /// Gives a machine its identity, or takes note of it and lets it wait.
@@ -109,6 +132,9 @@ async fn enrol_with_token(
         )
     };
     let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
+    clients::lock(&mut tx, known.client).await?;
+    // Looked at again: the same request may have come twice.
+    let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
     let client = clients::find(&mut tx, known.client).await?.ok_or_else(unknown)?;
     if let Some(mac) = known.mac.filter(|mac| *mac != request.mac) {
         // That machine has got nothing, so an identity that was given for the token stays good.
@@ -142,6 +168,8 @@ async fn enrol_with_token(
     clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+    // Not those of this key: the request may come twice, and the agent may hear the first answer.
+    identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
     timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, by token", client.name)).await;
@@ -199,9 +227,11 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
         return Ok(waiting("this machine is new here and waits for an admin to adopt it"));
     };
     if client.adopted_key.as_ref() == Some(key) {
+        clients::lock(&mut tx, client.id).await?;
         clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
         let identity =
             issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+        identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
         tx.commit().await?;
         ctx.presence.forget_certificates(client.id);
         timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, adopted", client.name))
@@ -316,7 +346,7 @@ async fn issue(
         return Err(Error::Forbidden(format!("client {} is retired", client.name)));
     }
     let issued = ctx.authority.issue(csr_pem, client.id, now).map_err(unacceptable)?;
-    let certificate = identities::Certificate {
+    let certificate = Certificate {
         serial: issued.serial.clone(),
         client: client.id,
         fingerprint: issued.key_fingerprint.clone(),
@@ -324,7 +354,6 @@ async fn issue(
         revoked_at: None,
     };
     identities::create_certificate(tx, &certificate, realm, boot_id, now).await?;
-    identities::revoke(tx, client.id, Some(&issued.serial), "replaced by a newer identity", now).await?;
     Ok(Identity {
         client: client.id,
         name: client.name.clone(),
@@ -342,17 +371,17 @@ async fn tools(tx: &mut Tx) -> Result<Option<BlobRef>, db::Error> {
     Ok(images::find(tx, image::INSTALLER).await?.and_then(|mut image| image.parts.remove("tools")))
 }
 
-/// Exchanges an identity for a new one.
+/// Exchanges an identity for a new one. The old one is good until the new one is used.
 ///
 /// # Errors
 /// The CSR is not acceptable, or the client may not have an identity now.
 pub async fn renew(ctx: &Ctx, client: ClientId, request: &RenewRequest) -> Result<Identity, Error> {
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let client = find(&mut tx, client).await?;
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, ctx.now()).await?;
     tx.commit().await?;
-    ctx.presence.forget_certificates(client.id);
     Ok(identity)
 }
 
@@ -385,13 +414,11 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         agent_version: request.agent_version.clone(),
         at: ctx.now(),
     };
+    let mine = ctx.presence.begins_poll(client);
     if ctx.presence.heard(client, seen) {
         arrive(ctx, client, request).await?;
     }
     let answer = |order| Ok(PollResponse { server_at: ctx.now(), order });
-    if let Some(order) = held_work(ctx, client, request).await? {
-        return answer(order);
-    }
     let wait = Duration::from_secs(u64::from(request.wait_s.min(LONGEST_WAIT_S)));
     let deadline = tokio::time::Instant::now() + wait;
     loop {
@@ -400,9 +427,20 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         let woken = wake.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
+        if !ctx.presence.is_newest_poll(client, mine) {
+            return answer(Order::Rest { again_ms: OVERTAKEN_MS });
+        }
+        if let Some(order) = held_work(ctx, client, request).await? {
+            return answer(order);
+        }
         if ctx.presence.take_work(client) {
             if let Some(lease) = claim(ctx, client, request).await? {
-                return answer(Order::Run(Box::new(lease)));
+                if ctx.presence.is_newest_poll(client, mine) {
+                    return answer(Order::Run(Box::new(lease)));
+                }
+                // The newer one finds it as work that is held.
+                wake.notify_waiters();
+                continue;
             }
             check_in_service(ctx, client).await?;
         }
@@ -431,6 +469,7 @@ async fn check_in_service(ctx: &Ctx, client: ClientId) -> Result<(), Error> {
 async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let known = find(&mut tx, client).await?;
     clients::set_seen(&mut tx, client, &request.boot_id, request.realm, &request.agent_version, now).await?;
     queue::follow_stage(&mut tx, client, known.stage, request.realm, now).await?;
@@ -448,11 +487,20 @@ async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<()
 
 /// What becomes of work that the client holds by its own or by our account.
 async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Option<Order>, Error> {
-    let now = ctx.now();
     if request.working.is_none() && !ctx.presence.may_hold_work(client) {
         return Ok(None);
     }
+    let begun = ctx.presence.begun(client);
+    if request.working.is_none() {
+        let mut tx = ctx.db.read().await?;
+        if attempts::running(&mut tx, client).await?.is_none() {
+            ctx.presence.holds_no_work(client, begun);
+            return Ok(None);
+        }
+    }
+    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let running = attempts::running(&mut tx, client).await?;
     let order = match (running, request.working) {
         (None, None) => None,
@@ -474,7 +522,6 @@ async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result
         }
     };
     tx.commit().await?;
-    ctx.presence.set_may_hold_work(client, matches!(order, Some(Order::Run(_))));
     Ok(order)
 }
 
@@ -511,8 +558,10 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
         match planned {
             Ok(plan) => {
                 let tools = tools(&mut tx).await?;
+                // Before, because whoever asked may be gone afterwards; after, because who looked in between saw nothing.
+                ctx.presence.begins_work(client);
                 tx.commit().await?;
-                ctx.presence.set_may_hold_work(client, true);
+                ctx.presence.begins_work(client);
                 ctx.presence.events_came();
                 return Ok(Some(Lease { attempt: id, lease_s: ctx.config.lease_s, plan, tools }));
             }
@@ -545,7 +594,6 @@ pub async fn report(
         attempts::find(&mut tx, id).await?.is_some_and(|attempt| attempt.state != AttemptState::Running);
     tx.commit().await?;
     if ended {
-        ctx.presence.set_may_hold_work(client, false);
         ctx.presence.work_waits_for(client);
     }
     if !request.events.is_empty() {

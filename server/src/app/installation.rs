@@ -63,6 +63,7 @@ pub async fn adopt(
 pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Result<Installation, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     check(&mut tx, &client).await?;
     let chain = planner::installation(&client);
@@ -124,6 +125,7 @@ async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
 pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     for job in rows::open(&mut tx, id).await? {
         // Cancelling one job cancels those that need it, so look again before each.

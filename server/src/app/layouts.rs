@@ -105,6 +105,6 @@ pub async fn preview(ctx: &Ctx, client: &str, layout: Option<&str>) -> Result<Ve
     }
     let own = layouts::find(&mut tx, &client.config.layout).await?;
     let text = own.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
-    let work = planner::storage_work(&client, text, client.facts.as_ref())?;
+    let work = planner::storage_work(&client, text, client.facts.as_ref(), Some("preview"))?;
     Ok(client.facts.as_ref().map(|facts| planner::storage::preview(&work, facts)).unwrap_or_default())
 }

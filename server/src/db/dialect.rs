@@ -30,3 +30,12 @@ pub(super) fn is_full(error: &sqlx::Error) -> bool {
 pub(super) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
+
+/// `SQLite` has one writer at a time; on `PostgreSQL` whoever decides by what he reads about a client keeps others from changing it
+/// meanwhile. Not `FOR UPDATE`, which would also stop everybody who merely adds a row that refers to the client.
+pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
+    match tx {
+        super::Tx::Sqlite(_) => None,
+        super::Tx::Postgres(_) => Some("SELECT id FROM clients WHERE id = $1 FOR NO KEY UPDATE"),
+    }
+}

@@ -131,15 +131,32 @@ pub async fn revocation(tx: &mut Tx, serial: &str) -> Result<Option<String>, Err
     }
 }
 
-/// Revokes the certificates of a client, all but one; gives how many.
+/// Revokes the certificates of a client, all but those of one key; gives how many.
 pub async fn revoke(
     tx: &mut Tx,
     client: ClientId,
-    but: Option<&str>,
+    but: Option<&Sha256>,
     because: &str,
     now: i64,
 ) -> Result<u64, Error> {
     let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 \
-               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR serial <> $4)";
-    tx.execute(sql, args![now, because, client, but]).await
+               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR fingerprint <> $4)";
+    tx.execute(sql, args![now, because, client, but.map(Sha256::as_str)]).await
 }
+
+/// Revokes what a certificate has replaced: the older ones of its client. Gives how many.
+pub async fn revoke_replaced(tx: &mut Tx, serial: &str, because: &str, now: i64) -> Result<u64, Error> {
+    let sql = format!("UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE {REPLACED}");
+    tx.execute(&sql, args![serial, now, because]).await
+}
+
+/// Whether a certificate has replaced one that is not revoked yet.
+pub async fn has_replaced(tx: &mut Tx, serial: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT serial FROM certificates WHERE {REPLACED} LIMIT 1");
+    Ok(tx.optional(&sql, args![serial]).await?.is_some())
+}
+
+/// The certificates that the one with serial number `$1` has replaced.
+const REPLACED: &str = "revoked_at IS NULL \
+    AND client_id = (SELECT client_id FROM certificates WHERE serial = $1) \
+    AND created_at < (SELECT created_at FROM certificates WHERE serial = $1)";
