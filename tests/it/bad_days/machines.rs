@@ -117,7 +117,11 @@ fn with_disks(mut machine: Machine, disks: &[(&str, u64)]) -> Machine {
     machine
 }
 
-const BAD_DISKS: [(&str, &[(&str, u64)], &[&str]); 3] = [
+/// Name and size in GiB.
+type Disks = &'static [(&'static str, u64)];
+
+/// What is wrong, the disks, and the words that the reason must have.
+const BAD_DISKS: [(&str, Disks, &[&str]); 3] = [
     ("none", &[], &["no disk"]),
     ("small", &[("vda", 1)], &["vda"]),
     ("two", &[("vda", 20), ("vdb", 30)], &["vda", "serial-vda", "vdb", "serial-vdb"]),

@@ -25,7 +25,8 @@ async fn host(answer: String) -> (String, Arc<AtomicUsize>) {
             let answer = answer.clone();
             tokio::spawn(async move {
                 let mut head = [0; 4096];
-                socket.read(&mut head).await.unwrap();
+                let length = socket.read(&mut head).await.unwrap();
+                assert!(head[..length].starts_with(b"GET /debian/pool/a.deb"), "asked for something else");
                 socket.write_all(answer.as_bytes()).await.unwrap();
                 socket.shutdown().await.ok();
             });
