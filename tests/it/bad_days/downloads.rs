@@ -3,6 +3,7 @@
 use super::{
     Machine, client, installer, job, mac, order, reaches, register, serves, store, token_on_the_wire, until,
 };
+use agent::host::fake::Answer as Does;
 use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -28,10 +29,6 @@ async fn site() -> (TestServer, Machine, Value) {
     machine.host = machine
         .host
         .clone()
-        .with_file(
-            "/proc/self/mountinfo",
-            "1 0 8:1 / /target rw - ext4 a rw\n2 1 8:2 / /target/boot/efi rw - vfat b rw\n",
-        )
         .with_file("/sys/block/vda/size", format!("{}\n", (20_u64 << 30) / 512))
         .with_file("/sys/block/vda/serial", "disk-1\n")
         .with_file("/sys/block/vda/queue/logical_block_size", "512\n")
@@ -44,6 +41,19 @@ async fn site() -> (TestServer, Machine, Value) {
     (server, machine, blob)
 }
 
+/// Orders the base system for disks that carry what its plan expects.
+async fn order_base_system(server: &TestServer, machine: &Machine) -> i64 {
+    let id = order(server, "lab-01", &json!({ "job_type": "base-system", "hold": true })).await;
+    let plan = server.get(&format!("/api/v1/jobs/{id}/plan")).await.unwrap().ok().unwrap();
+    let steps = plan["steps"].as_array().unwrap();
+    for mount in steps.iter().flat_map(|step| step["mounts"].as_array().into_iter().flatten()) {
+        let command = format!("blkid -p -s UUID -o value /dev/vda{}", mount["volume"]["number"]);
+        machine.host.answer(&command, Does::prints(mount["uuid"].as_str().unwrap()));
+    }
+    server.send(Method::POST, &format!("/api/v1/jobs/{id}/accept"), &json!({})).await.unwrap().ok().unwrap();
+    id
+}
+
 fn stored(server: &TestServer, blob: &Value) -> std::path::PathBuf {
     server.data().join("blobs").join(blob["sha256"].as_str().unwrap())
 }
@@ -54,7 +64,7 @@ async fn a_base_system_with_another_hash_is_refused_and_taken_once_it_was_sent_a
     let mut damaged = archive();
     damaged[500_000] ^= 1;
     fs_err::write(stored(&server, &blob), &damaged).unwrap();
-    let id = order(&server, "lab-01", &json!({ "job_type": "base-system" })).await;
+    let id = order_base_system(&server, &machine).await;
     let failed = reaches(&server, id, "failed").await;
     let reason = failed["reason"].as_str().unwrap();
     let got = server::blobs::hash(&damaged);
@@ -67,8 +77,8 @@ async fn a_base_system_with_another_hash_is_refused_and_taken_once_it_was_sent_a
     );
 
     store(&server, &archive()).await;
-    let again = server.send(Method::POST, &format!("/api/v1/jobs/{id}/retry"), &json!({})).await.unwrap();
-    reaches(&server, again.ok().unwrap().as_i64().unwrap(), "succeeded").await;
+    let again = order_base_system(&server, &machine).await;
+    reaches(&server, again, "succeeded").await;
     assert_eq!(client(&server, "lab-01").await["health"]["state"], "ok");
     machine.stop().await;
     serves(&server).await;
@@ -79,7 +89,7 @@ async fn a_base_system_with_another_hash_is_refused_and_taken_once_it_was_sent_a
 async fn a_base_system_that_is_cut_short_on_the_server_is_said_to_be() {
     let (server, mut machine, blob) = site().await;
     fs_err::write(stored(&server, &blob), &archive()[..700_000]).unwrap();
-    let id = order(&server, "lab-01", &json!({ "job_type": "base-system" })).await;
+    let id = order_base_system(&server, &machine).await;
     let failed = reaches(&server, id, "failed").await;
     let reason = failed["reason"].as_str().unwrap();
     assert!(
@@ -95,7 +105,7 @@ async fn a_base_system_that_is_cut_short_on_the_server_is_said_to_be() {
 async fn a_base_system_that_is_gone_from_the_server_is_said_to_be() {
     let (server, mut machine, blob) = site().await;
     fs_err::remove_file(stored(&server, &blob)).unwrap();
-    let id = order(&server, "lab-01", &json!({ "job_type": "base-system" })).await;
+    let id = order_base_system(&server, &machine).await;
     let failed = reaches(&server, id, "failed").await;
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("does not exist") && reason.contains("`lotse image build"), "{reason}");
@@ -109,7 +119,7 @@ async fn a_tool_set_with_another_hash_is_not_entered_and_taken_once_it_was_sent_
     let (server, mut machine, _) = site().await;
     let tools = store(&server, b"tools").await;
     fs_err::write(stored(&server, &tools), b"slyly").unwrap();
-    let id = order(&server, "lab-01", &json!({ "job_type": "base-system" })).await;
+    let id = order_base_system(&server, &machine).await;
     let output = until(&server, "the wrong hash is told", async || {
         let attempts = server.get(&format!("/api/v1/jobs/{id}/attempts")).await.unwrap().json();
         let attempt = attempts[0]["id"].as_i64()?;
