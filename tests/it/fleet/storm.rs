@@ -20,9 +20,9 @@ use wire::JobId;
 
 const DAY: i64 = 86_400_000_000;
 /// Machines of a storm.
-const MACHINES: usize = 220;
+const MACHINES: usize = 120;
 /// The server dies whenever so many more messages were sent.
-const MESSAGES_OF_A_LIFE: u64 = 1500;
+const MESSAGES_OF_A_LIFE: u64 = 900;
 const DEATHS: u64 = 4;
 /// A cut machine has its job by then, and a restarted one its identity.
 const FIRST_BLOW: u64 = 10;

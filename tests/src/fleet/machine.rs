@@ -2,7 +2,11 @@
 //!
 //! The agent is the real one; what a killed agent leaves behind is only what is in the machine's files.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agent::{
     config::{self, Config},
@@ -22,6 +26,9 @@ use super::{
 
 /// Where the installer puts the system.
 const TARGET: &str = "/target";
+
+/// Lines on a screen.
+const SCREEN_LINES: usize = 8;
 
 /// How a machine comes to its agent.
 #[derive(Clone, Debug)]
@@ -46,6 +53,28 @@ pub struct Machine {
     pub blows: UnboundedReceiver<Blow>,
     /// How it boots.
     pub boots: Boots,
+    /// What its agent has said last.
+    pub screen: Screen,
+}
+
+/// The last lines that people before a machine have read. Clones show the same.
+#[derive(Clone, Default)]
+pub struct Screen(Arc<Mutex<VecDeque<String>>>);
+
+impl Screen {
+    fn show(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push_back(line.to_owned());
+        if lines.len() > SCREEN_LINES {
+            lines.pop_front();
+        }
+    }
+
+    /// The lines in one.
+    pub fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect::<Vec<_>>().join(" | ")
+    }
 }
 
 /// A machine with one network card, whose scripts do what they say.
@@ -97,11 +126,13 @@ impl Machine {
 
     /// Runs one agent to its end.
     async fn run(&mut self, config: Config, end: &CancellationToken) -> Result<After> {
+        let screen = self.screen.clone();
+        screen.show("--");
         let session = Session {
             config,
             host: Arc::new(self.host.clone()),
             connect: Arc::new(BadNetwork(self.luck.clone())),
-            console: Arc::new(|_| {}),
+            console: Arc::new(move |line| screen.show(line)),
         };
         let stop = CancellationToken::new();
         let mut running = Box::pin(session::run(&session, &stop));
