@@ -299,3 +299,6 @@ pub fn calm_machines_did_exactly_what_was_ordered(record: &Record) -> Vec<String
 
 
 
+
+#[cfg(test)]
+mod tests;
