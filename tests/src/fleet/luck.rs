@@ -224,6 +224,12 @@ impl Luck {
         ambush
     }
 
+    /// Lets something happen to the agent now.
+    pub(super) fn strike(&self, blow: Blow) {
+        self.tally.count(&format!("{blow:?}"));
+        self.blows.send(blow).ok();
+    }
+
     /// Waits until the machine's network is cut.
     pub async fn cut(&self) {
         self.cut_reached.notified().await;

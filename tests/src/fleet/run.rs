@@ -229,6 +229,12 @@ impl Fleet {
         Ok(())
     }
 
+    /// Lets something happen to a machine now.
+    pub fn strike(&mut self, member: usize, blow: Blow) {
+        self.members[member].is_calm = false;
+        self.members[member].luck.strike(blow);
+    }
+
     /// Waits until something holds.
     ///
     /// # Errors
