@@ -108,8 +108,7 @@ impl Site {
 }
 
 fn line(seq: u64) -> Event {
-    let kind =
-        EventKind::Output { step: "s".into(), stream: Stream::Stdout, line: format!("line {seq}") };
+    let kind = EventKind::Output { step: "s".into(), stream: Stream::Stdout, line: format!("line {seq}") };
     Event { seq, at: 0, kind }
 }
 

@@ -24,8 +24,8 @@ mod process;
 
 pub use answer::Answer;
 use disk::FakeDisk;
-pub use process::{FakeEnd, FakeProcess};
 use process::Running;
+pub use process::{FakeEnd, FakeProcess};
 
 /// What commands do for which no answer was given.
 pub type Program = Arc<dyn Fn(&FakeHost, &Command) -> Answer + Send + Sync>;
@@ -225,6 +225,9 @@ impl State {
         if mounted && !self.files.contains_key(path) {
             return Ok(self.mounts.iter().map(FakeMount::fstab_line).collect::<String>().into_bytes());
         }
+        if path == Path::new("/proc/self/mountinfo") && !self.files.contains_key(path) {
+            return Ok(self.mounts.iter().map(FakeMount::mountinfo_line).collect::<String>().into_bytes());
+        }
         if let Some(disk) = self.disks.get(path) {
             return Ok(lock(disk).clone());
         }
@@ -239,6 +242,10 @@ impl State {
 }
 
 impl FakeMount {
+    fn mountinfo_line(&self) -> String {
+        format!("1 0 0:1 / {} rw - {} {} rw\n", self.target.display(), self.file_system, self.source)
+    }
+
     fn fstab_line(&self) -> String {
         format!("{} {} {} {} 0 0\n", self.source, self.target.display(), self.file_system, self.options)
     }

@@ -30,7 +30,7 @@ mod rescue;
 mod script;
 mod storage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod unpack;
 mod wipe_disk;
 mod write_file;

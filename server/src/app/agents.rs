@@ -6,7 +6,7 @@ use wire::{
     AttemptId, ClientId, Mac, Sha256,
     enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
     event::{ReportRequest, ReportResponse},
-    facts::Facts,
+    facts::{Dmi, Facts},
     poll::{Lease, Order, PollRequest, PollResponse},
 };
 
@@ -35,6 +35,8 @@ use crate::{
 const ASK_AGAIN_S: u32 = 3;
 /// Longest time that a poll may wait here.
 const LONGEST_WAIT_S: u32 = 60;
+/// More unknown machines than this may not wait for adoption: anybody on the network can announce some.
+const MOST_DISCOVERED: i64 = 5000;
 /// A poll that a newer one of the same client has overtaken is not repeated at once: two machines with one identity would chase
 /// each other.
 const OVERTAKEN_MS: u64 = 1000;
@@ -64,10 +66,15 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
             ctx.presence.keep_certificate(serial, certificate.client, until);
             Ok(certificate.client)
         }
-        Some(_) => Err(Error::Unauthenticated(
-            "this certificate was replaced or has expired; enrol the client again with a new token"
-                .to_owned(),
-        )),
+        Some(_) => {
+            let because = match identities::revocation(&mut tx, serial).await? {
+                Some(because) => format!("was revoked: {because}"),
+                None => "has expired".to_owned(),
+            };
+            Err(Error::Unauthenticated(format!(
+                "this certificate {because}; an admin can let the client in again with a new token"
+            )))
+        }
         None => {
             Err(Error::Unauthenticated("this certificate belongs to no client of this server".to_owned()))
         }
@@ -130,17 +137,26 @@ async fn enrol_with_token(
     let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
     let client = clients::find(&mut tx, known.client).await?.ok_or_else(unknown)?;
     if let Some(mac) = known.mac.filter(|mac| *mac != request.mac) {
-        let alarm =
-            format!("the enrolment token of {mac} was used by a machine with the address {}", request.mac);
-        return Err(raise(ctx, tx, &client, &alarm, now).await?);
+        // That machine has got nothing, so an identity that was given for the token stays good.
+        let alarm = format!(
+            "the enrolment token of {mac} was used by a machine with the address {}: it was read on the network, or copied",
+            request.mac
+        );
+        return Err(raise(ctx, tx, &client, &alarm, Identities::StayGood, now).await?);
     }
     if !identities::use_token(&mut tx, &hash, key, now).await? {
         match known.used_by {
             // The answer was lost on the way, and the same key asks again.
             Some(used_by) if used_by == key.as_str() && known.expires_at > now => {}
-            Some(_) => {
+            // The real machine may have been the second one, so neither is believed.
+            Some(_) if known.expires_at > now => {
                 let alarm = "the enrolment token was used a second time, with another key: somebody may have read it on the network";
-                return Err(raise(ctx, tx, &client, alarm, now).await?);
+                return Err(raise(ctx, tx, &client, alarm, Identities::AreRevoked, now).await?);
+            }
+            // Each boot gets a new token, so this one comes from whoever kept the old one.
+            Some(_) => {
+                let alarm = "an enrolment token that was used long ago came again, with another key: somebody has read it on the network";
+                return Err(raise(ctx, tx, &client, alarm, Identities::StayGood, now).await?);
             }
             None => {
                 return Err(Error::Unauthenticated(
@@ -153,22 +169,45 @@ async fn enrol_with_token(
     let identity =
         issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
     // Not those of this key: the request may come twice, and the agent may hear the first answer.
-    identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
+    identities::revoke_in_realm(&mut tx, client.id, request.realm, key, REPLACED, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
     timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, by token", client.name)).await;
     Ok(EnrolResponse::Enrolled(Box::new(identity)))
 }
 
+/// What an alarm means for identities that were given before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identities {
+    /// Nobody else can have got one.
+    StayGood,
+    /// Nobody knows whose they are.
+    AreRevoked,
+}
+
 /// Stops a client, keeps the reason, and gives the error for whoever asked.
-async fn raise(ctx: &Ctx, mut tx: Tx, client: &Client, alarm: &str, now: i64) -> Result<Error, Error> {
-    clients::set_alarm(&mut tx, client.id, Some(alarm)).await?;
-    identities::revoke(&mut tx, client.id, None, alarm, now).await?;
-    events::add(&mut tx, "client.alarm", Some(client.id), None, "enrolment", alarm, now).await?;
+async fn raise(
+    ctx: &Ctx,
+    mut tx: Tx,
+    client: &Client,
+    reason: &str,
+    identities: Identities,
+    now: i64,
+) -> Result<Error, Error> {
+    let then = if identities == Identities::AreRevoked { ", then restart the machine" } else { "" };
+    let alarm = format!(
+        "{reason}; find out which machine that was, then `lotse client clear-alarm {}`{then}",
+        client.name
+    );
+    clients::set_alarm(&mut tx, client.id, Some(&alarm)).await?;
+    if identities == Identities::AreRevoked {
+        identities::revoke(&mut tx, client.id, reason, now).await?;
+    }
+    events::add(&mut tx, "client.alarm", Some(client.id), None, "enrolment", &alarm, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
     ctx.presence.events_came();
-    Ok(Error::Forbidden(format!("{alarm}; an admin has to look at client {} first", client.name)))
+    Ok(Error::Forbidden(format!("{reason}; an admin has to look at client {} first", client.name)))
 }
 
 async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<EnrolResponse, Error> {
@@ -192,12 +231,27 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
         clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
         let identity =
             issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
-        identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
+        identities::revoke_in_realm(&mut tx, client.id, request.realm, key, REPLACED, now).await?;
         tx.commit().await?;
         ctx.presence.forget_certificates(client.id);
         timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, adopted", client.name))
             .await;
         return Ok(EnrolResponse::Enrolled(Box::new(identity)));
+    }
+    if client.announced_key.as_ref() != Some(key)
+        && let Some(known) = client.facts.as_ref().filter(|known| is_another(&known.dmi, &request.facts.dmi))
+    {
+        let words = format!(
+            "another machine has the address of client {}: serial number `{}`, known is `{}`",
+            client.name, request.facts.dmi.serial, known.dmi.serial
+        );
+        let remedy = format!(
+            "give one of the two another address; if this one takes its place, `lotse client delete {}` and restart it",
+            client.name
+        );
+        drop(tx);
+        timeline::note_once(ctx, request.mac, BootEventKind::Refused, &format!("{words}; {remedy}")).await;
+        return Ok(waiting(&format!("{words}; an admin has to decide.")));
     }
     match client.stage {
         Stage::Registered | Stage::Discovered => {
@@ -213,13 +267,46 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
             }
             Ok(waiting("this machine waits for an admin to adopt it"))
         }
-        Stage::Installing | Stage::Installed | Stage::Retired => Ok(waiting(
-            "a client with this machine's address is managed already; an admin has to let it in again",
-        )),
+        Stage::Retired => {
+            drop(tx);
+            let words = format!(
+                "client {} is retired; to take it back, `lotse client reinstate {}`",
+                client.name, client.name
+            );
+            timeline::note_once(ctx, request.mac, BootEventKind::Refused, &words).await;
+            Ok(waiting(&words))
+        }
+        Stage::Installing | Stage::Installed => {
+            if client.announced_key.as_ref() != Some(key) {
+                clients::set_announced_key(&mut tx, client.id, key).await?;
+                tx.commit().await?;
+            }
+            let words = format!(
+                "a machine without an identity asks to be let in as {}; when the fingerprint on its screen is {key}, \
+                 `lotse client adopt {} --fingerprint {key}`",
+                client.name, client.name
+            );
+            timeline::note_once(ctx, request.mac, BootEventKind::Refused, &words).await;
+            Ok(waiting(
+                "a client with this machine's address is managed already; an admin has to let it in again",
+            ))
+        }
     }
 }
 
+/// Whether two descriptions are certainly of two machines: boards without numbers may be the same.
+fn is_another(known: &Dmi, seen: &Dmi) -> bool {
+    let differ = |known: &str, seen: &str| !known.is_empty() && !seen.is_empty() && known != seen;
+    differ(&known.uuid, &seen.uuid) || (known.uuid != seen.uuid && differ(&known.serial, &seen.serial))
+}
+
 async fn discover(tx: &mut Tx, request: &EnrolRequest, key: &Sha256, now: i64) -> Result<ClientId, Error> {
+    if clients::count(tx, Stage::Discovered).await? >= MOST_DISCOVERED {
+        return Err(Error::Unavailable {
+            title: format!("{MOST_DISCOVERED} discovered machines wait for adoption already"),
+            remedy: "adopt the machines that are yours, and delete the others: `lotse client list --stage discovered`".to_owned(),
+        });
+    }
     let name = format!("new-{}", request.mac.to_string().replace(':', ""));
     let macs: Vec<Mac> = others_without_owner(tx, request).await?;
     let id = clients::create(tx, &name, Stage::Discovered, &ClientConfig::default(), &macs, now).await?;
@@ -343,15 +430,16 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         if let Some(order) = held_work(ctx, client, request).await? {
             return answer(order);
         }
-        if ctx.presence.take_work(client)
-            && let Some(lease) = claim(ctx, client, request).await?
-        {
-            if ctx.presence.is_newest_poll(client, mine) {
-                return answer(Order::Run(Box::new(lease)));
+        if ctx.presence.take_work(client) {
+            if let Some(lease) = claim(ctx, client, request).await? {
+                if ctx.presence.is_newest_poll(client, mine) {
+                    return answer(Order::Run(Box::new(lease)));
+                }
+                // The newer one finds it as work that is held.
+                wake.notify_waiters();
+                continue;
             }
-            // The newer one finds it as work that is held.
-            wake.notify_waiters();
-            continue;
+            check_in_service(ctx, client).await?;
         }
         tokio::select! {
             () = woken => {}
@@ -361,6 +449,16 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
                 return answer(Order::Rest { again_ms: 500 + client.0.unsigned_abs() % 50 * 100 });
             }
         }
+    }
+}
+
+/// A client that was retired or removed while its agent waited.
+async fn check_in_service(ctx: &Ctx, client: ClientId) -> Result<(), Error> {
+    let mut tx = ctx.db.read().await?;
+    match clients::stage(&mut tx, client).await? {
+        None => Err(Error::Unauthenticated("this client was removed from the server".to_owned())),
+        Some(Stage::Retired) => Err(Error::Unauthenticated("this client is retired".to_owned())),
+        Some(_) => Ok(()),
     }
 }
 

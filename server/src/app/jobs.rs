@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wire::{ClientId, JobId};
 
-use super::{Error, planning};
+use super::{Error, planning, retirement::check_in_service};
 use crate::{
     context::Ctx,
     db::{Tx, clients, jobs},
@@ -88,6 +88,7 @@ pub(super) async fn add(
     order: &JobOrder,
     actor: &str,
 ) -> Result<JobId, Error> {
+    check_in_service(client)?;
     let job_type = ctx
         .catalog
         .job_type(&order.job_type)

@@ -15,5 +15,6 @@ pub mod layouts;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod retirement;
 
 pub use error::Error;

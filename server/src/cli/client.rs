@@ -145,6 +145,19 @@ pub(super) enum ClientCommand {
         /// Its name.
         name: Name,
     },
+    /// Take a client out of service: its agent is let in no more, its jobs are cancelled, its history stays
+    Retire {
+        /// Its name.
+        name: Name,
+        /// Do not ask.
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Take a retired client back into service; it gets a new identity at its next boot
+    Reinstate {
+        /// Its name.
+        name: Name,
+    },
     /// Remove a client with everything that belongs to it
     Delete {
         /// Its name.
@@ -223,6 +236,16 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
         ClientCommand::Reset { name } => order(Method::POST, &name, "/reset").await,
         ClientCommand::Timeline { whose } => timeline(api, whose.as_ref()).await,
         ClientCommand::ClearAlarm { name } => order(Method::DELETE, &name, "/alarm").await,
+        ClientCommand::Retire { name, yes } => {
+            if !yes {
+                confirm(
+                    &name,
+                    &format!("The agent of {name} is let in no more, and its jobs are cancelled."),
+                )?;
+            }
+            order(Method::POST, &name, "/retire").await
+        }
+        ClientCommand::Reinstate { name } => order(Method::POST, &name, "/reinstate").await,
         ClientCommand::Delete { name, yes } => {
             if !yes {
                 confirm(&name, &format!("The client {name} is removed with its jobs and history."))?;

@@ -89,6 +89,13 @@ pub async fn list(
     Ok(clients)
 }
 
+/// How many clients are in a stage.
+pub async fn count(tx: &mut Tx, stage: Stage) -> Result<i64, Error> {
+    let sql = "SELECT count(*) AS count FROM clients WHERE stage = $1";
+    let row = tx.optional(sql, args![stage.as_str()]).await?;
+    row.map_or(Ok(0), |row| row.int("count"))
+}
+
 async fn one(
     tx: &mut Tx,
     sql: &str,
@@ -138,6 +145,12 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, Error> {
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Where a client is in its life.
+pub async fn stage(tx: &mut Tx, id: ClientId) -> Result<Option<Stage>, Error> {
+    let row = tx.optional("SELECT stage FROM clients WHERE id = $1", args![id]).await?;
+    row.map(|row| row.parsed("stage")).transpose()
 }
 
 /// Moves a client to a stage.

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use tower::Layer;
 
 use super::{Authority, Error};
+use crate::patience::{Patience, Watched};
 
 /// The certificate that a connection showed: its serial number in hexadecimal. What it may do is looked up at every request.
 #[derive(Clone, Debug)]
@@ -57,14 +58,14 @@ fn with_alpn(mut config: ServerConfig) -> RustlsConfig {
 
 /// Accepts TLS and hands the serial number of the peer's certificate to the requests of the connection.
 #[derive(Clone)]
-pub struct PeerAcceptor(pub RustlsAcceptor);
+pub struct PeerAcceptor(pub RustlsAcceptor<Patience>);
 
 impl<I, S> Accept<I, S> for PeerAcceptor
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Send + 'static,
 {
-    type Stream = TlsStream<I>;
+    type Stream = TlsStream<Watched<I>>;
     type Service = AddExtension<S, Peer>;
     type Future = BoxFuture<'static, std::io::Result<(Self::Stream, Self::Service)>>;
 

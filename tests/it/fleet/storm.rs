@@ -61,7 +61,8 @@ async fn weather_a_storm(engine: Engine, seed: u64) {
         storm.wait_for_messages(death * MESSAGES_OF_A_LIFE).await;
         storm.meddle().await;
         let server = &mut storm.fleet.server;
-        if death % 4 == 0 { server.stop_and_restart().await } else { server.kill_and_restart().await }.unwrap();
+        if death % 4 == 0 { server.stop_and_restart().await } else { server.kill_and_restart().await }
+            .unwrap();
     }
     storm.accept_held().await;
     storm.repair_cut().await;
@@ -85,7 +86,10 @@ fn summary(record: &harness::fleet::record::Record, tally: &harness::fleet::luck
         lines += attempt.events.len();
     }
     let machines = record.machines.len();
-    format!("{machines} machines, jobs {states:?}, attempts {attempts:?}, {lines} events; {}", tally.summary())
+    format!(
+        "{machines} machines, jobs {states:?}, attempts {attempts:?}, {lines} events; {}",
+        tally.summary()
+    )
 }
 
 struct Storm {
@@ -176,7 +180,8 @@ impl Storm {
     }
 
     async fn wait_for_messages(&self, messages: u64) {
-        let sent = async |fleet: &Fleet| Ok(fleet.tally.of("messages") >= messages || fleet.open().await? == 0);
+        let sent =
+            async |fleet: &Fleet| Ok(fleet.tally.of("messages") >= messages || fleet.open().await? == 0);
         self.fleet.until("messages flow", sent).await.unwrap();
     }
 
@@ -204,8 +209,10 @@ impl Storm {
         for _ in 0..8 {
             let at = self.throw(self.jobs.len() as u64);
             let (member, _) = self.jobs[at];
-            // Two thirds of the life of its certificate are over at once.
-            self.fleet.members[member].host.advance_clock(61 * DAY);
+            if member % 10 != 0 {
+                // Two thirds of the life of its certificate are over at once. No installer lives so long.
+                self.fleet.members[member].host.advance_clock(61 * DAY);
+            }
             self.order_something(member, 0).await;
         }
     }

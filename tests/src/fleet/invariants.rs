@@ -278,11 +278,8 @@ pub fn calm_machines_did_exactly_what_was_ordered(record: &Record) -> Vec<String
             continue;
         }
         let allowed = u64::try_from(job.max_attempts).unwrap_or(0);
-        let expected = if order.busy >= allowed || order.status != 0 {
-            JobState::Failed
-        } else {
-            JobState::Succeeded
-        };
+        let expected =
+            if order.busy >= allowed || order.status != 0 { JobState::Failed } else { JobState::Succeeded };
         let tries = (order.busy + 1).min(allowed);
         if job.state != expected || attempts.len() as u64 != tries {
             wrong.push(format!(
@@ -296,9 +293,6 @@ pub fn calm_machines_did_exactly_what_was_ordered(record: &Record) -> Vec<String
     }
     wrong
 }
-
-
-
 
 #[cfg(test)]
 mod tests;

@@ -214,7 +214,11 @@ impl Luck {
     /// Whoever waits for this answer.
     pub(super) fn ambush(&self, call: Call) -> Option<Ambush> {
         let mut state = self.state();
-        if state.ambush.as_ref().is_some_and(|ambush| ambush.call == call) { state.ambush.take() } else { None }
+        if state.ambush.as_ref().is_some_and(|ambush| ambush.call == call) {
+            state.ambush.take()
+        } else {
+            None
+        }
     }
 
     /// Waits for the next answer of a kind.

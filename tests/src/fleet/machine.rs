@@ -102,10 +102,10 @@ impl Machine {
     /// # Errors
     /// An agent gave up, which it never should.
     pub async fn live(mut self, end: CancellationToken) -> Result<()> {
-        let mut installed = false;
+        let mut on_disk = false;
         loop {
             let config = tokio::select! {
-                config = self.boot(&mut installed) => config?,
+                config = self.boot(&mut on_disk) => config?,
                 () = end.cancelled() => return Ok(()),
             };
             loop {
@@ -168,7 +168,7 @@ impl Machine {
     }
 
     /// Starts a system; gives what its agent knows.
-    async fn boot(&self, installed: &mut bool) -> Result<Config> {
+    async fn boot(&self, on_disk: &mut bool) -> Result<Config> {
         let server = match &self.boots {
             Boots::System(config) => return Ok((**config).clone()),
             Boots::Network(server) => server,
@@ -182,16 +182,18 @@ impl Machine {
                 _ => String::new(),
             };
             if let Some(words) = script.lines().find_map(|line| line.strip_prefix("kernel ")) {
+                if std::mem::take(on_disk) {
+                    self.host.leave_disk(TARGET);
+                }
                 self.host.boot_memory(TARGET);
-                *installed = false;
                 self.tally.count("installer boots");
                 let words = words.replace("${netX/mac:hexhyp}", &self.mac.hyphenated());
                 return Ok(Config::from_command_line(&words)?);
             }
             if script.contains("sanboot") {
-                if !*installed && self.host.file(&format!("{TARGET}{}", config::FILE)).is_some() {
+                if !*on_disk && self.host.file(&format!("{TARGET}{}", config::FILE)).is_some() {
                     self.host.boot_disk(TARGET);
-                    *installed = true;
+                    *on_disk = true;
                 }
                 if self.host.file(config::FILE).is_some() {
                     return Ok(Config::read(&self.host)?);

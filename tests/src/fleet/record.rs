@@ -1,7 +1,7 @@
 //! What a run has left: what the database says, and what the machines did.
 
-use anyhow::{Result, ensure};
 use agent::host::fake::{FakeEnd, FakeProcess};
+use anyhow::{Result, ensure};
 use server::{
     db::{Db, attempts, jobs},
     domain::job::{Attempt, Job},

@@ -241,8 +241,11 @@ impl Fleet {
     /// It does not within the patience of this module.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Result<bool>) -> Result<()> {
         let waiting = async {
+            let begun = std::time::Instant::now();
+            let mut told = false;
             while !holds(self).await? {
                 tokio::time::sleep(GLANCE).await;
+                if !told && begun.elapsed().as_secs() > 15 { told = true; println!("SLOW {what}\n{}", self.open_jobs().await?); }
             }
             anyhow::Ok(())
         };

@@ -14,12 +14,7 @@ use anyhow::{Context as _, Result};
 use reqwest::{Certificate, Method};
 use serde_json::Value;
 use server::{
-    app::people,
-    clock::Clock,
-    config::Config,
-    context::Addresses,
-    db::Db,
-    domain::people::Role,
+    app::people, clock::Clock, config::Config, context::Addresses, db::Db, domain::people::Role,
     startup::Server,
 };
 use tempfile::TempDir;
@@ -139,7 +134,8 @@ impl FleetServer {
         let mut tx = db.write().await?;
         let token = people::create_token(&mut tx, "fleet", Role::Admin, None, "test", 0).await?.secret;
         tx.commit().await?;
-        let http = reqwest::Client::builder().tls_certs_only([Certificate::from_pem(ca.as_bytes())?]).build()?;
+        let http =
+            reqwest::Client::builder().tls_certs_only([Certificate::from_pem(ca.as_bytes())?]).build()?;
         let running = Some(running);
         Ok(Self { config, addresses, db, http, token, running, killed: 0, _directory: directory })
     }

@@ -34,6 +34,12 @@ impl FakeHost {
         self.boot();
     }
 
+    /// Puts the files of the running system to where a RAM system will find its disk, see [`FakeHost::boot_memory`].
+    pub fn leave_disk(&self, disk: &str) {
+        let place = |path: &Path| Some(Path::new(disk).join(path.strip_prefix("/").ok()?));
+        self.state().move_files(|path| if path.starts_with("/run") { None } else { place(path) });
+    }
+
     /// Boots the system that was installed below `disk`: its files are the machine's now.
     pub fn boot_disk(&self, disk: &str) {
         let root = Path::new("/");
@@ -64,7 +70,11 @@ impl State {
     /// Keeps the kernel's files, and of all others those for which `place` names one.
     fn move_files(&mut self, place: impl Fn(&Path) -> Option<PathBuf>) {
         let place = |path: &PathBuf| {
-            if KERNEL.iter().any(|kernel| path.starts_with(kernel)) { Some(path.clone()) } else { place(path) }
+            if KERNEL.iter().any(|kernel| path.starts_with(kernel)) {
+                Some(path.clone())
+            } else {
+                place(path)
+            }
         };
         let files = std::mem::take(&mut self.files).into_iter();
         self.files = files.filter_map(|(path, file)| Some((place(&path)?, file))).collect::<BTreeMap<_, _>>();

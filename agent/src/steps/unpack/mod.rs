@@ -11,7 +11,8 @@ use anyhow::anyhow;
 use bytes::{Buf, Bytes};
 use wire::enrol::BlobRef;
 
-use super::{StepContext, StepError, download, mount};
+use super::{StepContext, StepError, download};
+use crate::disk::usage;
 
 mod archive;
 mod decompress;
@@ -51,7 +52,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, blob: &BlobRef) -> Result<(),
 
 /// Removes everything below the target, but not the places where something is mounted.
 fn empty(ctx: &StepContext<'_>) -> Result<(), StepError> {
-    let mounted = mount::places(ctx.host);
+    let mounted: Vec<PathBuf> = usage::mounted(ctx.host)?.into_iter().map(|mounted| mounted.place).collect();
     let mut waiting = vec![ctx.target.to_owned()];
     while let Some(directory) = waiting.pop() {
         for name in ctx.host.list(&directory)? {
