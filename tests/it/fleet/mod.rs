@@ -52,7 +52,8 @@ async fn an_installed_system_is_still_known_after_the_installer_was_there() {
     let mut fleet = Fleet::start(Engine::Sqlite, 1).await.unwrap();
     let member = fleet.add(Arrival::Blank, Chances::NONE, BTreeMap::new()).await.unwrap();
     let small = |name| script(name, 3, 0);
-    let install = fleet.order(member, "fleet-install", &[("text", &small("install"))], json!({})).await.unwrap();
+    let install =
+        fleet.order(member, "fleet-install", &[("text", &small("install"))], json!({})).await.unwrap();
     let restart = fleet.order(member, "reboot", &[], json!({ "needs": [install] })).await.unwrap();
     let needs = json!({ "needs": [restart] });
     let first = fleet.order(member, "fleet-once", &[("text", &small("first"))], needs).await.unwrap();

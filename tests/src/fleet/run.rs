@@ -29,7 +29,7 @@ use super::{
 use crate::server::Engine;
 
 /// Nothing takes longer, however slow the computer.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Conditions are looked at this often.
 const GLANCE: Duration = Duration::from_millis(50);
 /// The secret that jobs of type `fleet-secret` name.
@@ -241,11 +241,8 @@ impl Fleet {
     /// It does not within the patience of this module.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Result<bool>) -> Result<()> {
         let waiting = async {
-            let begun = std::time::Instant::now();
-            let mut told = false;
             while !holds(self).await? {
                 tokio::time::sleep(GLANCE).await;
-                if !told && begun.elapsed().as_secs() > 15 { told = true; println!("SLOW {what}\n{}", self.open_jobs().await?); }
             }
             anyhow::Ok(())
         };
@@ -283,7 +280,8 @@ impl Fleet {
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
             for job in jobs::list(&mut tx, None, Some(state), i64::MAX, 20).await? {
                 let attempt = server::db::attempts::list(&mut tx, job.id).await?.pop();
-                let attempt = attempt.map(|it| format!("attempt {} {} {}", it.id, it.state.as_str(), it.reason));
+                let attempt =
+                    attempt.map(|it| format!("attempt {} {} {}", it.id, it.state.as_str(), it.reason));
                 let member = self.members.iter().find(|member| member.client == job.client);
                 let (name, text) = member.map_or(("?", String::new()), |it| (&it.name, it.screen.text()));
                 lines.push(format!(
