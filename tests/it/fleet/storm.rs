@@ -46,6 +46,11 @@ async fn a_storm_on_postgres_loses_nothing_and_does_nothing_twice() {
     weather_a_storm(Engine::Postgres, seed()).await;
 }
 
+/// These machines are installed in the storm.
+fn is_blank(number: usize) -> bool {
+    number.is_multiple_of(10)
+}
+
 /// The network of these machines is cut in the middle of their work, early enough for their leases to run out meanwhile.
 fn is_cut(number: usize) -> bool {
     number < 80 && number % 20 == 7
@@ -67,7 +72,7 @@ async fn weather_a_storm(engine: Engine, seed: u64) {
     };
     for number in 0..MACHINES {
         storm.arrive(number).await;
-        if (number + 1) % MACHINES_OF_A_LIFE == 0 {
+        if (number + 1).is_multiple_of(MACHINES_OF_A_LIFE) {
             storm.meddle().await;
             storm.server_dies().await;
         }
@@ -81,7 +86,7 @@ async fn weather_a_storm(engine: Engine, seed: u64) {
     let ended = storm.fleet.finish().await;
     let record = ended.unwrap_or_else(|error| panic!("FLEET_SEED={seed}: {error:#}"));
     let wrong = violations(&record);
-    println!("{engine:?}, seed {seed}, {:?}: {}", begun.elapsed(), summary(&record, &tally));
+    eprintln!("{engine:?}, seed {seed}, {:?}: {}", begun.elapsed(), summary(&record, &tally));
     assert!(wrong.is_empty(), "FLEET_SEED={seed}, {} violations:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -116,7 +121,7 @@ struct Storm {
 impl Storm {
     /// A machine comes, with what will happen to it and what it shall do.
     async fn arrive(&mut self, number: usize) {
-        let arrival = if number % 10 == 0 { Arrival::Blank } else { Arrival::Installed };
+        let arrival = if is_blank(number) { Arrival::Blank } else { Arrival::Installed };
         let is_cut = is_cut(number);
         let mut planned = BTreeMap::new();
         if is_cut {
@@ -214,14 +219,14 @@ impl Storm {
             }
         }
         let gone = self.throw(self.fleet.members.len() as u64);
-        if !is_cut(gone) && gone % 10 != 0 && self.jobs.iter().any(|(member, _)| *member == gone) {
+        if !is_cut(gone) && !is_blank(gone) && self.jobs.iter().any(|(member, _)| *member == gone) {
             self.fleet.delete(gone).await.unwrap();
             self.jobs.retain(|(member, _)| *member != gone);
         }
         for _ in 0..8 {
             let at = self.throw(self.jobs.len() as u64);
             let (member, _) = self.jobs[at];
-            if member % 10 != 0 {
+            if !is_blank(member) {
                 // Two thirds of the life of its certificate are over at once. No installer lives so long.
                 self.fleet.members[member].host.advance_clock(61 * DAY);
             }
@@ -233,7 +238,7 @@ impl Storm {
     async fn server_dies(&mut self) {
         self.deaths += 1;
         let server = &mut self.fleet.server;
-        let restarted = if self.deaths % 3 == 0 {
+        let restarted = if self.deaths.is_multiple_of(3) {
             server.stop_and_restart().await
         } else {
             server.kill_and_restart().await
