@@ -8,7 +8,7 @@ use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::json;
 use server::{
-    app::agents,
+    app::{agents, enrolment},
     db::{attempts, clients, jobs},
     domain::job::{AttemptState, JobState},
 };
@@ -131,7 +131,7 @@ async fn an_enrolment_that_comes_twice_at_once_is_answered_twice(engine: Engine)
         agent_version: "1".into(),
         facts: agent::facts::gather(&FakeHost::new(0), Realm::System).await,
     };
-    let answers = join_all((0..6).map(|_| agents::enrol(&site.server.ctx, &request))).await;
+    let answers = join_all((0..6).map(|_| enrolment::enrol(&site.server.ctx, &request))).await;
     for answer in answers {
         let Ok(EnrolResponse::Enrolled(identity)) = answer else { panic!("{answer:?}") };
         // Whichever answer the agent hears, it is let in with it.

@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod boot_timeline;
 pub mod clients;
+pub mod enrolment;
 mod error;
 pub mod groups;
 pub mod happenings;

@@ -21,6 +21,7 @@ pub async fn retire(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let client = cases::get(&mut tx, name).await?;
+    clients::lock(&mut tx, client.id).await?;
     if client.stage == Stage::Retired {
         return Err(Error::conflict(format!("client {name} is retired already"), "nothing needs to be done"));
     }

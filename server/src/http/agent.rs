@@ -19,7 +19,7 @@ use wire::{
 
 use super::{Rejection, extract::Json};
 use crate::{
-    app::{Error, agents},
+    app::{Error, agents, enrolment},
     context::Ctx,
     identity::tls::Peer,
 };
@@ -70,7 +70,7 @@ async fn enrol(
     State(ctx): State<Ctx>,
     Json(request): Json<EnrolRequest>,
 ) -> Result<Json<EnrolResponse>, Rejection> {
-    Ok(Json(agents::enrol(&ctx, &request).await?))
+    Ok(Json(enrolment::enrol(&ctx, &request).await?))
 }
 
 async fn renew(
@@ -78,7 +78,7 @@ async fn renew(
     Asking(client): Asking,
     Json(request): Json<RenewRequest>,
 ) -> Result<Json<Identity>, Rejection> {
-    Ok(Json(agents::renew(&ctx, client, &request).await?))
+    Ok(Json(enrolment::renew(&ctx, client, &request).await?))
 }
 
 async fn poll(

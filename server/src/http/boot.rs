@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::Rejection;
+use super::{Rejection, extract::Json};
 use crate::{
     app::Error,
     boot::{
@@ -183,16 +183,11 @@ async fn pull_through(
     }
     let upstream = request.send().await.map_err(|error| {
         if error.is_redirect() {
-            tracing::warn!(
-                mirror = name,
-                path,
-                error = format!("{:#}", anyhow::Error::from(error)),
-                "a redirect is not followed"
-            );
+            let error = anyhow::Error::from(error);
+            let reason = error.root_cause().to_string();
+            tracing::warn!(mirror = name, path, reason, "a redirect is not followed");
             return Error::Unavailable {
-                title: format!(
-                    "the mirror {name} redirects to another host, which this server does not ask in its place"
-                ),
+                title: format!("the mirror {name} cannot be used: {reason}"),
                 remedy: format!(
                     "name the mirror's real address in the server's configuration: mirrors = [\"{name}=URL\"]"
                 ),

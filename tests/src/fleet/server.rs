@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// After this long without an agent's word its attempt is lost.
-pub const LEASE_S: u32 = 15;
+pub const LEASE_S: u32 = 25;
 /// Threads that drop their tasks need no longer.
 const DYING: Duration = Duration::from_secs(20);
 /// Below the ports that the kernel gives to connections, so that nobody takes one while the server is down.

@@ -4,9 +4,10 @@
 //! of partitions by partx(8), so tables are read by somebody who did not write them, also on kernels without partition support.
 
 use std::{
+    io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU16, Ordering},
     },
 };
@@ -21,6 +22,8 @@ const NAME: &str = "vdz";
 /// The serial number of the disk.
 pub(crate) const SERIAL: &str = "LOOP-1";
 
+static HOSTS: AtomicU16 = AtomicU16::new(0);
+
 /// The machine with one disk. Takes mounts and loop device with it when it goes.
 pub(crate) struct LoopHost {
     device: String,
@@ -31,6 +34,56 @@ pub(crate) struct LoopHost {
     token: String,
     /// Commands whose words begin like this fail.
     pub(crate) broken: Mutex<Option<String>>,
+    lives: Lives,
+}
+
+/// How many more changes are made before nothing is any more, as when the agent is killed.
+#[derive(Clone, Debug, Default)]
+struct Lives(Arc<Mutex<Option<usize>>>);
+
+impl Lives {
+    fn spend(&self) -> std::io::Result<()> {
+        match self.0.lock().unwrap().as_mut() {
+            None => Ok(()),
+            Some(0) => Err(std::io::Error::other("the agent was killed")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A disk on which nothing is written after the agent was killed.
+#[derive(Debug)]
+struct MortalFile(Box<dyn DiskFile>, Lives);
+
+impl Read for MortalFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for MortalFile {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.1.spend()?;
+        self.0.write(buffer)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for MortalFile {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl DiskFile for MortalFile {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.0.sync()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests arrange and look with programs of their own")]
@@ -51,17 +104,30 @@ impl LoopHost {
             eprintln!("not tested: making loop devices needs root");
             return None;
         }
-        let image = tempfile::NamedTempFile::new().unwrap();
+        // In memory where there is enough of it: every sync would reach a real disk else.
+        let memory = Path::new("/dev/shm");
+        let room = nix::sys::statvfs::statvfs(memory)
+            .map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
+        let place = if room > 4 << 30 { memory.to_owned() } else { std::env::temp_dir() };
+        let image = tempfile::NamedTempFile::new_in(place).unwrap();
         image.as_file().set_len(size_bytes).unwrap();
         let (sector, path) = (sector_bytes.to_string(), image.path().display().to_string());
         let (made, said) = program(&["losetup", "--find", "--show", "--sector-size", &sector, &path]);
         assert!(made, "{said}");
         let device = said.trim().trim_start_matches("/dev/").to_owned();
         let target = tempfile::tempdir().unwrap();
-        static HOSTS: AtomicU16 = AtomicU16::new(0);
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
         let token = format!("{:04x}-{number:04x}", std::process::id() & 0xffff);
-        Some(Self { device, image, target, size_bytes, sector_bytes, token, broken: Mutex::new(None) })
+        Some(Self {
+            device,
+            image,
+            target,
+            size_bytes,
+            sector_bytes,
+            token,
+            broken: Mutex::new(None),
+            lives: Lives::default(),
+        })
     }
 
     /// Where the step shall mount.
@@ -78,6 +144,30 @@ impl LoopHost {
     /// Two groups of a UUID, of this disk alone: the kernel takes two btrfs of one UUID for one, on whatever disks they are.
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Kills the agent after so many changes; `None` starts it again.
+    pub(crate) fn kill_after(&self, changes: Option<usize>) {
+        *self.lives.0.lock().unwrap() = changes;
+    }
+
+    /// Whether the agent was killed.
+    pub(crate) fn was_killed(&self) -> bool {
+        *self.lives.0.lock().unwrap() == Some(0)
+    }
+
+    fn spend(&self, path: &Path) -> Result<(), Error> {
+        self.lives.spend().map_err(|source| Error::System {
+            attempt: "changing",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Makes the disk what it was.
+    pub(crate) fn become_again(&self, bytes: &[u8]) {
+        self.open_disk(Path::new("/dev/vdz")).unwrap().write_all(bytes).unwrap();
+        self.reread_partitions(Path::new("/dev/vdz")).unwrap();
     }
 
     /// How a plan names this disk.
@@ -155,6 +245,7 @@ impl Host for LoopHost {
         stop: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<String, Error>> {
         Box::pin(async move {
+            self.spend(Path::new("a program"))?;
             let words = command.to_string();
             if self.broken.lock().unwrap().as_ref().is_some_and(|start| words.starts_with(start)) {
                 let (status, last_lines) = ("status 1".to_owned(), "broken by the test".to_owned());
@@ -217,22 +308,27 @@ impl Host for LoopHost {
     }
 
     fn create_dir(&self, path: &Path) -> Result<(), Error> {
+        self.spend(path)?;
         RealHost.create_dir(path)
     }
 
     fn mount(&self, source: &str, target: &Path, file_system: &str, options: &str) -> Result<(), Error> {
+        self.spend(target)?;
         RealHost.mount(&self.real(source), target, file_system, options)
     }
 
     fn unmount(&self, target: &Path) -> Result<(), Error> {
+        self.spend(target)?;
         RealHost.unmount(target)
     }
 
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {
-        RealHost.open_disk(&self.real_path(path))
+        let file = RealHost.open_disk(&self.real_path(path))?;
+        Ok(Box::new(MortalFile(file, self.lives.clone())))
     }
 
     fn reread_partitions(&self, disk: &Path) -> Result<(), Error> {
+        self.spend(disk)?;
         let device = self.real_path(disk).display().to_string();
         let busy = |said: String| Error::System {
             attempt: "reading the partition table again of",
@@ -240,10 +336,15 @@ impl Host for LoopHost {
             source: std::io::Error::other(said),
         };
         if !crate::disk::identify::partitions(self, disk).is_empty() {
-            let (gone, said) = program(&["partx", "-d", &device]);
-            if !gone {
-                return Err(busy(said));
-            }
+            // As patient as the real host: others look at every device of the machine now and then.
+            let mut attempts = (0..100).map(|_| program(&["partx", "-d", &device]));
+            let gone = attempts.find(|(gone, _)| {
+                if !gone {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                *gone
+            });
+            gone.ok_or_else(|| busy(format!("{device} stays in use")))?;
         }
         // A disk without a table is no fault here: whoever wants partitions looks for them.
         let (_, said) = program(&["partx", "-a", &device]);
