@@ -320,12 +320,12 @@ async fn dependencies(db: &Db) {
 
 /// A client's identities: each realm's newest counts once it is used.
 async fn certificates(tx: &mut server::db::Tx, id: wire::ClientId, key: &wire::Sha256) {
-    let other = blobs::hash(b"other key");
+    let (other, third) = (blobs::hash(b"other key"), blobs::hash(b"third key"));
     let (installer, system) = (Realm::Installer, Realm::System);
     for (serial, realm, fingerprint, at) in [
-        ("aa", system, key, NOW - 5),
+        ("aa", system, &other, NOW - 5),
         ("bb", system, key, NOW - 4),
-        ("cc", installer, key, NOW - 3),
+        ("cc", installer, &third, NOW - 3),
         ("dd", installer, &other, NOW - 2),
         ("ee", system, &other, NOW - 1),
     ] {
@@ -350,7 +350,7 @@ async fn certificates(tx: &mut server::db::Tx, id: wire::ClientId, key: &wire::S
     };
     assert!(!identities::has_replaced(tx, "cc").await.unwrap(), "an installer replaces no system");
     assert!(identities::has_replaced(tx, "dd").await.unwrap());
-    assert_eq!(identities::revoke_in_realm(tx, id, installer, key, "", NOW).await.unwrap(), 1);
+    assert_eq!(identities::revoke_in_realm(tx, id, installer, &third, "", NOW).await.unwrap(), 1);
     assert_eq!(good(tx).await, "aabbccee");
     identities::revoke_replaced(tx, "bb", "", NOW).await.unwrap();
     assert_eq!(good(tx).await, "bbee", "a system replaces what is older, and installers");
