@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds the archive of a Debian base system, which the installer unpacks onto a new disk: kernel, both kinds of boot
-# loader, network, SSH, nothing that belongs to one machine. Host name, sources, users, locale and so on are written by
+# Builds the archive of a Debian base system, which the installer unpacks onto a new disk: the packages that the distribution's
+# description names, and nothing that belongs to one machine. Host name, sources, users, locale and so on are written by
 # the jobs that follow. Progress goes to stdout as `progress PERCENT TEXT`, everything else to stderr.
 set -eu
 
 usage() {
-    echo "usage: build.sh --suite SUITE --variant virtual|metal --out FILE.tar.zst [--packages 'NAME NAME ...']" >&2
+    echo "usage: build.sh --suite SUITE --packages 'NAME NAME ...' --out FILE.tar.zst" >&2
     exit 2
 }
 
@@ -16,30 +16,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/bootstrap.sh"
 
 # `scratch` comes from bootstrap_begin.
-scratch='' suite='' variant='' out='' more=''
+scratch='' suite='' packages='' out=''
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || usage
     case $1 in
         --suite) suite=$2 ;;
-        --variant) variant=$2 ;;
-        --packages) more=$2 ;;
+        --packages) packages=$2 ;;
         --out) out=$2 ;;
         *) usage ;;
     esac
     shift 2
 done
-if [ -z "$suite" ] || [ -z "$out" ]; then usage; fi
-case $variant in
-    virtual) kernel=linux-image-cloud-amd64 ;;
-    metal) kernel=linux-image-amd64 ;;
-    *) usage ;;
-esac
-
-packages="$kernel initramfs-tools zstd systemd-sysv udev dbus libpam-systemd login passwd sudo kmod
-    systemd-resolved systemd-timesyncd iproute2 iputils-ping netbase ca-certificates openssh-server
-    locales tzdata keyboard-configuration console-setup less nano procps
-    grub2-common grub-pc-bin grub-efi-amd64-bin grub-efi-amd64-signed shim-signed efibootmgr
-    e2fsprogs xfsprogs btrfs-progs dosfstools fdisk $more"
+if [ -z "$suite" ] || [ -z "$packages" ] || [ -z "$out" ]; then usage; fi
 
 mkdir -p "$(dirname "$out")"
 bootstrap_begin

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde::Deserialize;
 
-use crate::db::Location;
+use crate::{db::Location, patience::Patience};
 
 /// Every value may be absent; [`Config::load`] merges flags and environment over the file and fills in the defaults.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -87,6 +87,8 @@ pub struct Config {
     pub installer_command_line: String,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// How long silent connections are kept; only tests have reason to change it.
+    pub patience: Patience,
 }
 
 /// Why a configuration cannot be used.
@@ -170,6 +172,7 @@ impl Config {
                 .or(base.installer_command_line)
                 .unwrap_or_default(),
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
+            patience: Patience::default(),
             data,
         })
     }

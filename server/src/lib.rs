@@ -16,6 +16,7 @@ pub mod db;
 pub mod domain;
 pub mod http;
 pub mod identity;
+pub mod patience;
 pub mod planner;
 pub mod presence;
 mod process;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::Error,
     context::Ctx,
-    db::{clients, jobs},
+    db::{answers, boot, clients, jobs},
     queue,
 };
 
@@ -16,13 +16,22 @@ const QUEUE_EVERY: Duration = Duration::from_secs(2);
 /// Who was heard is written this often.
 const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 
+/// Timelines are cut to their newest lines, and old answers forgotten, this often.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// So many lines are kept of machines that nobody knows, and of all.
+const STRANGERS_LINES: i64 = 50_000;
+const ALL_LINES: i64 = 500_000;
+
 /// Runs until `stop` fires, and once more for what is unwritten.
 pub async fn run(ctx: Ctx, stop: CancellationToken) {
     let mut queue = tokio::time::interval(QUEUE_EVERY);
     let mut presence = tokio::time::interval(PRESENCE_EVERY);
     queue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut prune = tokio::time::interval(PRUNE_EVERY);
+    prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = prune.tick() => logged("forgetting what is old", self::prune(&ctx).await),
             _ = queue.tick() => logged("looking after the queue", self::queue(&ctx).await),
             _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
             () = stop.cancelled() => break,
@@ -65,6 +74,14 @@ async fn presence(ctx: &Ctx) -> Result<(), Error> {
     for (client, seen) in unwritten {
         clients::set_seen(&mut tx, client, &seen.boot_id, seen.realm, &seen.agent_version, seen.at).await?;
     }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn prune(ctx: &Ctx) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    boot::prune(&mut tx, STRANGERS_LINES, ALL_LINES).await?;
+    answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -102,25 +102,34 @@ impl Server {
         let names = certificate_names(&ctx.config.host);
         let open = tls::open(&ctx.authority, &names, ctx.now())?;
         let mutual = tls::agents(&ctx.authority, &names, ctx.now())?;
+        let patience = ctx.config.patience;
         let handle = Handle::new();
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
         let https = layered(http::api::router(ctx.clone()).merge(http::agent::enrolment(ctx.clone())));
         let server = axum_server::from_tcp(self.https)?
-            .acceptor(RustlsAcceptor::new(open).handshake_timeout(Duration::from_secs(10)))
+            .acceptor(RustlsAcceptor::new(open).handshake_timeout(patience.handshake).acceptor(patience))
             .handle(handle.clone());
+        let server = patience.bound(server);
         tasks.spawn(async move { server.serve(https.into_make_service()).await.context("serving HTTPS") });
 
         let agents = layered(http::agent::router(ctx.clone()));
-        let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(Duration::from_secs(10));
+        let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(patience.handshake).acceptor(patience);
         let server =
             axum_server::from_tcp(self.agents)?.acceptor(tls::PeerAcceptor(acceptor)).handle(handle.clone());
+        let server = patience.bound(server);
         tasks.spawn(async move { server.serve(agents.into_make_service()).await.context("serving agents") });
 
         let boot = layered(http::boot::router(ctx.clone()));
-        let server = axum_server::from_tcp(self.boot)?.handle(handle.clone());
-        tasks
-            .spawn(async move { server.serve(boot.into_make_service()).await.context("serving boot files") });
+        // Firmware and package managers speak HTTP/1; telling versions apart would mean to wait for a silent peer's first bytes.
+        let server = axum_server::from_tcp(self.boot)?.acceptor(patience).handle(handle.clone()).http1_only();
+        let server = patience.bound(server);
+        tasks.spawn(async move {
+            server
+                .serve(boot.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+                .context("serving boot files")
+        });
 
         if let Some(address) = ctx.config.listen_tftp {
             let (ctx, stop) = (ctx.clone(), stop.clone());

@@ -8,10 +8,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::FutureExt;
 use harness::{
-    lab::{Boot, Disk, Firmware, Machine, Running},
+    lab::{Boot, Bus, Disk, Firmware, Machine, Running},
     site::{CONSOLE, Dhcp, Programs, Site},
     story::{CHAIN, Newcomer, minutes},
 };
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::Story;
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(power_cuts_during_partitioning_unpacking_and_apt),
     story!(server_killed_in_every_job_and_the_network_cut_for_a_minute),
     story!(reinstallation_over_an_old_system),
+    story!(everything_configured_with_two_cards_on_a_4k_disk),
     story!(rescue_with_ssh_until_released),
     story!(debootstrap_debian12),
 ];
@@ -204,7 +206,7 @@ async fn power_cuts_during_partitioning_unpacking_and_apt(
     running.power_off();
     let running = machine.power_on(&site.network)?;
     newcomer.becomes_installed(&site).await?;
-    site.lotse(&["package", "install", NAME, "mc", "tree", "hello"]).await?;
+    site.lotse(&["package", "install", NAME, "mc", "tree"]).await?;
     let job = newcomer.newest_job(&site, "package-install").await?;
     has_written(&site, job, "Unpacking mc").await?;
     running.power_off();
@@ -265,11 +267,27 @@ async fn reinstallation_over_an_old_system(programs: Programs, directory: PathBu
     newcomer.takes_a_package(&site).await
 }
 
-async fn rescue_with_ssh_until_released(programs: Programs, directory: PathBuf) -> Result<()> {
-    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+/// A new key pair for SSH: the files of the private and the public key.
+fn key_pair(directory: &Path) -> Result<(String, String)> {
     let key = directory.join("key");
     Site::run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()])?;
-    let public = key.with_extension("pub").display().to_string();
+    Ok((key.display().to_string(), key.with_extension("pub").display().to_string()))
+}
+
+/// Runs a command as root on a machine, by SSH.
+async fn ssh(address: &str, key: &str, command: &str) -> Result<String> {
+    let options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=10"];
+    let mut argv =
+        vec!["ssh".to_owned(), "-i".to_owned(), key.to_owned(), "-oConnectionAttempts=30".to_owned()];
+    argv.extend(options.map(|option| format!("-o{option}")));
+    argv.extend([format!("root@{address}"), command.to_owned()]);
+    tokio::task::spawn_blocking(move || Site::run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))
+        .await?
+}
+
+async fn rescue_with_ssh_until_released(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let (key, public) = key_pair(&directory)?;
     site.lotse(&["client", "add", NAME, "--mac", MAC]).await?;
     site.lotse(&["client", "rescue", NAME, "--keys", &public]).await?;
     let machine = machine(&site, Firmware::Bios)?;
@@ -284,28 +302,114 @@ async fn rescue_with_ssh_until_released(programs: Programs, directory: PathBuf) 
         .as_str()
         .and_then(|address| address.split('/').next())
         .context("finding the machine's address")?;
-    let target = format!("root@{address}");
-    let ssh = [
-        "ssh",
-        "-i",
-        &key.display().to_string(),
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "ConnectTimeout=10",
-        "-o",
-        "ConnectionAttempts=30",
-        &target,
-        "uname -s && test -b /dev/vda && echo rescued",
-    ]
-    .map(str::to_owned);
-    let said = tokio::task::spawn_blocking(move || Site::run(&ssh.each_ref().map(String::as_str))).await??;
+    let said = ssh(address, &key, "uname -s && test -b /dev/vda && echo rescued").await?;
     ensure!(said.contains("rescued"), "the rescue system said: {said}");
     let job = newcomer.newest_job(&site, "rescue").await?;
     site.lotse(&["job", "release", &job.to_string()]).await?;
     newcomer.job_succeeds(&site, "rescue").await
+}
+
+const SEVERAL_FILE_SYSTEMS: &str = "\
+title: { en: Several file systems, de: Mehrere Dateisysteme }
+disks:
+  system:
+    match: { serial: E2E-4096 }
+    table: gpt
+    partitions:
+      - { id: esp, size: 512MiB, type: efi-system, format: vfat, mount: /boot/efi }
+      - { id: swap, size: 10%, format: swap }
+      - { id: root, size: 60%, format: btrfs, mount: / }
+      - { id: home, size: rest, min: 500MiB, format: xfs, mount: /home, options: noatime }
+";
+
+/// What the installed system has to say of itself, a line each. The password is asked of `crypt(3)`.
+const ASKED: &str = "\
+hostname --fqdn
+ip -brief -4 address show scope global | awk '{print $3}' | sort | tr '\\n' ' '; echo
+ip -brief -6 address show scope global | awk '{print $3}' | tr '\\n' ' '; echo
+resolvectl dns | grep -o 192.0.2.53 | head -n 1
+findmnt -no FSTYPE / /home /boot/efi | tr '\\n' ' '; echo
+findmnt -no OPTIONS /home | grep -o noatime
+swapon --noheadings --show=TYPE
+blockdev --getss /dev/nvme0n1
+. /etc/default/locale; echo $LANG
+. /etc/default/keyboard; echo $XKBLAYOUT
+readlink /etc/localtime
+timedatectl show-timesync --property=SystemNTPServers
+apt-config dump Acquire::http::Proxy
+id --name --groups ann
+perl -e '$hash = (getpwnam(\"ann\"))[1]; print crypt(\"correct horse\", $hash) eq $hash ? \"fits\" : \"does not fit\", \"\\n\"'
+cmp /root/.ssh/authorized_keys /home/ann/.ssh/authorized_keys && echo same keys
+systemctl --failed --plain --no-legend
+";
+
+async fn everything_configured_with_two_cards_on_a_4k_disk(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
+    const SECOND_MAC: &str = "52:54:00:e2:e0:02";
+    let site = site(programs, &directory, Dhcp::Own, "debian-12").await?;
+    let (key, public) = key_pair(&directory)?;
+    let write = |name: &str, text: &str| -> Result<String> {
+        let file = directory.join(name);
+        fs_err::write(&file, text)?;
+        Ok(file.display().to_string())
+    };
+    let server = site.network.server_address();
+    let (v4, v6) = (site.network.address(50), site.network.server_address_v6().to_string() + "50");
+    let configuration = json!({
+        "distribution": "debian-12", "layout": "several", "domain": "lab.example", "locale": "de_AT.UTF-8",
+        "keyboard": "de", "timezone": "Europe/Vienna", "ntp": [server], "proxy": "http://192.0.2.3:3128",
+        "serial_console": CONSOLE,
+        "network": { "nameservers": ["192.0.2.53"], "interfaces": [
+            { "mac": MAC, "ipv4": { "method": "static", "address": v4, "prefix": 24 },
+              "ipv6": { "method": "static", "address": v6, "prefix": 64 } },
+            { "mac": SECOND_MAC, "ipv4": { "method": "static", "address": "192.168.77.5", "prefix": 24 },
+              "ipv6": { "method": "off" } },
+        ] },
+    });
+    let configuration = write("client.json", &configuration.to_string())?;
+    let password = write("password", "correct horse\n")?;
+    site.lotse(&["layout", "set", "several", &write("several.yaml", SEVERAL_FILE_SYSTEMS)?]).await?;
+    let client = ["client", "add", NAME, "--mac", MAC, "--mac", SECOND_MAC, "--config", &configuration];
+    let user = ["--user", "ann", "--password-file", &password, "--ssh-keys", &public];
+    site.lotse(&[&client[..], &user].concat()).await?;
+    let disks = directory.join("machine");
+    let disk = |machine: Machine| -> Result<Machine> {
+        Ok(machine.disk(Disk::create(&disks.join("4k.img"), "E2E-4096", 8)?.on(Bus::Nvme).with_sector(4096)))
+    };
+    let machine = disk(Machine::new(&disks, Firmware::Uefi)?)?
+        .card(&site.network, MAC)?
+        .card(&site.network, SECOND_MAC)?
+        .limit(minutes(45));
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer::new(MAC, NAME, "debian-12");
+    let is_measured = |client: &serde_json::Value| client["hardware"] != "";
+    site.wait_for_client(NAME, "is measured", minutes(5), is_measured).await?;
+    newcomer.install(&site).await?;
+    newcomer.becomes_installed(&site).await?;
+    let said = ssh(&v4.to_string(), &key, ASKED).await?;
+    let wanted = [
+        "pc-01.lab.example".to_owned(),
+        format!("192.168.77.5/24 {v4}/24 "),
+        format!("{v6}/64 "),
+        "192.0.2.53".to_owned(),
+        "btrfs xfs vfat ".to_owned(),
+        "noatime".to_owned(),
+        "partition".to_owned(),
+        "4096".to_owned(),
+        "de_AT.UTF-8".to_owned(),
+        "de".to_owned(),
+        "/usr/share/zoneinfo/Europe/Vienna".to_owned(),
+        format!("SystemNTPServers={server}"),
+        "Acquire::http::Proxy \"http://192.0.2.3:3128\";".to_owned(),
+        format!("Acquire::http::Proxy::{server} \"DIRECT\";"),
+        "ann sudo".to_owned(),
+        "fits".to_owned(),
+        "same keys".to_owned(),
+    ];
+    ensure!(said.lines().eq(&wanted), "the installed system says\n{said}\nwanted was\n{wanted:#?}");
+    newcomer.takes_a_package(&site).await
 }
 
 async fn debootstrap_debian12(programs: Programs, directory: PathBuf) -> Result<()> {

@@ -335,20 +335,31 @@ async fn identities_and_people(db: &Db) {
     assert!(!identities::use_token(&mut tx, &token, &key, NOW).await.unwrap(), "it works once");
     let used = identities::find_token(&mut tx, &token).await.unwrap().unwrap();
     assert_eq!((used.client, used.mac, used.used_by.as_deref()), (id, Some(mac(40)), Some(key.as_str())));
-    for serial in ["aa", "bb"] {
+    let other = blobs::hash(b"other key");
+    for (serial, fingerprint, at) in
+        [("aa", &key, NOW - 3), ("bb", &key, NOW - 2), ("cc", &other, NOW - 1), ("dd", &key, NOW)]
+    {
         let certificate = identities::Certificate {
             serial: serial.to_owned(),
             client: id,
-            fingerprint: key.clone(),
+            fingerprint: fingerprint.clone(),
             expires_at: NOW,
             revoked_at: None,
         };
-        identities::create_certificate(&mut tx, &certificate, Realm::System, "b", NOW).await.unwrap();
+        identities::create_certificate(&mut tx, &certificate, Realm::System, "b", at).await.unwrap();
     }
-    assert_eq!(identities::revoke(&mut tx, id, Some("bb"), "replaced", NOW).await.unwrap(), 1);
-    assert_eq!(identities::find_certificate(&mut tx, "aa").await.unwrap().unwrap().revoked_at, Some(NOW));
-    assert_eq!(identities::find_certificate(&mut tx, "bb").await.unwrap().unwrap().revoked_at, None);
-    assert_eq!(identities::revoke(&mut tx, id, None, "gone", NOW).await.unwrap(), 1);
+    assert!(!identities::has_replaced(&mut tx, "aa").await.unwrap(), "it is the oldest");
+    assert!(identities::has_replaced(&mut tx, "bb").await.unwrap());
+    assert_eq!(identities::revoke_replaced(&mut tx, "bb", "replaced", NOW).await.unwrap(), 1);
+    assert!(!identities::has_replaced(&mut tx, "bb").await.unwrap());
+    assert_eq!(identities::revoke(&mut tx, id, Some(&key), "replaced", NOW).await.unwrap(), 1);
+    let mut revoked = Vec::new();
+    for serial in ["aa", "bb", "cc", "dd"] {
+        let found = identities::find_certificate(&mut tx, serial).await.unwrap().unwrap();
+        revoked.push(found.revoked_at == Some(NOW));
+    }
+    assert_eq!(revoked, [true, false, true, false]);
+    assert_eq!(identities::revoke(&mut tx, id, None, "gone", NOW).await.unwrap(), 2);
 
     assert!(!people::any_user(&mut tx).await.unwrap());
     let admin = people::create_user(&mut tx, "admin", Role::Admin, NOW).await.unwrap();
@@ -412,7 +423,14 @@ async fn images_layouts_and_timelines(db: &Db) {
     let mut tx = db.write().await.unwrap();
     boot::add(&mut tx, mac(50), BootEventKind::Script, "after", NOW).await.unwrap();
     let lines = boot::of_client(&mut tx, id, 10).await.unwrap();
+    boot::add(&mut tx, mac(51), BootEventKind::Dhcp, "nobody's, old", NOW).await.unwrap();
+    boot::add(&mut tx, mac(51), BootEventKind::Script, "nobody's, new", NOW).await.unwrap();
+    assert_eq!(boot::prune(&mut tx, 1, 100).await.unwrap(), 1);
+    assert_eq!(boot::of_client(&mut tx, id, 10).await.unwrap(), lines, "lines of clients stay longer");
+    assert_eq!(boot::of_mac(&mut tx, mac(51), 10).await.unwrap().len(), 1);
+    assert_eq!(boot::prune(&mut tx, 1, 2).await.unwrap(), 2, "all but the newest two go");
     assert_eq!(lines.iter().map(|line| line.detail.as_str()).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(clients::count(&mut tx, Stage::Discovered).await.unwrap(), 0);
     tx.commit().await.unwrap();
 }
 

@@ -55,18 +55,21 @@ pub enum Volume {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum StorageAction {
-    /// Removes every old signature from the disk and from its old partitions. Only planned where the layout says `wipe: true`.
+    /// What is on the disk may be destroyed; only planned where the layout says `wipe: true`. Removes every old signature from the disk and
+    /// from its old partitions, unless its new table keeps some.
     Wipe {
         /// The disk's key.
         disk: String,
     },
-    /// Writes a partition table. Kept partitions are listed with [`Partition::keep`] and stay byte for byte.
+    /// Writes a partition table. Kept partitions are listed with [`Partition::keep`] and stay byte for byte; the disk then keeps its GUID and
+    /// its boot code too. Without [`StorageAction::Wipe`] the disk has to be blank but for them.
     WriteTable {
         /// The disk's key.
         disk: String,
         /// Format of the table.
         table: TableFormat,
-        /// GPT disk GUID, or the first four bytes of it as MBR signature. Derived from client and job, so that an agent recognises its own half-done work.
+        /// GPT disk GUID, or the first four bytes of it as MBR signature. Derived from client and job, like the GUIDs of new partitions: an
+        /// agent recognises what an interrupted attempt of this very job has written, and nothing else.
         guid: String,
         /// All partitions of the new table, by number.
         partitions: Vec<Partition>,
@@ -118,6 +121,9 @@ pub struct Partition {
     /// The partition is there already and stays as it is.
     #[serde(default)]
     pub keep: bool,
+    /// Type of a kept partition, as [`crate::facts::DiskPartition::type_code`] has it; empty for new ones.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub type_code: String,
 }
 
 /// What a partition is for; decides GPT type GUID and MBR type byte.
@@ -171,4 +177,7 @@ pub struct MountEntry {
     pub mount: String,
     /// Mount options, comma separated; `defaults` when there are none.
     pub options: String,
+    /// It is on a kept partition: the installed system mounts it, an installation never does, so that nothing it does reaches its content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }

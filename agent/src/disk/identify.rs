@@ -16,7 +16,8 @@ pub struct NotFound {
     there: String,
 }
 
-/// The one disk that is as expected: by serial or world wide name where it has one, else by path; size and sector size in any case.
+/// The one disk that is as expected: by serial and world wide name where it has them, else by path; size and sector size in any case.
+/// A disk that has a serial number now and had none then is another one.
 ///
 /// # Errors
 /// None or several are.
@@ -36,13 +37,10 @@ pub fn find(host: &dyn Host, expected: &DiskExpectation) -> Result<PathBuf, NotF
 }
 
 fn is_expected(disk: &Disk, expected: &DiskExpectation) -> bool {
-    let same = if !expected.serial.is_empty() {
-        disk.serial == expected.serial
-    } else if !expected.wwn.is_empty() {
-        disk.wwn == expected.wwn
-    } else {
-        disk.path == expected.path
-    };
+    // A plan of a server that knew no world wide name says nothing about it.
+    let same_name = disk.wwn == expected.wwn || (expected.wwn.is_empty() && !expected.serial.is_empty());
+    let is_nameless = expected.serial.is_empty() && expected.wwn.is_empty();
+    let same = disk.serial == expected.serial && same_name && (!is_nameless || disk.path == expected.path);
     same && disk.size_bytes == expected.size_bytes && disk.sector_bytes == expected.sector_bytes
 }
 
@@ -65,6 +63,48 @@ pub fn partitions(host: &dyn Host, disk: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn expectation(path: &str, serial: &str, wwn: &str) -> DiskExpectation {
+        DiskExpectation {
+            disk: "system".into(),
+            path: path.into(),
+            serial: serial.into(),
+            wwn: wwn.into(),
+            size_bytes: 512 << 10,
+            sector_bytes: 512,
+            model: String::new(),
+        }
+    }
+
+    fn host(name: &str, serial: &str, wwn: &str) -> FakeHost {
+        let file = |file: &str| format!("/sys/block/{name}/{file}");
+        FakeHost::new(0)
+            .with_file(&file("size"), "1024")
+            .with_file(&file("queue/logical_block_size"), "512")
+            .with_file(&file("serial"), serial)
+            .with_file(&file("wwid"), wwn)
+    }
+
+    #[test]
+    fn a_disk_that_has_a_name_of_its_own_is_not_the_nameless_one_that_was_planned() {
+        let planned = expectation("/dev/sda", "", "");
+        assert_eq!(find(&host("sda", "", ""), &planned).unwrap(), Path::new("/dev/sda"));
+        find(&host("sda", "S1", ""), &planned).unwrap_err();
+        find(&host("sda", "", "naa.5"), &planned).unwrap_err();
+        find(&host("sdb", "", ""), &planned).unwrap_err();
+    }
+
+    #[test]
+    fn serial_and_world_wide_name_have_to_agree_wherever_the_disk_is_now() {
+        let planned = expectation("/dev/sda", "S1", "naa.5");
+        assert_eq!(find(&host("sdb", "S1", "naa.5"), &planned).unwrap(), Path::new("/dev/sdb"));
+        // Cheap enclosures give every disk the same serial number.
+        find(&host("sda", "S1", "naa.6"), &planned).unwrap_err();
+        find(&host("sda", "S2", "naa.5"), &planned).unwrap_err();
+        find(&host("sda", "S1", "naa.5"), &expectation("/dev/sda", "S1", "")).unwrap();
+        find(&host("sda", "S1", "naa.5"), &expectation("/dev/sda", "", "naa.5")).unwrap_err();
+    }
 
     #[test]
     fn partitions_are_named_as_the_kernel_names_them() {

@@ -1,10 +1,22 @@
-//! Master boot records with primary partitions, by the crate `mbrman`.
+//! Master boot records with up to four primary partitions. Sectors are named by their number only, as every firmware since 1995 does.
 
-use anyhow::{Context as _, ensure};
-use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBR, MBRPartitionEntry};
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
 use wire::storage::{Partition, PartitionPurpose};
 
-use crate::host::DiskFile;
+use super::{
+    edges::Edges,
+    table::{Entry, Table},
+};
+
+pub(super) const SLOTS: u32 = 4;
+const SIGNATURE: u64 = 440;
+const RECORDS: usize = 446;
+const RECORD_BYTES: usize = 16;
+const ACTIVE: u8 = 0x80;
+/// Says that cylinder, head and sector are not known.
+const NO_PLACE: [u8; 3] = [0xfe, 0xff, 0xff];
 
 /// Partition types as fdisk(8) lists them.
 fn kind(purpose: PartitionPurpose) -> u8 {
@@ -17,47 +29,67 @@ fn kind(purpose: PartitionPurpose) -> u8 {
     }
 }
 
-/// Writes the record and reads it back.
-pub(super) fn write(
-    file: &mut Box<dyn DiskFile>,
-    guid: &str,
-    partitions: &[Partition],
-    sector_bytes: u32,
-) -> anyhow::Result<()> {
-    let signature = uuid::Uuid::parse_str(guid).context("understanding the disk's GUID")?;
-    let mut first = [0; 4];
-    first.copy_from_slice(&signature.as_bytes()[..4]);
-    let mut table = MBR::new_from(file, sector_bytes, first).context("beginning a new table")?;
-    // Some firmware boots only a disk that has an active partition; the last one carries the system in every layout that has one.
-    let active = partitions
+/// The record of a new partition, whose place has been found to fit.
+pub(super) fn record(partition: &Partition, sector_bytes: u32) -> Vec<u8> {
+    let sectors =
+        |bytes: u64| u32::try_from(bytes / u64::from(sector_bytes)).unwrap_or(u32::MAX).to_le_bytes();
+    let (start, size) = (sectors(partition.start_bytes), sectors(partition.size_bytes));
+    [&[0][..], &NO_PLACE, &[kind(partition.purpose)], &NO_PLACE, &start, &size].concat()
+}
+
+/// Puts a table into the beginning of a disk; boot code stays. `signature` of `None` leaves the disk's own.
+pub(super) fn put(edges: &mut Edges, signature: Option<Uuid>, records: &BTreeMap<u32, Vec<u8>>) {
+    if let Some(signature) = signature {
+        edges.put(SIGNATURE, &signature.as_bytes()[..4]);
+        edges.put(SIGNATURE + 4, &[0; 2]);
+    }
+    let mut table = [0; RECORD_BYTES * SLOTS as usize + 2];
+    for (number, record) in records {
+        let at = (*number as usize - 1) * RECORD_BYTES;
+        table[at..at + RECORD_BYTES].copy_from_slice(record);
+    }
+    table[RECORD_BYTES * SLOTS as usize..].copy_from_slice(&[0x55, 0xaa]);
+    edges.put(RECORDS as u64, &table);
+}
+
+/// Some firmware boots only a disk that has an active partition: the last one for Linux carries the system in every layout that has one.
+pub(super) fn activate(partitions: &[Partition], records: &mut BTreeMap<u32, Vec<u8>>) {
+    let system = partitions
         .iter()
         .rev()
-        .find(|partition| partition.purpose == PartitionPurpose::Linux)
-        .map(|partition| partition.number);
-    for partition in partitions {
-        let number = usize::try_from(partition.number).unwrap_or(0);
-        ensure!((1..=4).contains(&number), "an MBR table has no partition {number}");
-        let sectors = |bytes: u64| {
-            u32::try_from(bytes / u64::from(sector_bytes))
-                .context("a partition lies behind what an MBR table can name")
-        };
-        table[number] = MBRPartitionEntry {
-            boot: if active == Some(partition.number) { BOOT_ACTIVE } else { BOOT_INACTIVE },
-            first_chs: CHS::empty(),
-            sys: kind(partition.purpose),
-            last_chs: CHS::empty(),
-            starting_lba: sectors(partition.start_bytes)?,
-            sectors: sectors(partition.size_bytes)?,
-        };
+        .find(|partition| partition.purpose == PartitionPurpose::Linux && !partition.keep);
+    // A kept system goes on being the one that is booted without a boot loader's help.
+    let is_decided = records.values().any(|record| record[0] == ACTIVE);
+    if let (Some(system), false) = (system, is_decided)
+        && let Some(record) = records.get_mut(&system.number)
+    {
+        record[0] = ACTIVE;
     }
-    table.write_into(file).context("writing the table")?;
-    let read = MBR::read_from(file, sector_bytes).context("reading the table back")?;
-    for partition in partitions {
-        let number = usize::try_from(partition.number).unwrap_or(0);
-        ensure!(
-            read[number] == table[number],
-            "partition {number} reads back differently from what was written"
-        );
+}
+
+/// The table at the beginning of a disk.
+pub(super) fn read(edges: &Edges, sector_bytes: u32) -> Option<Table> {
+    let sector = u64::from(sector_bytes);
+    let head = &edges.head[..512];
+    let records = head[RECORDS..510].chunks_exact(RECORD_BYTES).zip(1..);
+    if head[510..] != [0x55, 0xaa] || head[RECORDS..510].chunks(RECORD_BYTES).any(|r| r[0] & !ACTIVE != 0) {
+        return None;
     }
-    Ok(())
+    let number = |raw: &[u8], at: usize| {
+        u64::from(u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]))
+    };
+    let entries: BTreeMap<u32, Entry> = records
+        .filter(|(raw, _)| raw[4] != 0)
+        .map(|(raw, slot)| {
+            let entry = Entry {
+                start_bytes: number(raw, 8) * sector,
+                size_bytes: number(raw, 12) * sector,
+                type_code: format!("{:#04x}", raw[4]),
+                guid: String::new(),
+                raw: raw.to_vec(),
+            };
+            (slot, entry)
+        })
+        .collect();
+    Some(Table { guid: Uuid::nil(), entries, slots: SLOTS, is_head_good: true })
 }

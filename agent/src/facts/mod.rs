@@ -42,7 +42,7 @@ pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
 }
 
 /// A text of the kernel without white space around it; empty when there is none.
-fn text(host: &dyn Host, path: &str) -> String {
+pub(crate) fn text(host: &dyn Host, path: &str) -> String {
     String::from_utf8_lossy(&host.read(Path::new(path)).unwrap_or_default()).trim().to_owned()
 }
 

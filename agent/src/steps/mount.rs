@@ -1,36 +1,27 @@
-//! Mounts what the storage step made below the target; what is mounted already stays.
+//! Mounts what the storage step made below the target; what is mounted already stays, if it is just that.
 
 use std::path::{Path, PathBuf};
 
 use wire::storage::{FileSystem, MountEntry, Volume};
 
 use super::{StepContext, StepError};
-use crate::{
-    disk::{filesystem, identify},
-    host::Host,
-};
+use crate::disk::{filesystem, identify, usage};
 
-const MOUNTINFO: &str = "/proc/self/mountinfo";
-
-/// Mounts the entries in order. Swap is left alone: an installer does not need it.
+/// Mounts the entries in order. Swap is left alone: an installer does not need it. So is what is kept: it is the installed system's.
 pub(super) async fn execute(ctx: &StepContext<'_>, mounts: &[MountEntry]) -> Result<(), StepError> {
-    for entry in mounts.iter().filter(|entry| entry.format != FileSystem::Swap) {
+    for entry in mounts.iter().filter(|entry| entry.format != FileSystem::Swap && !entry.keep) {
         one(ctx, entry).await?;
     }
     Ok(())
 }
 
-pub(super) async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(), StepError> {
+async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(), StepError> {
     let refused = |why: String| StepError::Refused(format!("mounting {}: {why}", entry.mount));
     let Volume::Partition { number, .. } = &entry.volume else {
         return Err(refused("this agent does not know such a volume".to_owned()));
     };
     let disk = identify::find(ctx.host, &entry.disk).map_err(|error| refused(error.to_string()))?;
     let device = identify::partition(&disk, *number);
-    let place = ctx.target.join(entry.mount.trim_start_matches('/'));
-    if is_mounted(ctx, &place)? {
-        return Ok(());
-    }
     let found = filesystem::uuid_of(ctx, &device).await?;
     if !found.eq_ignore_ascii_case(&entry.uuid) {
         return Err(refused(format!(
@@ -39,6 +30,19 @@ pub(super) async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(),
             entry.uuid
         )));
     }
+    // Without a slash at the end, as the kernel writes it.
+    let place: PathBuf = ctx.target.join(entry.mount.trim_start_matches('/')).components().collect();
+    match source(ctx, &place)? {
+        Some(there) if there == device => return Ok(()),
+        Some(there) => {
+            return Err(refused(format!(
+                "{} is mounted there, the plan expects {}; unmount it or restart the machine, and run the job again",
+                there.display(),
+                device.display()
+            )));
+        }
+        None => {}
+    }
     ctx.host.create_dir(&place)?;
     let options = if entry.options == "defaults" { "" } else { &entry.options };
     ctx.host.mount(&device.display().to_string(), &place, filesystem::kernel_name(entry.format), options)?;
@@ -46,21 +50,84 @@ pub(super) async fn one(ctx: &StepContext<'_>, entry: &MountEntry) -> Result<(),
     Ok(())
 }
 
-/// Whether something is mounted at a place.
-fn is_mounted(ctx: &StepContext<'_>, place: &Path) -> Result<bool, StepError> {
-    let text = ctx.host.read(Path::new(MOUNTINFO))?;
-    // Without a slash at the end, as the kernel writes it.
-    let place: PathBuf = place.components().collect();
-    Ok(parse(&text).contains(&place))
+/// What is mounted at a place, on top of all else.
+fn source(ctx: &StepContext<'_>, place: &Path) -> Result<Option<PathBuf>, StepError> {
+    let mounted = usage::mounted(ctx.host)?;
+    Ok(mounted.into_iter().rev().find(|mounted| mounted.place == place).map(|mounted| mounted.source))
 }
 
-/// Where something is mounted, as far as the kernel says.
-pub(super) fn places(host: &dyn Host) -> Vec<PathBuf> {
-    parse(&host.read(Path::new(MOUNTINFO)).unwrap_or_default())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::fake::{Answer, FakeHost},
+        steps::testing::Stage,
+    };
 
-/// The mount points of mountinfo (`proc_pid_mountinfo(5)`), whose paths are those that this process sees.
-fn parse(mountinfo: &[u8]) -> Vec<PathBuf> {
-    let text = String::from_utf8_lossy(mountinfo);
-    text.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+    fn stage() -> Stage {
+        let host = FakeHost::new(0)
+            .with_file("/sys/block/vda/size", "131072")
+            .with_file("/sys/block/vda/queue/logical_block_size", "512")
+            .with_file("/sys/block/vda/serial", "S1");
+        host.answer("blkid", Answer::prints("u-1\n"));
+        Stage::new(host)
+    }
+
+    fn root() -> MountEntry {
+        let disk = wire::storage::DiskExpectation {
+            disk: "system".into(),
+            path: "/dev/vda".into(),
+            serial: "S1".into(),
+            wwn: String::new(),
+            size_bytes: 64 << 20,
+            sector_bytes: 512,
+            model: String::new(),
+        };
+        MountEntry {
+            volume: Volume::Partition { disk: "system".into(), number: 1 },
+            disk,
+            format: FileSystem::Ext4,
+            uuid: "U-1".into(),
+            mount: "/".into(),
+            options: "defaults".into(),
+            keep: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_mounted_already_is_mounted_once() {
+        let stage = stage();
+        for _ in 0..2 {
+            execute(&stage.ctx(), &[root()]).await.unwrap();
+        }
+        assert_eq!(stage.host.mounts().len(), 1);
+        assert_eq!(stage.host.mounts()[0].target, Path::new("/target"));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_not_even_looked_at() {
+        let stage = stage();
+        execute(&stage.ctx(), &[MountEntry { keep: true, ..root() }]).await.unwrap();
+        assert!(stage.host.mounts().is_empty() && stage.host.commands().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stranger_in_its_place_is_not_taken_for_it() {
+        for stranger in ["/dev/vda2", "tmpfs", "/dev/vdaa1"] {
+            let stage = stage();
+            crate::host::Host::mount(&stage.host, stranger, Path::new("/target"), "ext4", "").unwrap();
+            let error = execute(&stage.ctx(), &[root()]).await.unwrap_err();
+            assert!(matches!(&error, StepError::Refused(why) if why.contains(stranger)), "{error}");
+            assert_eq!(stage.host.mounts().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn another_file_system_than_planned_is_not_mounted() {
+        let stage = stage();
+        stage.host.answer("blkid", Answer::fails(2, ""));
+        let error = execute(&stage.ctx(), &[root()]).await.unwrap_err();
+        assert!(matches!(&error, StepError::Refused(why) if why.contains("storage job")), "{error}");
+        assert!(stage.host.mounts().is_empty());
+    }
 }

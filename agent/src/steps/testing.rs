@@ -26,18 +26,18 @@ use crate::{
 };
 
 /// Everything that a step needs.
-pub(super) struct Stage {
-    pub(super) host: FakeHost,
-    pub(super) server: FakeServer,
-    pub(super) voice: RecordingVoice,
-    pub(super) stop: CancellationToken,
-    pub(super) release: CancellationToken,
+pub(crate) struct Stage {
+    pub(crate) host: FakeHost,
+    pub(crate) server: FakeServer,
+    pub(crate) voice: RecordingVoice,
+    pub(crate) stop: CancellationToken,
+    pub(crate) release: CancellationToken,
     identity: Identity,
     addresses: Addresses,
 }
 
 impl Stage {
-    pub(super) fn new(host: FakeHost) -> Self {
+    pub(crate) fn new(host: FakeHost) -> Self {
         Self {
             host,
             server: FakeServer::default(),
@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn ctx(&self) -> StepContext<'_> {
+    pub(crate) fn ctx(&self) -> StepContext<'_> {
         StepContext {
             host: &self.host,
             server: &self.server,
@@ -70,20 +70,20 @@ impl Stage {
     }
 
     /// Every line that was said, with its stream.
-    pub(super) fn lines(&self) -> Vec<(Stream, String)> {
+    pub(crate) fn lines(&self) -> Vec<(Stream, String)> {
         self.voice.lines.lock().unwrap().clone()
     }
 
     /// Every line in one text.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.lines().into_iter().map(|(_, line)| line + "\n").collect()
     }
 }
 
 #[derive(Default)]
-pub(super) struct RecordingVoice {
+pub(crate) struct RecordingVoice {
     lines: Mutex<Vec<(Stream, String)>>,
-    pub(super) progress: Mutex<Vec<(u8, String)>>,
+    pub(crate) progress: Mutex<Vec<(u8, String)>>,
 }
 
 impl Voice for RecordingVoice {
@@ -98,19 +98,26 @@ impl Voice for RecordingVoice {
 
 /// A server with one blob and some secrets.
 #[derive(Default)]
-pub(super) struct FakeServer {
-    pub(super) secrets: BTreeMap<String, String>,
-    pub(super) facts: Mutex<Vec<Facts>>,
-    pub(super) blob: Vec<u8>,
+pub(crate) struct FakeServer {
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// So many answers with a secret are lost.
+    pub(crate) lost_secrets: Mutex<u32>,
+    pub(crate) facts: Mutex<Vec<Facts>>,
+    pub(crate) blob: Vec<u8>,
     /// After how many bytes the next connections break off; none left: they do not.
-    pub(super) breaks: Mutex<VecDeque<usize>>,
+    pub(crate) breaks: Mutex<VecDeque<usize>>,
     /// Where each connection began.
-    pub(super) offsets: Mutex<Vec<u64>>,
+    pub(crate) offsets: Mutex<Vec<u64>>,
 }
 
 impl FakeServer {
+    /// The next answers with a secret are lost.
+    pub(super) fn lose_secrets(&self, answers: u32) {
+        *self.lost_secrets.lock().unwrap() = answers;
+    }
+
     /// What the plan says about the blob.
-    pub(super) fn reference(&self) -> BlobRef {
+    pub(crate) fn reference(&self) -> BlobRef {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, &self.blob).as_ref());
         BlobRef { sha256: Sha256::from_bytes(hash), size_bytes: self.blob.len() as u64 }
@@ -148,7 +155,10 @@ impl Server for FakeServer {
     }
 
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {
-        let secret = self.secrets.get(reference).cloned().ok_or_else(|| cut("hand out a secret"));
+        let mut lost = self.lost_secrets.lock().unwrap();
+        let found = self.secrets.get(reference).filter(|_| *lost == 0).cloned();
+        *lost = lost.saturating_sub(1);
+        let secret = found.ok_or_else(|| cut("hand out a secret"));
         Box::pin(async { secret })
     }
 

@@ -7,7 +7,7 @@ use wire::{step::WipeMethod, storage::DiskExpectation};
 
 use super::{StepContext, StepError};
 use crate::{
-    disk::{self, identify},
+    disk::{self, identify, usage},
     host::Command,
 };
 
@@ -26,10 +26,16 @@ pub(super) async fn execute(
         expected.serial,
         expected.size_bytes
     ));
+    if method == WipeMethod::Unknown {
+        return Err(StepError::Refused("this agent does not know the way of wiping".to_owned()));
+    }
+    usage::let_go(ctx, &path).await?;
+    // Whoever else holds it is found out by asking to be alone with it.
+    let held =
+        |error| StepError::Refused(format!("{} is in use ({error}); nothing was written", path.display()));
+    drop(ctx.host.open_disk(&path).map_err(held)?);
     match method {
-        WipeMethod::Unknown => {
-            return Err(StepError::Refused("this agent does not know the way of wiping".to_owned()));
-        }
+        WipeMethod::Unknown => {}
         WipeMethod::Signatures => disk::wipe_signatures(ctx, &path).await?,
         WipeMethod::Discard => {
             ctx.run(&Command::new(["blkdiscard", "-f", &path.display().to_string()])).await?;
@@ -60,4 +66,56 @@ async fn zero(ctx: &StepContext<'_>, path: &std::path::Path, size: u64) -> Resul
         tokio::task::yield_now().await;
     }
     file.sync().context("writing to the disk").map_err(StepError::Permanent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::tests::loop_host::LoopHost, host::fake::FakeHost, steps::testing::Stage};
+
+    #[tokio::test]
+    async fn what_was_in_use_and_what_it_carried_is_gone_after_every_way_of_wiping() {
+        for method in [WipeMethod::Signatures, WipeMethod::Zero, WipeMethod::Discard] {
+            let Some(host) = LoopHost::new(64 << 20, 512) else { return };
+            host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz"]);
+            host.look(&["mount", "/dev/vdz", &host.target().display().to_string()]);
+            std::fs::write(host.target().join("letter"), "dear").unwrap();
+            let stage = Stage::new(FakeHost::new(0));
+            let ctx = StepContext { host: &host, target: host.target(), ..stage.ctx() };
+            for _ in 0..2 {
+                execute(&ctx, &host.expectation(), method).await.unwrap();
+            }
+            assert!(!host.target().join("letter").exists(), "{method:?}: still mounted");
+            let bytes = host.bytes();
+            let edges = [&bytes[..1 << 20], &bytes[bytes.len() - (1 << 20)..]].concat();
+            assert!(edges.iter().all(|byte| *byte == 0), "{method:?}");
+            assert!(method == WipeMethod::Signatures || bytes.iter().all(|byte| *byte == 0), "{method:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_disk_of_the_running_system_is_never_wiped() {
+        let host = FakeHost::new(0)
+            .with_file("/sys/block/vda/size", "131072")
+            .with_file("/sys/block/vda/queue/logical_block_size", "512")
+            .with_file("/sys/block/vda/serial", "S1")
+            .with_file("/sys/block/vda/vda1/partition", "1")
+            .with_file("/proc/self/mountinfo", "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n")
+            .with_disk("/dev/vda", 64 << 20);
+        let stage = Stage::new(host);
+        let expected = DiskExpectation {
+            disk: "system".into(),
+            path: "/dev/vda".into(),
+            serial: "S1".into(),
+            wwn: String::new(),
+            size_bytes: 64 << 20,
+            sector_bytes: 512,
+            model: String::new(),
+        };
+        for method in [WipeMethod::Signatures, WipeMethod::Zero, WipeMethod::Discard] {
+            let error = execute(&stage.ctx(), &expected, method).await.unwrap_err();
+            assert!(matches!(&error, StepError::Refused(why) if why.contains("running system")), "{error}");
+        }
+        assert_eq!(stage.host.command_lines(), Vec::<String>::new());
+    }
 }

@@ -2,7 +2,11 @@
 
 use wire::problem::FieldProblem;
 
-use crate::{db, domain::job::IllegalTransition, planner};
+use crate::{
+    db,
+    domain::{job::IllegalTransition, layout::LayoutProblem},
+    planner,
+};
 
 /// Why a use case did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +93,19 @@ impl From<db::Error> for Error {
                 title: format!("{what} exists already"),
                 remedy: "choose another value, or change the one that exists".to_owned(),
             },
+            db::Error::Repeated(_) => Self::conflict(
+                error.to_string(),
+                "send the very same request again to get its answer, or use a fresh key to do it once more",
+            ),
+            db::Error::Full(source) => {
+                tracing::error!(error = %source, "the disk of the database is full");
+                Self::Unavailable {
+                    title: "the disk of the server's database is full; nothing was changed".to_owned(),
+                    remedy:
+                        "make room on it (with SQLite, that is the server's data directory), and try again"
+                            .to_owned(),
+                }
+            }
             db::Error::Open { .. }
             | db::Error::Migrate { .. }
             | db::Error::Newer { .. }
@@ -96,6 +113,15 @@ impl From<db::Error> for Error {
             | db::Error::Value { .. } => Self::Internal(error.into()),
         }
     }
+}
+
+/// What is wrong with a layout, as fields of a request.
+pub(super) fn layout_fields(name: &str, problems: &[LayoutProblem]) -> Vec<FieldProblem> {
+    let field = format!("layout {name}");
+    problems
+        .iter()
+        .map(|problem| FieldProblem { field: field.clone(), message: problem.to_string() })
+        .collect()
 }
 
 impl From<planner::Error> for Error {
@@ -114,13 +140,7 @@ impl From<planner::Error> for Error {
             }
             planner::Error::Layout { name, problems } => Self::Invalid {
                 title,
-                fields: problems
-                    .iter()
-                    .map(|problem| FieldProblem {
-                        field: format!("layout {name}"),
-                        message: problem.to_string(),
-                    })
-                    .collect(),
+                fields: layout_fields(&name, &problems),
                 remedy: "change the layout, choose another one, or change the machine's disks".to_owned(),
             },
             planner::Error::Render { .. } => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wire::{ClientId, JobId};
 
-use super::{Error, planning};
+use super::{Error, planning, retirement::check_in_service};
 use crate::{
     context::Ctx,
     db::{Tx, clients, jobs},
@@ -46,6 +46,7 @@ pub struct JobOrder {
 pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) -> Result<JobId, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let client =
         clients::find(&mut tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
     check_expiry(order, now)?;
@@ -87,6 +88,7 @@ pub(super) async fn add(
     order: &JobOrder,
     actor: &str,
 ) -> Result<JobId, Error> {
+    check_in_service(client)?;
     let job_type = ctx
         .catalog
         .job_type(&order.job_type)
@@ -134,6 +136,13 @@ pub async fn get(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
     jobs::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("job {id}")))
 }
 
+/// A job that must exist and that nobody else changes until the transaction ends.
+async fn get_to_change(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
+    let client = get(tx, id).await?.client;
+    clients::lock(tx, client).await?;
+    get(tx, id).await
+}
+
 /// For what a job waits, in words; `None` when it does not wait.
 ///
 /// # Errors
@@ -159,7 +168,7 @@ pub async fn waiting_for(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<Option<Str
 
 async fn change(ctx: &Ctx, id: JobId, event: JobEvent, actor: &str, reason: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     queue::transition(&mut tx, &job, event, actor, reason, job.not_before, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(job.client);
@@ -189,7 +198,7 @@ pub async fn hold(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(),
 /// [`Error::Conflict`] when it has ended.
 pub async fn cancel(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     queue::cancel(&mut tx, &job, actor, reason, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(job.client);
@@ -203,14 +212,14 @@ pub async fn cancel(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(
 /// [`Error::Conflict`] when it is not running.
 pub async fn release(ctx: &Ctx, id: JobId) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     if job.state != JobState::Running {
         return Err(Error::conflict(
             format!("job {id} is {}, not running", job.state),
             "only a running job can be released",
         ));
     }
-    jobs::set_wish(&mut tx, id, None, true).await?;
+    jobs::set_wish(&mut tx, id, job.cancel_reason.as_deref(), true).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -51,7 +51,11 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
             "use small letters, digits and hyphens",
         ));
     }
-    Layout::parse(yaml).map_err(|problems| planner::Error::Layout { name: name.to_owned(), problems })?;
+    Layout::parse(yaml).map_err(|problems| Error::Invalid {
+        title: format!("the layout `{name}` is not kept, since it cannot be understood"),
+        fields: super::error::layout_fields(name, &problems),
+        remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
+    })?;
     let mut tx = ctx.db.write().await?;
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
     noted(ctx, tx, "layout.changed", name, actor).await
@@ -101,6 +105,6 @@ pub async fn preview(ctx: &Ctx, client: &str, layout: Option<&str>) -> Result<Ve
     }
     let own = layouts::find(&mut tx, &client.config.layout).await?;
     let text = own.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
-    let work = planner::storage_work(&client, text, client.facts.as_ref())?;
+    let work = planner::storage_work(&client, text, client.facts.as_ref(), Some("preview"))?;
     Ok(client.facts.as_ref().map(|facts| planner::storage::preview(&work, facts)).unwrap_or_default())
 }

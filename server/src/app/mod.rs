@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod boot_timeline;
 pub mod clients;
+pub mod enrolment;
 mod error;
 pub mod groups;
 pub mod happenings;
@@ -15,5 +16,6 @@ pub mod layouts;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod retirement;
 
 pub use error::Error;

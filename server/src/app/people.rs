@@ -15,6 +15,8 @@ const LOGIN_FOR: i64 = 12 * 3600 * SECOND;
 /// Somebody whom the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
+    /// The number of their token.
+    pub token: i64,
     /// For history and events.
     pub name: String,
     /// What they may do.
@@ -51,7 +53,7 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
             tracing::warn!(error = format!("{error:#}"), "noting that a token was used");
         }
     }
-    Ok(Actor { name: known.name, role: known.role })
+    Ok(Actor { token: known.id, name: known.name, role: known.role })
 }
 
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {

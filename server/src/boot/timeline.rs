@@ -4,6 +4,21 @@ use wire::Mac;
 
 use crate::{context::Ctx, db::boot, domain::boot::BootEventKind};
 
+/// Adds a line unless it says what the last one says: for those who ask again and again.
+pub async fn note_once(ctx: &Ctx, mac: Mac, kind: BootEventKind, detail: &str) {
+    let last = async {
+        let mut tx = ctx.db.read().await?;
+        boot::of_mac(&mut tx, mac, 1).await
+    };
+    match last.await {
+        Ok(lines) if lines.last().is_some_and(|line| line.kind == kind && line.detail == detail) => {}
+        Ok(_) => note(ctx, mac, kind, detail).await,
+        Err(error) => {
+            tracing::error!(%mac, error = format!("{:#}", anyhow::Error::from(error)), "reading the boot timeline");
+        }
+    }
+}
+
 /// Adds a line. A timeline that cannot be written is logged, and never stops a machine from booting.
 pub async fn note(ctx: &Ctx, mac: Mac, kind: BootEventKind, detail: &str) {
     let written = async {

@@ -32,6 +32,16 @@ pub struct Distribution {
     pub packages: Vec<String>,
 }
 
+/// A distribution and what it is called.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NamedDistribution {
+    /// Its name, such as `debian-12`.
+    pub name: String,
+    /// The distribution.
+    #[serde(flatten)]
+    pub distribution: Distribution,
+}
+
 /// One line of sources.list(5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use distribution::{Distribution, Source};
+pub use distribution::{Distribution, NamedDistribution, Source};
 pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork};
 
 use crate::domain::layout::{Layout, LayoutProblem};

@@ -69,6 +69,9 @@ impl Query {
     }
 }
 
+/// After these pauses an order whose answer got lost is sent again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
 /// A connection to a server.
 pub(super) struct Api {
     client: reqwest::Client,
@@ -144,6 +147,27 @@ impl Api {
         answer(request.send().await, &self.base).await
     }
 
+    /// Sends JSON. An order whose answer got lost is repeated under the same key, so that it is carried out once.
+    async fn send_body(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Response> {
+        let key = uuid::Uuid::new_v4().to_string();
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let mut request = self.request(method.clone(), path).json(body);
+            if method == Method::POST {
+                request = request.header("idempotency-key", &key);
+            }
+            let sent = request.send().await;
+            let lost = match &sent {
+                Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
+                Err(error) => !error.is_builder(),
+            };
+            match pauses.next() {
+                Some(pause) if lost && method == Method::POST => tokio::time::sleep(pause).await,
+                _ => return answer(sent, &self.base).await,
+            }
+        }
+    }
+
     /// Asks for something.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let response = self.send(self.request(Method::GET, path)).await?;
@@ -174,7 +198,7 @@ impl Api {
         path: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
-        let response = self.send(self.request(method, path).json(body)).await?;
+        let response = self.send_body(method, path, body).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(serde_json::from_str("null")?);
         }
@@ -183,7 +207,7 @@ impl Api {
 
     /// Asks for a change without an answer.
     pub(super) async fn order(&self, method: Method, path: &str) -> anyhow::Result<()> {
-        self.send(self.request(method, path).json(&serde_json::json!({}))).await.map(|_| ())
+        self.send_body(method, path, &serde_json::json!({})).await.map(|_| ())
     }
 
     /// Sends a text.

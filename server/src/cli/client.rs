@@ -145,6 +145,19 @@ pub(super) enum ClientCommand {
         /// Its name.
         name: Name,
     },
+    /// Take a client out of service: its agent is let in no more, its jobs are cancelled, its history stays
+    Retire {
+        /// Its name.
+        name: Name,
+        /// Do not ask.
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Take a retired client back into service; it gets a new identity at its next boot
+    Reinstate {
+        /// Its name.
+        name: Name,
+    },
     /// Remove a client with everything that belongs to it
     Delete {
         /// Its name.
@@ -208,21 +221,12 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             Ok(())
         }
         ClientCommand::Release { name } => order(Method::POST, &name, "/release").await,
-        ClientCommand::EnrolCommand { name } => {
-            let path = format!("/clients/{name}/enrol-command");
-            let made: EnrolCommand = api.send_json(Method::POST, &path, &json!({})).await?;
-            if !api.wrote_json(&made)? {
-                note(&format!(
-                    "Run this as root on the machine, once, before {} UTC:",
-                    time(made.expires_at)
-                ));
-                say(&made.command);
-            }
-            Ok(())
-        }
+        ClientCommand::EnrolCommand { name } => enrol_command(api, &name).await,
         ClientCommand::Reset { name } => order(Method::POST, &name, "/reset").await,
         ClientCommand::Timeline { whose } => timeline(api, whose.as_ref()).await,
         ClientCommand::ClearAlarm { name } => order(Method::DELETE, &name, "/alarm").await,
+        ClientCommand::Retire { name, yes } => retire(api, &name, yes).await,
+        ClientCommand::Reinstate { name } => order(Method::POST, &name, "/reinstate").await,
         ClientCommand::Delete { name, yes } => {
             if !yes {
                 confirm(&name, &format!("The client {name} is removed with its jobs and history."))?;
@@ -230,6 +234,23 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             order(Method::DELETE, &name, "").await
         }
     }
+}
+
+async fn retire(api: &Api, name: &Name, yes: bool) -> anyhow::Result<()> {
+    if !yes {
+        confirm(name, &format!("The agent of {name} is let in no more, and its jobs are cancelled."))?;
+    }
+    api.order(Method::POST, &format!("/clients/{name}/retire")).await
+}
+
+async fn enrol_command(api: &Api, name: &Name) -> anyhow::Result<()> {
+    let path = format!("/clients/{name}/enrol-command");
+    let made: EnrolCommand = api.send_json(Method::POST, &path, &json!({})).await?;
+    if !api.wrote_json(&made)? {
+        note(&format!("Run this as root on the machine, once, before {} UTC:", time(made.expires_at)));
+        say(&made.command);
+    }
+    Ok(())
 }
 
 async fn queued(api: &Api, name: &Name, verb: &str, body: &serde_json::Value) -> anyhow::Result<()> {

@@ -105,7 +105,7 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
                             part.id,
                             human(part.start_bytes),
                             human(part.size_bytes),
-                            part.content,
+                            if part.kept { "kept".to_owned() } else { part.content },
                             part.mount,
                         ]
                     })

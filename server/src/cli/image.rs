@@ -1,8 +1,7 @@
-//! `lotse image` and `lotse pxe`: images are built here, where the command runs, and sent to the server; dnsmasq is configured once.
+//! `lotse image`: images are built here, where the command runs, and sent to the server.
 
 use std::{
     collections::BTreeMap,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::{Value, json};
-use wire::{Mac, Sha256, enrol::BlobRef};
+use wire::{Sha256, enrol::BlobRef};
 
 use super::{
     api::Api,
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     blobs,
-    catalog::Catalog,
+    catalog::{Distribution, NamedDistribution},
     domain::{
         image::{self, Image},
         layout::size::human,
@@ -57,7 +56,7 @@ pub(super) struct Build {
     /// Names of the images.
     #[arg(default_values = ["installer", "loaders", "agent"])]
     names: Vec<String>,
-    /// Directory with `job-scripts` and `pxe`.
+    /// Directory with `pxe`.
     #[arg(long, env = "LOTSE_SHARE", default_value = "/usr/share/lotse")]
     share: PathBuf,
     /// The agent's program.
@@ -118,7 +117,12 @@ struct Recipe {
     parts: BTreeMap<String, PathBuf>,
 }
 
-fn recipe(build: &Build, name: &str, out: &Path) -> anyhow::Result<Recipe> {
+fn recipe(
+    build: &Build,
+    distributions: &[NamedDistribution],
+    name: &str,
+    out: &Path,
+) -> anyhow::Result<Recipe> {
     let pxe = build.share.join("pxe");
     let text = |path: &Path| path.display().to_string();
     if name == image::AGENT {
@@ -158,25 +162,20 @@ fn recipe(build: &Build, name: &str, out: &Path) -> anyhow::Result<Recipe> {
             parts,
         });
     }
-    let catalog = Catalog::load(&build.share, None)?;
-    let found = name
-        .split_once('/')
-        .and_then(|(distribution, variant)| Some((catalog.distribution(distribution)?, variant)));
-    let Some((distribution, variant @ ("virtual" | "metal"))) = found else {
+    let Some((distribution, kernel)) = base(distributions, name) else {
         bail!(
             "there is no such image; names are installer, loaders, agent, DISTRIBUTION/virtual and DISTRIBUTION/metal, distributions are: {}",
-            catalog.distributions().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+            distributions.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ")
         );
     };
+    let packages: Vec<_> = std::iter::once(kernel)
+        .chain(distribution.boot_loader.values().flatten())
+        .chain(&distribution.packages)
+        .map(String::as_str)
+        .collect();
     let file = out.join("archive.tar.zst");
-    let words = vec![
-        "--suite".to_owned(),
-        distribution.suite.clone(),
-        "--variant".to_owned(),
-        variant.to_owned(),
-        "--packages".to_owned(),
-        distribution.packages.join(" "),
-    ];
+    let words =
+        ["--suite", &distribution.suite, "--packages", &packages.join(" ")].map(str::to_owned).to_vec();
     let mut argv = vec![text(&pxe.join("base/build.sh"))];
     argv.extend(words.clone());
     argv.extend(["--out".to_owned(), text(&file)]);
@@ -186,6 +185,13 @@ fn recipe(build: &Build, name: &str, out: &Path) -> anyhow::Result<Recipe> {
         argv,
         parts: [("archive".to_owned(), file)].into(),
     })
+}
+
+/// The distribution and the kernel package that the name of a base image means.
+fn base<'a>(distributions: &'a [NamedDistribution], name: &str) -> Option<(&'a Distribution, &'a String)> {
+    let (name, variant) = name.split_once('/')?;
+    let found = distributions.iter().find(|known| known.name == name)?;
+    Some((&found.distribution, found.distribution.kernel.get(variant)?))
 }
 
 impl Recipe {
@@ -217,10 +223,12 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("lotse-image-").tempdir()?;
-    let hash = recipe(build, name, scratch.path())?.hash()?;
+    // The server's, since those may come from its site's own folder.
+    let distributions: Vec<NamedDistribution> = api.get("/distributions").await?;
+    let hash = recipe(build, &distributions, name, scratch.path())?.hash()?;
     let out =
         build.cache.as_ref().map_or_else(|| scratch.path().to_owned(), |cache| cache.join(hash.as_str()));
-    let recipe = recipe(build, name, &out)?;
+    let recipe = recipe(build, &distributions, name, &out)?;
     let known: Vec<Image> = api.get("/images").await?;
     if !build.force && known.iter().any(|image| image.name == name && image.recipe == hash) {
         note(&format!("{name}: nothing has changed"));
@@ -319,113 +327,4 @@ async fn iso(api: &Api, file: &Path, share: &Path, command_line: &str, ask: bool
     process::run(&argv, |_| {}).await?;
     say(&format!("{} is written, {}", file.display(), human(fs_err::metadata(file)?.len())));
     Ok(())
-}
-
-#[derive(Subcommand)]
-pub(super) enum PxeCommand {
-    /// Write the configuration of dnsmasq; nothing of it changes when clients come and go
-    #[command(
-        after_help = "Examples:\n  lotse pxe dnsmasq --interface eth0 --range 10.0.0.100,10.0.0.200,255.255.255.0 --router 10.0.0.1\n  lotse pxe dnsmasq --interface eth0 --proxy 10.0.0.0      # beside another DHCP server"
-    )]
-    Dnsmasq(Dnsmasq),
-    /// Report a lease to the server; dnsmasq calls it (--dhcp-script)
-    #[command(hide = true)]
-    Event {
-        /// add, old or del.
-        action: String,
-        /// The machine's hardware address.
-        mac: Mac,
-        /// The address it has.
-        address: std::net::IpAddr,
-        /// Its host name, which is not used.
-        name: Option<String>,
-    },
-}
-
-#[derive(clap::Args)]
-pub(super) struct Dnsmasq {
-    /// The network interface that the machines are on.
-    #[arg(long)]
-    interface: String,
-    /// Give out addresses: FIRST,LAST,NETMASK.
-    #[arg(long, value_delimiter = ',', conflicts_with = "proxy")]
-    range: Vec<Ipv4Addr>,
-    /// Stand beside another DHCP server of this network, and only say what to boot.
-    #[arg(long, value_name = "NETWORK", required_unless_present = "range")]
-    proxy: Option<Ipv4Addr>,
-    /// Router for the machines.
-    #[arg(long)]
-    router: Option<Ipv4Addr>,
-    /// Name server for the machines.
-    #[arg(long)]
-    dns: Option<Ipv4Addr>,
-    /// Address of this server in that network; default is the host of its boot URL.
-    #[arg(long)]
-    host: Option<Ipv4Addr>,
-    /// UEFI machines start signed shim and GRUB instead of iPXE.
-    #[arg(long)]
-    secure_boot: bool,
-    /// How long an address is given for.
-    #[arg(long, default_value = "1h")]
-    lease_time: String,
-    /// Directory with `pxe`.
-    #[arg(long, env = "LOTSE_SHARE", default_value = "/usr/share/lotse")]
-    share: PathBuf,
-}
-
-pub(super) async fn pxe(
-    command: PxeCommand,
-    connect: impl Fn() -> anyhow::Result<Api>,
-) -> anyhow::Result<()> {
-    match command {
-        PxeCommand::Dnsmasq(words) => {
-            let server: Value = connect()?.get("/server").await?;
-            say(dnsmasq(&words, server["boot"].as_str().unwrap_or_default())?.trim_end());
-            Ok(())
-        }
-        PxeCommand::Event { action, mac, address, name: _ } => {
-            let server =
-                std::env::var_os("LOTSE_BOOT_URL").context("LOTSE_BOOT_URL must be the server's boot URL")?;
-            let url = format!("{}/boot/dhcp", server.to_string_lossy());
-            let body = json!({ "action": action, "mac": mac, "address": address });
-            reqwest::Client::builder().build()?.post(url).json(&body).send().await?.error_for_status()?;
-            Ok(())
-        }
-    }
-}
-
-fn dnsmasq(words: &Dnsmasq, boot_url: &str) -> anyhow::Result<String> {
-    let host = match words.host {
-        Some(host) => host,
-        None => boot_url
-            .trim_start_matches("http://")
-            .rsplit_once(':')
-            .and_then(|(host, _)| host.parse().ok())
-            .context("the server's boot URL has no IPv4 address; give --host ADDRESS")?,
-    };
-    let mut context = tera::Context::new();
-    context.insert("interface", &words.interface);
-    context.insert("server_host", &host.to_string());
-    context.insert("script_url", &format!("{boot_url}/boot/ipxe?mac=${{netX/mac}}&platform=${{platform}}"));
-    context.insert("secureboot", &words.secure_boot);
-    context.insert("lease_time", &words.lease_time);
-    context.insert("router", &words.router.map(|router| router.to_string()).unwrap_or_default());
-    context.insert("dns", &words.dns.map(|dns| dns.to_string()).unwrap_or_default());
-    let name = match (words.range.as_slice(), words.proxy) {
-        ([first, last, netmask], None) => {
-            context.insert("range_start", &first.to_string());
-            context.insert("range_end", &last.to_string());
-            context.insert("netmask", &netmask.to_string());
-            "dhcp.conf.tera"
-        }
-        (_, Some(network)) => {
-            context.insert("network", &network.to_string());
-            "proxy.conf.tera"
-        }
-        _ => bail!("give --range FIRST,LAST,NETMASK or --proxy NETWORK"),
-    };
-    let template = fs_err::read_to_string(words.share.join("pxe/dnsmasq").join(name))?;
-    tera::Tera::default()
-        .render_str(&template, &context, false)
-        .map_err(|error| anyhow::anyhow!("rendering {name}: {error}"))
 }

@@ -8,6 +8,7 @@ mod image;
 mod job;
 mod misc;
 mod output;
+mod pxe;
 mod serve;
 mod sse;
 
@@ -90,7 +91,7 @@ enum Command {
     Image(image::ImageCommand),
     /// Network boot: the configuration of dnsmasq
     #[command(subcommand)]
-    Pxe(image::PxeCommand),
+    Pxe(pxe::PxeCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show the server's addresses and the fingerprint of its CA
@@ -167,7 +168,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,
-        Command::Pxe(command) => image::pxe(command, connect).await,
+        Command::Pxe(command) => pxe::run(command, connect).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,

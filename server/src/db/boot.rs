@@ -39,6 +39,15 @@ pub async fn strangers(tx: &mut Tx, limit: i64) -> Result<Vec<BootEvent>, Error>
     tx.all(sql, args![limit]).await?.iter().map(from_row).collect()
 }
 
+/// Forgets old lines: of addresses that no client has all but the newest `strangers`, of anybody all but the newest `all`.
+///
+/// Whoever reaches the plain listener can write lines; this is what keeps them from filling the disk.
+pub async fn prune(tx: &mut Tx, strangers: i64, all: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM boot_events WHERE id <= (SELECT max(id) FROM boot_events) - $2 \
+               OR (id <= (SELECT max(id) FROM boot_events) - $1 AND mac NOT IN (SELECT mac FROM client_macs))";
+    tx.execute(sql, args![strangers, all]).await
+}
+
 fn from_row(row: &Row) -> Result<BootEvent, Error> {
     Ok(BootEvent {
         id: row.int("id")?,

@@ -28,7 +28,7 @@ pub async fn create_token(
     expires_at: i64,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute("DELETE FROM enrol_tokens WHERE client_id = $1 AND used_at IS NULL", args![client]).await?;
+    forget_tokens(tx, client).await?;
     tx.execute(
         "INSERT INTO enrol_tokens (hash, client_id, mac, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
         args![hash, client, mac.map(|mac| mac.to_string()), now, expires_at],
@@ -57,6 +57,12 @@ pub async fn find_token(tx: &mut Tx, hash: &Sha256) -> Result<Option<EnrolToken>
 pub async fn use_token(tx: &mut Tx, hash: &Sha256, used_by: &Sha256, now: i64) -> Result<bool, Error> {
     let sql = "UPDATE enrol_tokens SET used_at = $1, used_by = $2 WHERE hash = $3 AND used_at IS NULL AND expires_at > $1";
     Ok(tx.execute(sql, args![now, used_by, hash]).await? == 1)
+}
+
+/// Forgets the tokens of a client that nobody used.
+pub async fn forget_tokens(tx: &mut Tx, client: ClientId) -> Result<(), Error> {
+    tx.execute("DELETE FROM enrol_tokens WHERE client_id = $1 AND used_at IS NULL", args![client]).await?;
+    Ok(())
 }
 
 /// A certificate as it is stored.
@@ -116,15 +122,41 @@ pub async fn find_certificate(tx: &mut Tx, serial: &str) -> Result<Option<Certif
     .transpose()
 }
 
-/// Revokes the certificates of a client, all but one; gives how many.
+/// Why a certificate was revoked; `None` when it was not, or is not known.
+pub async fn revocation(tx: &mut Tx, serial: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT revoked_because FROM certificates WHERE serial = $1 AND revoked_at IS NOT NULL";
+    match tx.optional(sql, args![serial]).await? {
+        Some(row) => row.opt_text("revoked_because"),
+        None => Ok(None),
+    }
+}
+
+/// Revokes the certificates of a client, all but those of one key; gives how many.
 pub async fn revoke(
     tx: &mut Tx,
     client: ClientId,
-    but: Option<&str>,
+    but: Option<&Sha256>,
     because: &str,
     now: i64,
 ) -> Result<u64, Error> {
     let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 \
-               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR serial <> $4)";
-    tx.execute(sql, args![now, because, client, but]).await
+               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR fingerprint <> $4)";
+    tx.execute(sql, args![now, because, client, but.map(Sha256::as_str)]).await
 }
+
+/// Revokes what a certificate has replaced: the older ones of its client. Gives how many.
+pub async fn revoke_replaced(tx: &mut Tx, serial: &str, because: &str, now: i64) -> Result<u64, Error> {
+    let sql = format!("UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE {REPLACED}");
+    tx.execute(&sql, args![serial, now, because]).await
+}
+
+/// Whether a certificate has replaced one that is not revoked yet.
+pub async fn has_replaced(tx: &mut Tx, serial: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT serial FROM certificates WHERE {REPLACED} LIMIT 1");
+    Ok(tx.optional(&sql, args![serial]).await?.is_some())
+}
+
+/// The certificates that the one with serial number `$1` has replaced.
+const REPLACED: &str = "revoked_at IS NULL \
+    AND client_id = (SELECT client_id FROM certificates WHERE serial = $1) \
+    AND created_at < (SELECT created_at FROM certificates WHERE serial = $1)";

@@ -4,7 +4,10 @@
 
 use super::{Db, Error, Tx, args};
 
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../../migrations/0001_initial.sql")),
+    (2, include_str!("../../migrations/0002_answers.sql")),
+];
 
 /// Brings the schema up to date.
 ///

@@ -4,6 +4,7 @@
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
+pub mod answers;
 pub mod attempts;
 pub mod boot;
 pub mod clients;
@@ -20,7 +21,7 @@ pub mod people;
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    Row as _,
+    Connection as _, Row as _,
     postgres::{PgPool, PgPoolOptions, PgRow},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -85,6 +86,12 @@ pub enum Error {
     /// A value that must be unique exists already.
     #[error("{0} exists already")]
     Exists(String),
+    /// A request with this key was carried out before.
+    #[error("the request with the Idempotency-Key `{0}` was carried out already")]
+    Repeated(String),
+    /// There is no room left for the database.
+    #[error("the disk of the database is full")]
+    Full(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the database refused a statement: {statement}")]
     Statement {
@@ -158,8 +165,17 @@ impl Db {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        let write =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // When the disk is full, SQLite itself takes the transaction back, but the driver goes on counting it and would refuse
+            // every later one: such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(open)?;
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options.create_if_missing(false).read_only(true))
@@ -174,7 +190,7 @@ impl Db {
             Self::Sqlite { read, .. } => read.begin().await.map(Tx::Sqlite),
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
-        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+        .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// A transaction that writes; dropped without [`Tx::commit`] it leaves no trace.
@@ -184,7 +200,7 @@ impl Db {
             Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
-        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+        .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// Ends all connections.
@@ -260,7 +276,7 @@ macro_rules! on_engine {
                 for arg in $args {
                     query = match arg {
                         Arg::Int(value) => query.bind(value),
-                        Arg::Text(value) => query.bind(value),
+                        Arg::Text(value) => query.bind(value.map(dialect::storable)),
                         Arg::Bool(value) => query.bind(value),
                     };
                 }
@@ -301,12 +317,23 @@ impl OnEngine<Vec<SqliteRow>, Vec<PgRow>> for Vec<Row> {
 
 impl Tx {
     /// Makes everything that was written in the transaction last.
-    pub async fn commit(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Repeated`] when the request that it belongs to was carried out before; then nothing of it was done again.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let mark = answers::Mark::pending();
+        if let Some(mark) = &mark {
+            mark.write(&mut self).await?;
+        }
         match self {
             Self::Sqlite(tx) => tx.commit().await,
             Self::Postgres(tx) => tx.commit().await,
         }
-        .map_err(|source| Error::Statement { statement: "COMMIT".to_owned(), source })
+        .map_err(|source| statement_error("COMMIT", source))?;
+        if let Some(mark) = mark {
+            mark.was_written();
+        }
+        Ok(())
     }
 
     /// Runs a statement and tells how many rows it changed.
@@ -354,6 +381,9 @@ fn statement_error(sql: &str, source: sqlx::Error) -> Error {
         && database.is_unique_violation()
     {
         return Error::Exists(dialect::unique_value(database.as_ref()));
+    }
+    if dialect::is_full(&source) {
+        return Error::Full(source);
     }
     Error::Statement { statement: sql.split_whitespace().take(6).collect::<Vec<_>>().join(" "), source }
 }

@@ -252,7 +252,8 @@ macro_rules! pattern {
 // Host names: RFC 1123, one label. Login names: useradd(8).
 pattern!(LABEL, r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
 pattern!(DOMAIN, r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$");
-pattern!(LOCALE, r"^([a-z]{2,3}_[A-Z]{2}(@[a-z]+)?|C)\.UTF-8$");
+// As in /usr/share/i18n/SUPPORTED, where those with a modifier carry no character set in their name.
+pattern!(LOCALE, r"^([a-z]{2,3}_[A-Z]{2}(\.UTF-8|@[a-z]+)|C\.UTF-8)$");
 pattern!(KEYBOARD, r"^[a-z]{2,5}$");
 pattern!(TIMEZONE, r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+){0,2}$");
 pattern!(LOGIN, r"^[a-z_][a-z0-9_-]{0,31}$");
@@ -434,6 +435,18 @@ mod tests {
             fields,
             ["locale", "timezone", "ntp[0]", "users[0].name", "users[0].full_name", "users[1].ssh_keys[0]"]
         );
+    }
+
+    #[test]
+    fn locales_are_named_as_glibc_names_them() {
+        let check =
+            |locale: &str| ClientConfig { locale: locale.to_owned(), ..ClientConfig::default() }.check();
+        for locale in ["de_DE.UTF-8", "C.UTF-8", "ca_ES@valencia", "sr_RS@latin"] {
+            assert_eq!(check(locale), [], "{locale}");
+        }
+        for locale in ["de", "de_DE", "ca_ES@valencia.UTF-8", "de_DE.ISO-8859-1"] {
+            assert_eq!(check(locale).len(), 1, "{locale}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Plain HTTP for firmware, installers and package managers. Nothing here is secret but the one-time token in a boot script.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -13,20 +13,23 @@ use axum::{
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_http::services::ServeFile;
+use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::Rejection;
+use super::{Rejection, extract::Json};
 use crate::{
     app::Error,
     boot::{
-        mirror,
+        mirror, neighbour,
         script::{self, Program},
         timeline,
     },
     context::Ctx,
     domain::boot::BootEventKind,
 };
+
+/// Nobody waits longer for the beginning of an answer; a mirror that does not connect or is silent is given up before.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// All routes of the plain listener.
 pub fn router(ctx: Ctx) -> Router {
@@ -38,6 +41,8 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/dhcp", axum::routing::post(dhcp))
         .route("/mirror/{name}/{*path}", get(pull_through))
         .layer(DefaultBodyLimit::max(4096))
+        // Until the answer begins: files may take as long as they move.
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }
 
@@ -66,11 +71,13 @@ async fn ipxe(State(ctx): State<Ctx>, Query(machine): Query<Machine>) -> Result<
 #[derive(Deserialize)]
 struct Nonce {
     nonce: String,
-    #[serde(default)]
-    mac: Option<Mac>,
 }
 
-async fn trust(State(ctx): State<Ctx>, Query(query): Query<Nonce>) -> Result<Json<Trust>, Rejection> {
+async fn trust(
+    State(ctx): State<Ctx>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(query): Query<Nonce>,
+) -> Result<Json<Trust>, Rejection> {
     if query.nonce.len() > 128
         || !query.nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     {
@@ -80,7 +87,7 @@ async fn trust(State(ctx): State<Ctx>, Query(query): Query<Nonce>) -> Result<Jso
         )
         .into());
     }
-    if let Some(mac) = query.mac {
+    if let Some(mac) = neighbour::of(peer.ip()).await {
         timeline::note(&ctx, mac, BootEventKind::Trust, "the agent fetched the CA and the time").await;
     }
     let trust =
@@ -175,6 +182,17 @@ async fn pull_through(
         }
     }
     let upstream = request.send().await.map_err(|error| {
+        if error.is_redirect() {
+            let error = anyhow::Error::from(error);
+            let reason = error.root_cause().to_string();
+            tracing::warn!(mirror = name, path, reason, "a redirect is not followed");
+            return Error::Unavailable {
+                title: format!("the mirror {name} cannot be used: {reason}"),
+                remedy: format!(
+                    "name the mirror's real address in the server's configuration: mirrors = [\"{name}=URL\"]"
+                ),
+            };
+        }
         tracing::warn!(
             mirror = name,
             path,

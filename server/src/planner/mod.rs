@@ -31,7 +31,7 @@ use crate::{
     domain::{
         client::Client,
         image::{self, Image},
-        layout::Layout,
+        layout::{Layout, LayoutProblem, line_of},
     },
 };
 
@@ -124,7 +124,7 @@ pub fn plan(request: &PlanRequest<'_>, catalog: &Catalog) -> Result<Plan, Error>
     })
 }
 
-/// The storage work of a client's layout on its machine.
+/// The storage work of a client's layout on its machine. `job` as [`storage::Purposes::job`].
 ///
 /// # Errors
 /// The layout is unknown, wrong, or cannot hold.
@@ -132,13 +132,20 @@ pub fn storage_work(
     client: &Client,
     layout: Option<&str>,
     facts: Option<&Facts>,
+    job: Option<&str>,
 ) -> Result<StorageWork, Error> {
     let name = &client.config.layout;
     let text = layout.ok_or_else(|| Error::UnknownLayout(name.clone()))?;
     let facts = facts.ok_or(Error::NeedsFacts)?;
-    let failed = |problems| Error::Layout { name: name.clone(), problems };
+    let failed = |mut problems: Vec<LayoutProblem>| {
+        for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
+            problem.line = line_of(text, &problem.place);
+        }
+        Error::Layout { name: name.clone(), problems }
+    };
     let layout = Layout::parse(text).map_err(failed)?;
-    storage::plan(&layout, facts, &format!("client {}", client.id)).map_err(failed)
+    let client = format!("client {}", client.id);
+    storage::plan(&layout, facts, storage::Purposes { client: &client, job }).map_err(failed)
 }
 
 struct Planning<'a> {
@@ -157,8 +164,12 @@ impl<'a> Planning<'a> {
             .steps
             .iter()
             .any(|step| matches!(step.work, StepWork::Storage | StepWork::Mount | StepWork::BootLoader));
-        let storage =
-            needs_storage.then(|| storage_work(request.client, request.layout, request.facts)).transpose()?;
+        let writes = job_type.steps.iter().any(|step| matches!(step.work, StepWork::Storage));
+        // Numbers of jobs are the same on every server; its CA is not.
+        let job = writes.then(|| format!("job {} of {}", request.job, request.server.ca));
+        let storage = needs_storage
+            .then(|| storage_work(request.client, request.layout, request.facts, job.as_deref()))
+            .transpose()?;
         let mut context = Context::new();
         context.insert("client", &client_view(request.client, request.facts));
         context.insert("params", request.params);
@@ -341,7 +352,7 @@ impl<'a> Planning<'a> {
         let console = &self.request.client.config.serial_console;
         Ok(StepKind::BootLoader {
             firmware: facts.firmware,
-            disks: self.storage()?.disks.clone(),
+            disks: storage::boot_disks(self.storage()?),
             kernel_packages: kernel.into_iter().collect(),
             packages: distribution.boot_loader_packages(facts.firmware).to_vec(),
             kernel_command_line: if console.is_empty() {

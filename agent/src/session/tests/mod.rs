@@ -209,6 +209,24 @@ async fn a_cancelled_job_stops_its_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_step_said_when_the_agent_was_told_to_stop_is_not_lost() {
+    let stage = Stage::enrolled();
+    stage.server.queue(1, &plan(&json!([script("a", "x")])));
+    stage.host.answer("/bin/sh", Answer::prints("one\ntwo\nthree").after(Duration::from_hours(1)));
+    stage.server.take_reports_down(true);
+    let (session, stop) = (stage.session(), CancellationToken::new());
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run(&session, &stop), told);
+    assert_eq!(ended.unwrap(), Ended::Stopped);
+    stage.server.take_reports_down(false);
+    stage.run().await;
+    assert_eq!(stage.server.output(1), ["one", "two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_superseded_attempt_is_stopped_and_never_mentioned_again() {
     let stage = Stage::enrolled();
     stage.server.queue(1, &plan(&json!([script("a", "x")])));

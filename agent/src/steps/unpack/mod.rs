@@ -11,7 +11,8 @@ use anyhow::anyhow;
 use bytes::{Buf, Bytes};
 use wire::enrol::BlobRef;
 
-use super::{StepContext, StepError, download, mount};
+use super::{StepContext, StepError, download};
+use crate::disk::usage;
 
 mod archive;
 mod decompress;
@@ -49,14 +50,22 @@ pub(super) async fn execute(ctx: &StepContext<'_>, blob: &BlobRef) -> Result<(),
     }
 }
 
-/// Removes everything below the target, but not the places where something is mounted.
+/// Removes everything below the target, but not the places where something is mounted, and nothing of what is no file system of a disk:
+/// after an agent that was killed there, devices and the firmware's variables are reached below the target.
 fn empty(ctx: &StepContext<'_>) -> Result<(), StepError> {
-    let mounted = mount::places(ctx.host);
+    let mounted = usage::mounted(ctx.host)?;
+    let is_foreign = |path: &Path| {
+        let on_top = mounted.iter().rev().find(|mounted| mounted.place == path);
+        on_top.is_some_and(|mounted| !mounted.source.starts_with("/dev"))
+    };
     let mut waiting = vec![ctx.target.to_owned()];
     while let Some(directory) = waiting.pop() {
         for name in ctx.host.list(&directory)? {
             let path: PathBuf = directory.join(name);
-            if mounted.iter().any(|place| place.starts_with(&path)) {
+            if is_foreign(&path) {
+                continue;
+            }
+            if mounted.iter().any(|mounted| mounted.place.starts_with(&path)) {
                 waiting.push(path);
             } else {
                 ctx.host.remove(&path)?;

@@ -46,8 +46,50 @@ pub struct DiskLayout {
     /// What is on the disk may be destroyed.
     #[serde(default)]
     pub wipe: bool,
-    /// Partitions in the order in which they lie.
+    /// Partitions that are there and stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<KeptPartition>,
+    /// New partitions in the order in which they lie.
+    #[serde(default)]
     pub partitions: Vec<PartitionLayout>,
+}
+
+/// A partition that is there and stays: its place, its type, its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptPartition {
+    /// Its name in the layout.
+    pub id: String,
+    /// Which partition of the disk is meant.
+    #[serde(rename = "match")]
+    pub wanted: PartitionMatch,
+    /// Where the installed system mounts it.
+    #[serde(default)]
+    pub mount: Option<String>,
+    /// Mount options, comma separated.
+    #[serde(default)]
+    pub options: Option<String>,
+}
+
+/// Which partition is meant; every word that is given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionMatch {
+    /// Its number in the table, from 1.
+    #[serde(default)]
+    pub number: Option<u32>,
+    /// Its name in a GPT; Lotse writes the `id` there.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its GUID in a GPT.
+    #[serde(default)]
+    pub guid: Option<String>,
+    /// Label of its file system.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// UUID of its file system.
+    #[serde(default)]
+    pub uuid: Option<String>,
 }
 
 /// Which disk is meant; every word that is given must fit.

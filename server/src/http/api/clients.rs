@@ -22,7 +22,7 @@ use crate::{
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
-        layouts,
+        layouts, retirement,
     },
     context::Ctx,
     domain::client::Stage,
@@ -39,6 +39,8 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(adopt))
         .routes(routes!(install))
         .routes(routes!(reset))
+        .routes(routes!(retire))
+        .routes(routes!(reinstate))
         .routes(routes!(clear_alarm))
         .routes(routes!(storage))
         .routes(routes!(create_job))
@@ -205,6 +207,28 @@ async fn reset(
 ) -> Result<StatusCode, Rejection> {
     let id = id_of(&ctx, &name).await?;
     installation::reset(&ctx, id, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a client out of service: its identity ends, its jobs are cancelled, its record and history stay.
+#[utoipa::path(post, path = "/clients/{name}/retire", responses((status = 204)))]
+async fn retire(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    retirement::retire(&ctx, &name, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a retired client back into service; it gets a new identity at its next boot.
+#[utoipa::path(post, path = "/clients/{name}/reinstate", responses((status = 204)))]
+async fn reinstate(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    retirement::reinstate(&ctx, &name, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

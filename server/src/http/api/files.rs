@@ -20,7 +20,7 @@ use crate::{
         layouts::{self, NamedLayout},
     },
     blobs,
-    catalog::{Distribution, JobType},
+    catalog::{JobType, NamedDistribution},
     context::Ctx,
     domain::image::Image,
     http::extract::Json,
@@ -78,14 +78,6 @@ async fn show_layout(
 ) -> Result<Json<NamedLayout>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(layouts::get(&ctx, &mut tx, &name).await?))
-}
-
-#[derive(Serialize, ToSchema)]
-struct NamedDistribution {
-    /// Its name.
-    name: String,
-    #[serde(flatten)]
-    distribution: Distribution,
 }
 
 /// Distributions by name.

@@ -4,9 +4,10 @@
 //! minimum, and comes out the same twice; what is refused names its line.
 
 mod allocate;
+mod boot;
+mod keep;
+mod preview;
 mod select;
-
-use std::collections::BTreeMap;
 
 use uuid::Uuid;
 use wire::{
@@ -17,16 +18,35 @@ use wire::{
     },
 };
 
-use crate::domain::layout::{DiskLayout, Layout, LayoutProblem, PartitionLayout, Purpose, When};
+use self::{
+    allocate::Extent,
+    keep::{Kept, described_partition},
+};
+pub use self::{
+    boot::boot_disks,
+    preview::{DiskPreview, PartitionPreview, preview},
+};
+use crate::domain::layout::{DiskLayout, Layout, LayoutProblem, PartitionLayout, Purpose, When, size::human};
 
 /// Names Lotse's own UUIDs (version 5, RFC 9562): the same client, disk and partition always get the same.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_7473_6500_4c61_b90d_7374_6f72_6167);
 
-/// Plans the storage of a machine. `seed` names whose storage it is, such as `client 7`.
+/// Whose storage it is, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purposes<'a> {
+    /// Names the client for good, such as `client 7`: file systems have the same UUIDs in every job of an installation.
+    pub client: &'a str,
+    /// Names the job that writes, as no other job is ever named, or `None` for one that only uses what was written: that one is not asked
+    /// whether the disks are blank. Tables and new partitions have GUIDs of this job, by which the agent knows its own interrupted work
+    /// from a system that was once installed.
+    pub job: Option<&'a str>,
+}
+
+/// Plans the storage of a machine.
 ///
 /// # Errors
 /// Everything that stands against it, each with the place in the layout.
-pub fn plan(layout: &Layout, facts: &Facts, seed: &str) -> Result<StorageWork, Vec<LayoutProblem>> {
+pub fn plan(layout: &Layout, facts: &Facts, seed: Purposes<'_>) -> Result<StorageWork, Vec<LayoutProblem>> {
     let chosen = select::select(layout, facts)?;
     let mut problems = Vec::new();
     let mut work = StorageWork { disks: Vec::new(), actions: Vec::new() };
@@ -51,6 +71,9 @@ pub fn plan(layout: &Layout, facts: &Facts, seed: &str) -> Result<StorageWork, V
         )
     });
     work.actions.extend(mounts.into_iter().map(StorageAction::Mount));
+    if problems.is_empty() {
+        problems = boot::what_is_missing(layout, &work, facts.firmware);
+    }
     if problems.is_empty() { Ok(work) } else { Err(problems) }
 }
 
@@ -65,20 +88,26 @@ fn plan_disk(
     wanted: &DiskLayout,
     disk: &Disk,
     firmware: Firmware,
-    seed: &str,
+    seed: Purposes<'_>,
 ) -> Result<PlannedDisk, Vec<LayoutProblem>> {
     let place = format!("disks.{name}");
-    if !wanted.wipe
-        && let Some(lost) = what_would_be_lost(disk)
-    {
+    let problem = |message| vec![LayoutProblem { line: 0, place: place.clone(), message }];
+    let kept = keep::find(wanted, disk, &place)?;
+    let stays = |number| kept.iter().any(|kept| kept.there.number == number);
+    let lost = what_would_be_lost(disk, stays);
+    if let (false, true, Some(lost)) = (wanted.wipe, seed.job.is_some(), lost) {
         let message =
             format!("{} carries {lost}; write `wipe: true` to allow that it is destroyed", described(disk));
-        return Err(vec![LayoutProblem { line: 0, place, message }]);
+        return Err(problem(message));
     }
     let made: Vec<(usize, &PartitionLayout)> =
         wanted.partitions.iter().enumerate().filter(|(_, partition)| is_made(partition, firmware)).collect();
-    let extents = allocate::allocate(wanted, disk, &made, &place)?;
-    let named = |what: &str| Uuid::new_v5(&NAMESPACE, format!("{seed}\n{name}\n{what}").as_bytes());
+    let taken: Vec<Extent> = kept.iter().map(Kept::extent).collect();
+    let free = allocate::free(wanted.table, disk, &taken).map_err(problem)?;
+    let extents = allocate::allocate(disk, free, &made, &place)?;
+    let named =
+        |whose: &str, what: &str| Uuid::new_v5(&NAMESPACE, format!("{whose}\n{name}\n{what}").as_bytes());
+    let job = format!("{}\n{}", seed.client, seed.job.unwrap_or_default());
     let expectation = DiskExpectation {
         disk: name.to_owned(),
         path: disk.path.clone(),
@@ -88,22 +117,25 @@ fn plan_disk(
         sector_bytes: disk.sector_bytes,
         model: disk.model.clone(),
     };
-    let mut partitions = Vec::new();
+    let mut partitions: Vec<Partition> = kept.iter().map(Kept::partition).collect();
     let mut formats = Vec::new();
-    let mut mounts = Vec::new();
-    for ((number, (_, partition)), extent) in (1..).zip(&made).zip(&extents) {
+    let mut mounts: Vec<MountEntry> =
+        kept.iter().filter_map(|kept| mount_of_kept(name, &expectation, kept)).collect();
+    let numbers = (1..).filter(|number| kept.iter().all(|kept| kept.there.number != *number));
+    for ((number, (_, partition)), extent) in numbers.zip(&made).zip(&extents) {
         partitions.push(Partition {
             number,
             id: partition.id.clone(),
             start_bytes: extent.start,
             size_bytes: extent.size,
             purpose: purpose(partition),
-            guid: named(&format!("partition {}", partition.id)).to_string(),
+            guid: named(&job, &format!("partition {}", partition.id)).to_string(),
             keep: false,
+            type_code: String::new(),
         });
         let Some(format) = partition.format else { continue };
         let volume = Volume::Partition { disk: name.to_owned(), number };
-        let uuid = file_system_uuid(format, named(&format!("content {}", partition.id)));
+        let uuid = file_system_uuid(format, named(seed.client, &format!("content {}", partition.id)));
         formats.push(StorageAction::Format {
             volume: volume.clone(),
             format,
@@ -113,9 +145,11 @@ fn plan_disk(
         if let Some(mount) = mount_point(partition, format) {
             let options =
                 partition.options.clone().unwrap_or_else(|| default_options(partition, format).to_owned());
-            mounts.push(MountEntry { volume, disk: expectation.clone(), format, uuid, mount, options });
+            let disk = expectation.clone();
+            mounts.push(MountEntry { volume, disk, format, uuid, mount, options, keep: false });
         }
     }
+    partitions.sort_by_key(|partition| partition.number);
     let mut actions = Vec::new();
     if wanted.wipe {
         actions.push(StorageAction::Wipe { disk: name.to_owned() });
@@ -123,11 +157,23 @@ fn plan_disk(
     actions.push(StorageAction::WriteTable {
         disk: name.to_owned(),
         table: wanted.table,
-        guid: named("table").to_string(),
+        guid: named(&job, "table").to_string(),
         partitions,
     });
     actions.append(&mut formats);
     Ok(PlannedDisk { expectation, actions, mounts })
+}
+
+fn mount_of_kept(name: &str, disk: &DiskExpectation, kept: &Kept<'_>) -> Option<MountEntry> {
+    Some(MountEntry {
+        volume: Volume::Partition { disk: name.to_owned(), number: kept.there.number },
+        disk: disk.clone(),
+        format: kept.format()?,
+        uuid: kept.there.uuid.clone(),
+        mount: kept.wanted.mount.clone()?,
+        options: kept.wanted.options.clone().unwrap_or_else(|| "defaults".to_owned()),
+        keep: true,
+    })
 }
 
 fn is_made(partition: &PartitionLayout, firmware: Firmware) -> bool {
@@ -175,24 +221,19 @@ fn default_options(partition: &PartitionLayout, format: FileSystem) -> &'static 
     }
 }
 
-/// What is on a disk, for people; `None` when it is blank.
-fn what_would_be_lost(disk: &Disk) -> Option<String> {
+/// What is on a disk and does not stay, for people; `None` when that is nothing.
+fn what_would_be_lost(disk: &Disk, stays: impl Fn(u32) -> bool) -> Option<String> {
+    let is_changed = disk.partitions.iter().any(|partition| stays(partition.number));
     let mut parts: Vec<String> = disk
         .partitions
         .iter()
-        .map(|partition| {
-            let content = if partition.content.is_empty() { "unknown content" } else { &partition.content };
-            format!(
-                "{} ({content}, {})",
-                partition.path,
-                crate::domain::layout::size::human(partition.size_bytes)
-            )
-        })
+        .filter(|partition| !stays(partition.number))
+        .map(described_partition)
         .collect();
-    if parts.is_empty() && !disk.content.is_empty() {
+    if parts.is_empty() && !is_changed && !disk.content.is_empty() {
         parts.push(disk.content.clone());
     }
-    if parts.is_empty() && !disk.table.is_empty() {
+    if parts.is_empty() && !is_changed && !disk.table.is_empty() {
         parts.push(format!("an empty {} table", disk.table));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -201,7 +242,7 @@ fn what_would_be_lost(disk: &Disk) -> Option<String> {
 /// A disk for people: path, serial, size.
 pub fn described(disk: &Disk) -> String {
     let serial = if disk.serial.is_empty() { "no serial" } else { &disk.serial };
-    format!("{} ({serial}, {})", disk.path, crate::domain::layout::size::human(disk.size_bytes))
+    format!("{} ({serial}, {})", disk.path, human(disk.size_bytes))
 }
 
 /// The client's fstab(5).
@@ -224,82 +265,6 @@ pub fn fstab(work: &StorageWork) -> String {
         text.push_str(&format!("UUID={} {} {kind} {} 0 {pass}\n", entry.uuid, entry.mount, entry.options));
     }
     text
-}
-
-/// What a storage job does to one disk, for people who decide about it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct DiskPreview {
-    /// The disk: path, serial, size.
-    pub disk: String,
-    /// What is destroyed; empty when the disk is blank.
-    pub destroyed: String,
-    /// The new partitions, in order.
-    pub written: Vec<PartitionPreview>,
-}
-
-/// One new partition.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct PartitionPreview {
-    /// Its id in the layout.
-    pub id: String,
-    /// First byte.
-    pub start_bytes: u64,
-    /// Length.
-    pub size_bytes: u64,
-    /// File system, or what the partition is for.
-    pub content: String,
-    /// Where it is mounted; empty when it is not.
-    pub mount: String,
-}
-
-/// What storage work does, disk by disk.
-pub fn preview(work: &StorageWork, facts: &Facts) -> Vec<DiskPreview> {
-    let disks: BTreeMap<&str, &Disk> = facts.disks.iter().map(|disk| (disk.path.as_str(), disk)).collect();
-    let mut previews = Vec::new();
-    for expectation in &work.disks {
-        let there = disks.get(expectation.path.as_str());
-        let mut written = Vec::new();
-        for action in &work.actions {
-            if let StorageAction::WriteTable { disk, partitions, .. } = action
-                && *disk == expectation.disk
-            {
-                written.extend(
-                    partitions.iter().map(|partition| preview_partition(work, &expectation.disk, partition)),
-                );
-            }
-        }
-        previews.push(DiskPreview {
-            disk: there.map_or_else(|| expectation.path.clone(), |disk| described(disk)),
-            destroyed: there.and_then(|disk| what_would_be_lost(disk)).unwrap_or_default(),
-            written,
-        });
-    }
-    previews
-}
-
-fn preview_partition(work: &StorageWork, on: &str, partition: &Partition) -> PartitionPreview {
-    let here = Volume::Partition { disk: on.to_owned(), number: partition.number };
-    let format = work.actions.iter().find_map(|action| match action {
-        StorageAction::Format { volume, format, .. } if *volume == here => Some(*format),
-        _ => None,
-    });
-    let mount = work.actions.iter().find_map(|action| match action {
-        StorageAction::Mount(entry) if entry.volume == here && entry.mount != "none" => {
-            Some(entry.mount.clone())
-        }
-        _ => None,
-    });
-    let content = match format {
-        Some(format) => format!("{format:?}").to_lowercase(),
-        None => format!("{:?}", partition.purpose).to_lowercase(),
-    };
-    PartitionPreview {
-        id: partition.id.clone(),
-        start_bytes: partition.start_bytes,
-        size_bytes: partition.size_bytes,
-        content,
-        mount: mount.unwrap_or_default(),
-    }
 }
 
 #[cfg(test)]

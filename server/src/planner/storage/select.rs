@@ -29,9 +29,17 @@ pub(super) fn select<'a>(
                     "{} is meant by `disks.{other}` too; describe the two more closely",
                     described(disk)
                 )),
-                None => {
-                    chosen.insert(name, disk);
-                }
+                None => match facts.disks.iter().find(|other| is_twin(disk, other)) {
+                    Some(twin) => problem(format!(
+                        "{} cannot be told from {}: both have the same serial number and size, so the agent could not find it again; \
+                         take one of them out, or make one of two paths to one disk unusable",
+                        described(disk),
+                        described(twin)
+                    )),
+                    None => {
+                        chosen.insert(name, disk);
+                    }
+                },
             },
             several => {
                 let names = several.iter().map(|disk| described(disk)).collect::<Vec<_>>().join(", ");
@@ -43,6 +51,18 @@ pub(super) fn select<'a>(
         }
     }
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
+}
+
+/// The agent finds a disk by serial number and world wide name, and only a nameless one by its path.
+fn is_twin(disk: &Disk, other: &Disk) -> bool {
+    let is_named = !(disk.serial.is_empty() && disk.wwn.is_empty());
+    let same_name = disk.wwn == other.wwn || (disk.wwn.is_empty() && !disk.serial.is_empty());
+    is_named
+        && disk.path != other.path
+        && disk.serial == other.serial
+        && same_name
+        && disk.size_bytes == other.size_bytes
+        && disk.sector_bytes == other.sector_bytes
 }
 
 fn no_disk(wanted: &DiskMatch, facts: &Facts) -> String {
