@@ -29,7 +29,7 @@ use super::{
 use crate::server::Engine;
 
 /// Nothing takes longer, however slow the computer.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Conditions are looked at this often.
 const GLANCE: Duration = Duration::from_millis(50);
 /// The secret that jobs of type `fleet-secret` name.
