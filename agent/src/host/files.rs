@@ -22,7 +22,12 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<String>> {
         entries => entries?,
     };
     let mut names = entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .map(|entry| {
+            // A name that is changed on the way names nothing any more, and who removes what is listed would leave it there.
+            let unreadable =
+                |name| io::Error::new(io::ErrorKind::InvalidData, format!("the name {name:?} is no UTF-8"));
+            entry?.file_name().into_string().map_err(unreadable)
+        })
         .collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
