@@ -448,9 +448,14 @@ async fn a_server_that_has_lost_what_it_had_stored_hears_that_the_attempt_failed
     let stage = Stage::enrolled();
     stage.server.queue(1, &plan(&json!([script("a", "x")])));
     stage.host.answer("/bin/sh", Answer::prints("one\ntwo").after(Duration::from_mins(5)));
-    stage.crash_after(Duration::from_mins(1)).await;
-    stage.server.restore_a_backup();
-    tokio::time::timeout(Duration::from_hours(1), stage.run()).await.expect("it asks for ever");
+    let restoring = async {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(!stage.server.events(1).is_empty(), "nothing was stored before");
+        stage.server.restore_a_backup();
+    };
+    let running = tokio::time::timeout(Duration::from_hours(1), stage.run());
+    let (ended, ()) = tokio::join!(running, restoring);
+    ended.expect("it asks for ever");
     let outcome = stage.server.outcome(1);
     let Some(Outcome::Failed { reason, transient: true, .. }) = &outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("backup"), "{reason}");

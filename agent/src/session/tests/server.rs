@@ -134,11 +134,11 @@ impl FakeServer {
         self.0.state.lock().unwrap().verdicts.push_back(verdict);
     }
 
-    /// The server goes on with a backup from before the last events of every attempt.
+    /// The server goes on with a backup from before the events of every attempt.
     pub(super) fn restore_a_backup(&self) {
         let mut state = self.0.state.lock().unwrap();
         state.is_restored = true;
-        state.events.values_mut().for_each(|events| events.truncate(1));
+        state.events.clear();
     }
 
     /// From now on every third message is lost, its answer is lost, or it comes twice.
