@@ -318,6 +318,46 @@ async fn dependencies(db: &Db) {
     tx.commit().await.unwrap();
 }
 
+/// A client's identities: each realm's newest counts once it is used.
+async fn certificates(tx: &mut server::db::Tx, id: wire::ClientId, key: &wire::Sha256) {
+    let (other, third) = (blobs::hash(b"other key"), blobs::hash(b"third key"));
+    let (installer, system) = (Realm::Installer, Realm::System);
+    for (serial, realm, fingerprint, at) in [
+        ("aa", system, &other, NOW - 5),
+        ("bb", system, key, NOW - 4),
+        ("cc", installer, &third, NOW - 3),
+        ("dd", installer, &other, NOW - 2),
+        ("ee", system, &other, NOW - 1),
+    ] {
+        let certificate = identities::Certificate {
+            serial: serial.to_owned(),
+            client: id,
+            fingerprint: fingerprint.clone(),
+            expires_at: NOW,
+            revoked_at: None,
+        };
+        identities::create_certificate(tx, &certificate, realm, "b", at).await.unwrap();
+    }
+    let good = async |tx: &mut server::db::Tx| {
+        let mut good = String::new();
+        for serial in ["aa", "bb", "cc", "dd", "ee"] {
+            let found = identities::find_certificate(tx, serial).await.unwrap().unwrap();
+            if found.revoked_at.is_none() {
+                good += serial;
+            }
+        }
+        good
+    };
+    assert!(!identities::has_replaced(tx, "cc").await.unwrap(), "an installer replaces no system");
+    assert!(identities::has_replaced(tx, "dd").await.unwrap());
+    assert_eq!(identities::revoke_in_realm(tx, id, installer, &third, "", NOW).await.unwrap(), 1);
+    assert_eq!(good(tx).await, "aabbccee");
+    identities::revoke_replaced(tx, "bb", "", NOW).await.unwrap();
+    assert_eq!(good(tx).await, "bbee", "a system replaces what is older, and installers");
+    assert!(!identities::has_replaced(tx, "bb").await.unwrap());
+    assert_eq!(identities::revoke(tx, id, "gone", NOW).await.unwrap(), 2);
+}
+
 async fn identities_and_people(db: &Db) {
     let id = client(db, "identity", 40).await;
     let (token, key) = (blobs::hash(b"token"), blobs::hash(b"key"));
@@ -335,31 +375,7 @@ async fn identities_and_people(db: &Db) {
     assert!(!identities::use_token(&mut tx, &token, &key, NOW).await.unwrap(), "it works once");
     let used = identities::find_token(&mut tx, &token).await.unwrap().unwrap();
     assert_eq!((used.client, used.mac, used.used_by.as_deref()), (id, Some(mac(40)), Some(key.as_str())));
-    let other = blobs::hash(b"other key");
-    for (serial, fingerprint, at) in
-        [("aa", &key, NOW - 3), ("bb", &key, NOW - 2), ("cc", &other, NOW - 1), ("dd", &key, NOW)]
-    {
-        let certificate = identities::Certificate {
-            serial: serial.to_owned(),
-            client: id,
-            fingerprint: fingerprint.clone(),
-            expires_at: NOW,
-            revoked_at: None,
-        };
-        identities::create_certificate(&mut tx, &certificate, Realm::System, "b", at).await.unwrap();
-    }
-    assert!(!identities::has_replaced(&mut tx, "aa").await.unwrap(), "it is the oldest");
-    assert!(identities::has_replaced(&mut tx, "bb").await.unwrap());
-    assert_eq!(identities::revoke_replaced(&mut tx, "bb", "replaced", NOW).await.unwrap(), 1);
-    assert!(!identities::has_replaced(&mut tx, "bb").await.unwrap());
-    assert_eq!(identities::revoke(&mut tx, id, Some(&key), "replaced", NOW).await.unwrap(), 1);
-    let mut revoked = Vec::new();
-    for serial in ["aa", "bb", "cc", "dd"] {
-        let found = identities::find_certificate(&mut tx, serial).await.unwrap().unwrap();
-        revoked.push(found.revoked_at == Some(NOW));
-    }
-    assert_eq!(revoked, [true, false, true, false]);
-    assert_eq!(identities::revoke(&mut tx, id, None, "gone", NOW).await.unwrap(), 2);
+    certificates(&mut tx, id, &key).await;
 
     assert!(!people::any_user(&mut tx).await.unwrap());
     let admin = people::create_user(&mut tx, "admin", Role::Admin, NOW).await.unwrap();

@@ -106,14 +106,27 @@ async fn enrol_with_token(
             }
         }
     }
+    admit(ctx, tx, &client, request, key, "by token").await
+}
+
+/// Gives a machine that may have one its identity.
+async fn admit(
+    ctx: &Ctx,
+    mut tx: Tx,
+    client: &Client,
+    request: &EnrolRequest,
+    key: &Sha256,
+    how: &str,
+) -> Result<EnrolResponse, Error> {
+    let now = ctx.now();
     clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
     let identity =
-        issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+        issue(ctx, &mut tx, client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
     // Not those of this key: the request may come twice, and the agent may hear the first answer.
-    identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
+    identities::revoke_in_realm(&mut tx, client.id, request.realm, key, REPLACED, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
-    timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, by token", client.name)).await;
+    timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, {how}", client.name)).await;
     Ok(EnrolResponse::Enrolled(Box::new(identity)))
 }
 
@@ -142,7 +155,7 @@ async fn raise(
     );
     clients::set_alarm(&mut tx, client.id, Some(&alarm)).await?;
     if identities == Identities::AreRevoked {
-        identities::revoke(&mut tx, client.id, None, reason, now).await?;
+        identities::revoke(&mut tx, client.id, reason, now).await?;
     }
     events::add(&mut tx, "client.alarm", Some(client.id), None, "enrolment", &alarm, now).await?;
     tx.commit().await?;
@@ -169,15 +182,7 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
     };
     if client.adopted_key.as_ref() == Some(key) {
         clients::lock(&mut tx, client.id).await?;
-        clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
-        let identity =
-            issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
-        identities::revoke(&mut tx, client.id, Some(key), REPLACED, now).await?;
-        tx.commit().await?;
-        ctx.presence.forget_certificates(client.id);
-        timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, adopted", client.name))
-            .await;
-        return Ok(EnrolResponse::Enrolled(Box::new(identity)));
+        return admit(ctx, tx, &client, request, key, "adopted").await;
     }
     let words = keep_waiting(ctx, tx, &client, request, key).await?;
     Ok(waiting(&words))

@@ -105,14 +105,21 @@ async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
     if let Some(alarm) = &client.alarm {
         return Err(Error::conflict(
             format!("client {} is stopped by an alarm: {alarm}", client.name),
-            "look at it, then clear the alarm: `lotse client clear-alarm`",
+            format!("look at it, then clear the alarm: `lotse client clear-alarm {}`", client.name),
         ));
     }
+    // A second chain beside what is left of a first one would wipe the disk between two of its jobs.
     let open: Vec<Job> = rows::open(tx, client.id).await?;
-    if let Some(job) = open.iter().find(|job| job.job_type == "storage") {
+    let chain = planner::installation(client);
+    let part =
+        |job: &&Job| job.job_type != "reboot" && chain.iter().any(|entry| entry.job_type == job.job_type);
+    if let Some(job) = open.iter().find(part) {
         return Err(Error::conflict(
-            format!("an installation of {} is under way: job {} is {}", client.name, job.id, job.state),
-            "wait for its end, or cancel it: `lotse client reset`",
+            format!(
+                "an installation of {} is under way: job {} ({}) is {}",
+                client.name, job.id, job.job_type, job.state
+            ),
+            format!("wait for its end, or cancel it: `lotse client reset {}`", client.name),
         ));
     }
     Ok(())

@@ -224,7 +224,7 @@ pub async fn release(ctx: &Ctx, id: JobId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Queues the same again as a new job, which takes the place of the failed one in what needed it.
+/// Queues the same again as a new job. What needed the old one was cancelled with it and stays so.
 ///
 /// # Errors
 /// [`Error::Conflict`] unless it failed, was cancelled or expired.

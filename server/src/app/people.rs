@@ -41,7 +41,7 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
     let mut tx = ctx.db.read().await?;
     let known = people::find_token(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
         Error::Unauthenticated(
-            "this token is unknown, expired or revoked; make a new one: `lotse token create`".to_owned(),
+            "this token is unknown, expired or revoked; make a new one on the server's host: `sudo -u lotse lotse token create --data /var/lib/lotse --role ROLE`".to_owned(),
         )
     })?;
     drop(tx);
@@ -136,7 +136,7 @@ pub async fn login(ctx: &Ctx, secret: &str) -> Result<ShownToken, Error> {
     let mut tx = ctx.db.write().await?;
     let (name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
         Error::Unauthenticated(
-            "this login link is unknown, was used already or has expired; make a token on the server: `lotse token create`".to_owned(),
+            "this login link is unknown, was used already or has expired; make a token on the server's host: `sudo -u lotse lotse token create --data /var/lib/lotse --role admin`".to_owned(),
         )
     })?;
     let shown = create_token(&mut tx, &name, role, Some(now + LOGIN_FOR), "login", now).await?;

@@ -27,7 +27,7 @@ pub async fn retire(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     }
     let reason = format!("client {name} was retired by {actor}");
     end_jobs(&mut tx, client.id, actor, &reason, now).await?;
-    identities::revoke(&mut tx, client.id, None, &reason, now).await?;
+    identities::revoke(&mut tx, client.id, &reason, now).await?;
     identities::forget_tokens(&mut tx, client.id).await?;
     clients::set_adopted_key(&mut tx, client.id, None).await?;
     clients::set_stage(&mut tx, client.id, Stage::Retired).await?;

@@ -2,12 +2,12 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use wire::Mac;
 
-use super::{api::Api, output::say};
+use super::{Exit, Failure, api::Api, output::say};
 
 #[derive(Subcommand)]
 pub(super) enum PxeCommand {
@@ -36,7 +36,7 @@ pub(super) struct Dnsmasq {
     #[arg(long)]
     interface: String,
     /// Give out addresses: FIRST,LAST,NETMASK.
-    #[arg(long, value_delimiter = ',', conflicts_with = "proxy")]
+    #[arg(long, value_name = "FIRST,LAST,NETMASK", value_delimiter = ',', conflicts_with = "proxy")]
     range: Vec<Ipv4Addr>,
     /// Stand beside another DHCP server of this network, and only say what to boot.
     #[arg(long, value_name = "NETWORK", required_unless_present = "range")]
@@ -110,9 +110,15 @@ fn dnsmasq(words: &Dnsmasq, boot_url: &str) -> anyhow::Result<String> {
             context.insert("network", &network.to_string());
             "proxy.conf.tera"
         }
-        _ => bail!("give --range FIRST,LAST,NETMASK or --proxy NETWORK"),
+        _ => {
+            return Err(Failure::error(
+                Exit::Usage,
+                "--range must be three addresses, FIRST,LAST,NETMASK; or give --proxy NETWORK",
+            ));
+        }
     };
-    let template = fs_err::read_to_string(words.share.join("pxe/dnsmasq").join(name))?;
+    let template = fs_err::read_to_string(words.share.join("pxe/dnsmasq").join(name))
+        .context("reading the template; --share names the directory that has `pxe`")?;
     tera::Tera::default()
         .render_str(&template, &context, false)
         .map_err(|error| anyhow::anyhow!("rendering {name}: {error}"))

@@ -1,6 +1,6 @@
 //! Enrolment tokens and agents' certificates.
 
-use wire::{ClientId, Mac, Sha256};
+use wire::{ClientId, Mac, Sha256, enrol::Realm};
 
 use super::{Error, Tx, args};
 
@@ -84,7 +84,7 @@ pub struct Certificate {
 pub async fn create_certificate(
     tx: &mut Tx,
     certificate: &Certificate,
-    realm: wire::enrol::Realm,
+    realm: Realm,
     boot_id: &str,
     now: i64,
 ) -> Result<(), Error> {
@@ -95,7 +95,7 @@ pub async fn create_certificate(
             &certificate.serial,
             certificate.client,
             &certificate.fingerprint,
-            super::jobs::realm_word(Some(realm)).unwrap_or("system"),
+            word(realm),
             boot_id,
             now,
             certificate.expires_at
@@ -131,20 +131,27 @@ pub async fn revocation(tx: &mut Tx, serial: &str) -> Result<Option<String>, Err
     }
 }
 
-/// Revokes the certificates of a client, all but those of one key; gives how many.
-pub async fn revoke(
+/// Revokes the certificates of a client; gives how many.
+pub async fn revoke(tx: &mut Tx, client: ClientId, because: &str, now: i64) -> Result<u64, Error> {
+    let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 WHERE client_id = $3 AND revoked_at IS NULL";
+    tx.execute(sql, args![now, because, client]).await
+}
+
+/// Revokes those of a client's certificates that were given to agents in a realm, all but those of one key; gives how many.
+pub async fn revoke_in_realm(
     tx: &mut Tx,
     client: ClientId,
-    but: Option<&Sha256>,
+    realm: Realm,
+    but: &Sha256,
     because: &str,
     now: i64,
 ) -> Result<u64, Error> {
     let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 \
-               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR fingerprint <> $4)";
-    tx.execute(sql, args![now, because, client, but.map(Sha256::as_str)]).await
+               WHERE client_id = $3 AND revoked_at IS NULL AND realm = $4 AND fingerprint <> $5";
+    tx.execute(sql, args![now, because, client, word(realm), but]).await
 }
 
-/// Revokes what a certificate has replaced: the older ones of its client. Gives how many.
+/// Revokes what a certificate has replaced, now that it is used; gives how many.
 pub async fn revoke_replaced(tx: &mut Tx, serial: &str, because: &str, now: i64) -> Result<u64, Error> {
     let sql = format!("UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE {REPLACED}");
     tx.execute(&sql, args![serial, now, because]).await
@@ -156,7 +163,15 @@ pub async fn has_replaced(tx: &mut Tx, serial: &str) -> Result<bool, Error> {
     Ok(tx.optional(&sql, args![serial]).await?.is_some())
 }
 
-/// The certificates that the one with serial number `$1` has replaced.
-const REPLACED: &str = "revoked_at IS NULL \
-    AND client_id = (SELECT client_id FROM certificates WHERE serial = $1) \
-    AND created_at < (SELECT created_at FROM certificates WHERE serial = $1)";
+/// The certificates that the one with serial number `$1` has replaced: those of its client, with other keys, that are older and of its
+/// realm; and when it is an installed system's, those of installers, which that system has left behind. An installer replaces no
+/// installed system: the machine may only be there to be rescued.
+const REPLACED: &str = "revoked_at IS NULL AND EXISTS ( \
+    SELECT 1 FROM certificates used WHERE used.serial = $1 AND used.client_id = certificates.client_id \
+    AND used.fingerprint <> certificates.fingerprint AND ( \
+    (used.realm = certificates.realm AND used.created_at > certificates.created_at) \
+    OR (used.realm = 'system' AND certificates.realm = 'installer')))";
+
+fn word(realm: Realm) -> &'static str {
+    super::jobs::realm_word(Some(realm)).unwrap_or("system")
+}

@@ -168,3 +168,17 @@ pub(super) async fn an_own_layout_wins_over_the_one_that_lotse_brings_until_it_g
     assert!(server.get("/api/v1/clients/lab-01/storage").await.unwrap().status.is_client_error());
     server.stop().await.unwrap();
 }
+
+pub(super) async fn an_installation_is_refused_while_a_part_of_another_one_waits(engine: Engine) {
+    let server = with_client(engine).await;
+    let left = order(&server, &json!({ "job_type": "base-system" })).await;
+    let install =
+        async || server.send(Method::POST, "/api/v1/clients/lab-01/install", &json!({})).await.unwrap();
+    let got = install().await;
+    assert!(got.is_problem(409), "{got:?}");
+    assert!(got.json()["title"].as_str().unwrap().contains(&format!("job {left} (base-system)")), "{got:?}");
+    assert!(got.json()["remedy"].as_str().unwrap().contains("reset lab-01"), "{got:?}");
+    act(&server, left, "cancel").await.ok().unwrap();
+    install().await.ok().unwrap();
+    server.stop().await.unwrap();
+}

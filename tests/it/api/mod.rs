@@ -46,6 +46,7 @@ on_both_engines! {
         passwords_are_hashed_and_never_come_back,
         pages_of_a_list_join_without_gap_or_double,
         a_client_joins_and_leaves_groups,
+        a_layout_that_nobody_knows_is_refused,
         a_machine_that_nobody_knows_has_a_timeline,
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
@@ -58,6 +59,7 @@ on_both_engines! {
         a_blob_is_stored_whole_with_its_hash_or_not_at_all,
     }
     jobs {
+        an_installation_is_refused_while_a_part_of_another_one_waits,
         a_job_that_waits_says_for_what,
         a_held_job_runs_only_when_somebody_accepts_it,
         a_cancelled_job_can_be_tried_again_and_an_open_one_not,

@@ -1,6 +1,6 @@
 //! Machines that lose power in the middle of their work: it is told, and done again where that does no harm.
 
-use super::{Machine, job, mac, order, reaches, serves, until};
+use super::{Machine, downloads, job, mac, order, reaches, serves, token_on_the_wire, until};
 use agent::host::fake::Answer as Does;
 use harness::server::{Engine, TestServer};
 use serde_json::{Value, json};
@@ -39,6 +39,37 @@ async fn a_power_cut_in_the_middle_of_apt_is_told_and_apt_is_run_again() {
     reaches(&server, id, "succeeded").await;
     let states: Vec<_> = attempts(&server, id).await.iter().map(|attempt| attempt["state"].clone()).collect();
     assert_eq!((states, machine.scripts()), (vec![json!("failed"), json!("succeeded")], 2));
+    machine.stop().await;
+    serves(&server).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_power_cut_in_the_middle_of_the_base_system_is_told_and_it_is_installed_anew() {
+    let clock = Clock::fixed(Clock::system().now());
+    let (server, mut machine, _) = downloads::site(clock.clone()).await;
+    let id = downloads::order_base_system(&server, &machine).await;
+    machine.host.answer("blkid", Does::default().after(Duration::from_mins(60)).once());
+    until(&server, "the step runs", async || {
+        machine.host.command_lines().iter().any(|line| line.starts_with("blkid")).then_some(())
+    })
+    .await;
+    // The installer lives in memory, so the machine comes back with a new key, by the token of its next boot.
+    let (_, task) = machine.running.take().unwrap();
+    task.abort();
+    task.await.ok();
+    machine.host.power_cut();
+    machine.config.token = Some(token_on_the_wire(&server, mac(1)).await);
+    machine.start();
+    let waiting = until(&server, "the attempt has ended", async || {
+        Some(job(&server, id).await).filter(|job| job["state"] == "queued")
+    })
+    .await;
+    assert_eq!(waiting["reason"], "the machine was restarted in the middle of it");
+    clock.advance(11);
+    reaches(&server, id, "succeeded").await;
+    let states: Vec<_> = attempts(&server, id).await.iter().map(|attempt| attempt["state"].clone()).collect();
+    assert_eq!(states, [json!("lost"), json!("succeeded")]);
     machine.stop().await;
     serves(&server).await;
     server.stop().await.unwrap();

@@ -7,6 +7,7 @@ use agent::host::fake::Answer as Does;
 use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
+use server::clock::Clock;
 use wire::enrol::Realm;
 
 /// A base system in two pieces' length, the same at every call.
@@ -15,8 +16,8 @@ fn archive() -> Vec<u8> {
 }
 
 /// A machine in the installer whose disks are mounted, and the base image that it will be given.
-async fn site() -> (TestServer, Machine, Value) {
-    let server = TestServer::start(Engine::Sqlite).await.unwrap();
+pub(super) async fn site(clock: Clock) -> (TestServer, Machine, Value) {
+    let server = TestServer::start_with(Engine::Sqlite, clock).await.unwrap();
     installer(&server, b"tools").await;
     let blob = store(&server, &archive()).await;
     for variant in ["virtual", "metal"] {
@@ -42,7 +43,7 @@ async fn site() -> (TestServer, Machine, Value) {
 }
 
 /// Orders the base system for disks that carry what its plan expects.
-async fn order_base_system(server: &TestServer, machine: &Machine) -> i64 {
+pub(super) async fn order_base_system(server: &TestServer, machine: &Machine) -> i64 {
     let id = order(server, "lab-01", &json!({ "job_type": "base-system", "hold": true })).await;
     let plan = server.get(&format!("/api/v1/jobs/{id}/plan")).await.unwrap().ok().unwrap();
     let steps = plan["steps"].as_array().unwrap();
@@ -60,7 +61,7 @@ fn stored(server: &TestServer, blob: &Value) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_base_system_with_another_hash_is_refused_and_taken_once_it_was_sent_again() {
-    let (server, mut machine, blob) = site().await;
+    let (server, mut machine, blob) = site(Clock::system()).await;
     let mut damaged = archive();
     damaged[500_000] ^= 1;
     fs_err::write(stored(&server, &blob), &damaged).unwrap();
@@ -87,7 +88,7 @@ async fn a_base_system_with_another_hash_is_refused_and_taken_once_it_was_sent_a
 
 #[tokio::test]
 async fn a_base_system_that_is_cut_short_on_the_server_is_said_to_be() {
-    let (server, mut machine, blob) = site().await;
+    let (server, mut machine, blob) = site(Clock::system()).await;
     fs_err::write(stored(&server, &blob), &archive()[..700_000]).unwrap();
     let id = order_base_system(&server, &machine).await;
     let failed = reaches(&server, id, "failed").await;
@@ -103,7 +104,7 @@ async fn a_base_system_that_is_cut_short_on_the_server_is_said_to_be() {
 
 #[tokio::test]
 async fn a_base_system_that_is_gone_from_the_server_is_said_to_be() {
-    let (server, mut machine, blob) = site().await;
+    let (server, mut machine, blob) = site(Clock::system()).await;
     fs_err::remove_file(stored(&server, &blob)).unwrap();
     let id = order_base_system(&server, &machine).await;
     let failed = reaches(&server, id, "failed").await;
@@ -116,7 +117,7 @@ async fn a_base_system_that_is_gone_from_the_server_is_said_to_be() {
 
 #[tokio::test]
 async fn a_tool_set_with_another_hash_is_not_entered_and_taken_once_it_was_sent_again() {
-    let (server, mut machine, _) = site().await;
+    let (server, mut machine, _) = site(Clock::system()).await;
     let tools = store(&server, b"tools").await;
     fs_err::write(stored(&server, &tools), b"slyly").unwrap();
     let id = order_base_system(&server, &machine).await;

@@ -1,11 +1,12 @@
-//! The server dies in the very moment in which it has done what an agent asked, and the answer is lost with it: for each call.
+//! Server, agent or machine die in the very moment in which the server has done what the agent asked, and the answer is lost with
+//! them: for each call. The job still ends well, and the agent is what it was.
 
 use std::collections::BTreeMap;
 
 use harness::{
     fleet::{
         invariants::violations,
-        luck::{Call, Chances},
+        luck::{Blow, Call, Chances},
         run::{Arrival, Fleet},
     },
     server::Engine,
@@ -17,8 +18,15 @@ use super::script;
 
 const DAY: i64 = 86_400_000_000;
 
-/// The server dies at the next call of this kind; the job still ends well, once.
-async fn the_server_dies_at(engine: Engine, call: Call) {
+/// What dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Server,
+    Agent,
+    Machine,
+}
+
+async fn dies_at(engine: Engine, victim: Victim, call: Call) {
     let mut fleet = Fleet::start(engine, 1).await.unwrap();
     let installs = call == Call::Blob;
     let arrival = if installs { Arrival::Blank } else { Arrival::Installed };
@@ -39,7 +47,11 @@ async fn the_server_dies_at(engine: Engine, call: Call) {
     let job_type = if installs { "fleet-install" } else { "fleet-secret" };
     fleet.order(member, job_type, &[("text", &long)], json!({})).await.unwrap();
     ambush.reached.notified().await;
-    fleet.server.kill_and_restart().await.unwrap();
+    match victim {
+        Victim::Server => fleet.server.kill_and_restart().await.unwrap(),
+        Victim::Agent => fleet.strike(member, Blow::Kill),
+        Victim::Machine => fleet.strike(member, Blow::PowerCut),
+    }
     ambush.done.notify_one();
     // And afterwards the agent still is what it was.
     let after = script("after", 1, 0);
@@ -47,32 +59,56 @@ async fn the_server_dies_at(engine: Engine, call: Call) {
     fleet.order(member, job_type, &[("text", &after)], json!({})).await.unwrap();
     let record = fleet.finish().await.unwrap_or_else(|error| panic!("{call:?}: {error:#}"));
     assert_eq!(violations(&record), Vec::<String>::new(), "{call:?}");
+    let states: Vec<_> = record.jobs.iter().filter_map(|job| job.job.as_ref()).map(|job| job.state).collect();
+    assert!(states.iter().all(|state| *state == JobState::Succeeded), "{call:?}: {states:?}");
 }
 
 macro_rules! for_each_call {
-    ($($name:ident: $call:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::the_server_dies_at(super::Engine::Sqlite, super::Call::$call).await;
-            })*
-        }
+    ($($module:ident: $engine:ident, $victim:ident;)*) => {
+        $(mod $module {
+            use super::{Call, Engine, Victim, dies_at};
 
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::the_server_dies_at(super::Engine::Postgres, super::Call::$call).await;
-            })*
-        }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_an_agent_enrols() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Enrol).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_an_identity_is_renewed() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Renew).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_a_job_is_handed_out() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Poll).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_a_report_is_taken() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Report).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_facts_are_taken() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Facts).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_a_secret_is_given() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Secret).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn while_a_file_is_sent() {
+                dies_at(Engine::$engine, Victim::$victim, Call::Blob).await;
+            }
+        })*
     };
 }
 
 for_each_call! {
-    a_server_that_dies_while_it_enrols_an_agent_gives_it_its_identity_afterwards: Enrol,
-    a_server_that_dies_while_it_renews_an_identity_does_not_lock_the_agent_out: Renew,
-    a_server_that_dies_while_it_hands_out_a_job_hands_it_out_again: Poll,
-    a_server_that_dies_while_it_takes_a_report_stores_it_once: Report,
-    a_server_that_dies_while_it_takes_facts_gets_them_again: Facts,
-    a_server_that_dies_while_it_gives_a_secret_gives_it_again: Secret,
-    a_server_that_dies_while_it_sends_a_file_sends_the_rest_afterwards: Blob,
+    the_server_dies_on_sqlite: Sqlite, Server;
+    the_server_dies_on_postgres: Postgres, Server;
+    the_agent_is_killed: Sqlite, Agent;
+    the_machine_loses_power: Sqlite, Machine;
 }

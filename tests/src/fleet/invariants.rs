@@ -282,14 +282,19 @@ pub fn calm_machines_did_exactly_what_was_ordered(record: &Record) -> Vec<String
             if order.busy >= allowed || order.status != 0 { JobState::Failed } else { JobState::Succeeded };
         let tries = (order.busy + 1).min(allowed);
         if job.state != expected || attempts.len() as u64 != tries {
+            let ends =
+                attempts.iter().map(|it| format!("{}: {}", it.attempt.state.as_str(), it.attempt.reason));
             wrong.push(format!(
                 "job {} is {} after {} attempts ({}); expected was {expected} after {tries}",
                 job.id,
                 job.state,
                 attempts.len(),
-                job.reason
+                ends.collect::<Vec<_>>().join("; ")
             ));
         }
     }
     wrong
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,6 @@ pub struct Luck {
     state: Mutex<State>,
     blows: mpsc::UnboundedSender<Blow>,
     tally: Arc<Tally>,
-    cut_reached: Notify,
 }
 
 struct State {
@@ -142,7 +141,7 @@ impl Luck {
         tally: Arc<Tally>,
     ) -> Self {
         let state = State { dice, chances, planned, messages: 0, is_cut: false, ambush: None };
-        Self { state: Mutex::new(state), blows, tally, cut_reached: Notify::new() }
+        Self { state: Mutex::new(state), blows, tally }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,7 +159,6 @@ impl Luck {
             Some(Blow::Cut) => {
                 self.tally.count("cuts");
                 state.is_cut = true;
-                self.cut_reached.notify_one();
             }
             Some(blow) => {
                 self.tally.count(&format!("{blow:?}"));
@@ -228,9 +226,20 @@ impl Luck {
         ambush
     }
 
-    /// Waits until the machine's network is cut.
-    pub async fn cut(&self) {
-        self.cut_reached.notified().await;
+    /// Lets something happen to the agent now.
+    pub(super) fn strike(&self, blow: Blow) {
+        self.tally.count(&format!("{blow:?}"));
+        self.blows.send(blow).ok();
+    }
+
+    /// Whether the machine's network is cut.
+    pub fn is_cut(&self) -> bool {
+        self.state().is_cut
+    }
+
+    /// Whether something is still to happen to the machine.
+    pub fn is_planned(&self) -> bool {
+        !self.state().planned.is_empty()
     }
 
     /// Lets messages through again.

@@ -2,7 +2,11 @@
 //!
 //! The agent is the real one; what a killed agent leaves behind is only what is in the machine's files.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use agent::{
     config::{self, Config},
@@ -22,6 +26,9 @@ use super::{
 
 /// Where the installer puts the system.
 const TARGET: &str = "/target";
+
+/// Lines on a screen.
+const SCREEN_LINES: usize = 8;
 
 /// How a machine comes to its agent.
 #[derive(Clone, Debug)]
@@ -46,6 +53,28 @@ pub struct Machine {
     pub blows: UnboundedReceiver<Blow>,
     /// How it boots.
     pub boots: Boots,
+    /// What its agent has said last.
+    pub screen: Screen,
+}
+
+/// The last lines that people before a machine have read. Clones show the same.
+#[derive(Clone, Default)]
+pub struct Screen(Arc<Mutex<VecDeque<String>>>);
+
+impl Screen {
+    fn show(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push_back(line.to_owned());
+        if lines.len() > SCREEN_LINES {
+            lines.pop_front();
+        }
+    }
+
+    /// The lines in one.
+    pub fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect::<Vec<_>>().join(" | ")
+    }
 }
 
 /// A machine with one network card, whose scripts do what they say.
@@ -73,10 +102,10 @@ impl Machine {
     /// # Errors
     /// An agent gave up, which it never should.
     pub async fn live(mut self, end: CancellationToken) -> Result<()> {
-        let mut installed = false;
+        let mut on_disk = false;
         loop {
             let config = tokio::select! {
-                config = self.boot(&mut installed) => config?,
+                config = self.boot(&mut on_disk) => config?,
                 () = end.cancelled() => return Ok(()),
             };
             loop {
@@ -97,11 +126,13 @@ impl Machine {
 
     /// Runs one agent to its end.
     async fn run(&mut self, config: Config, end: &CancellationToken) -> Result<After> {
+        let screen = self.screen.clone();
+        screen.show("--");
         let session = Session {
             config,
             host: Arc::new(self.host.clone()),
             connect: Arc::new(BadNetwork(self.luck.clone())),
-            console: Arc::new(|_| {}),
+            console: Arc::new(move |line| screen.show(line)),
         };
         let stop = CancellationToken::new();
         let mut running = Box::pin(session::run(&session, &stop));
@@ -137,7 +168,7 @@ impl Machine {
     }
 
     /// Starts a system; gives what its agent knows.
-    async fn boot(&self, installed: &mut bool) -> Result<Config> {
+    async fn boot(&self, on_disk: &mut bool) -> Result<Config> {
         let server = match &self.boots {
             Boots::System(config) => return Ok((**config).clone()),
             Boots::Network(server) => server,
@@ -151,16 +182,18 @@ impl Machine {
                 _ => String::new(),
             };
             if let Some(words) = script.lines().find_map(|line| line.strip_prefix("kernel ")) {
+                if std::mem::take(on_disk) {
+                    self.host.leave_disk(TARGET);
+                }
                 self.host.boot_memory(TARGET);
-                *installed = false;
                 self.tally.count("installer boots");
                 let words = words.replace("${netX/mac:hexhyp}", &self.mac.hyphenated());
                 return Ok(Config::from_command_line(&words)?);
             }
             if script.contains("sanboot") {
-                if !*installed && self.host.file(&format!("{TARGET}{}", config::FILE)).is_some() {
+                if !*on_disk && self.host.file(&format!("{TARGET}{}", config::FILE)).is_some() {
                     self.host.boot_disk(TARGET);
-                    *installed = true;
+                    *on_disk = true;
                 }
                 if self.host.file(config::FILE).is_some() {
                     return Ok(Config::read(&self.host)?);

@@ -46,9 +46,11 @@ impl Script {
 
     fn answer(&self, begun_before: u64) -> Answer {
         let status = if begun_before < self.busy { BUSY } else { self.status };
-        let text: String =
-            (1..=self.lines).map(|line| format!("{} line {line} of {}\n", self.name, self.lines)).collect();
-        let answer = Answer::prints(&text).at_pace(Duration::from_millis(self.pace_ms)).with_status(status);
+        let print = |answer: Answer, line| {
+            answer.and(Stream::Stdout, &format!("{} line {line} of {}", self.name, self.lines))
+        };
+        let answer = (1..=self.lines).fold(Answer::default(), print);
+        let answer = answer.at_pace(Duration::from_millis(self.pace_ms)).with_status(status);
         if status == 0 { answer } else { answer.and(Stream::Stderr, &format!("{} gives up", self.name)) }
     }
 }

@@ -21,7 +21,7 @@ use wire::{ClientId, JobId, Mac};
 use super::{
     dice::Dice,
     luck::{Blow, Chances, Luck, Tally},
-    machine::{Boots, Machine, hardware},
+    machine::{Boots, Machine, Screen, hardware},
     program::Script,
     record::{MachineRecord, Ordered, Record, read_jobs},
     server::FleetServer,
@@ -29,7 +29,7 @@ use super::{
 use crate::server::Engine;
 
 /// Nothing takes longer, however slow the computer.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Conditions are looked at this often.
 const GLANCE: Duration = Duration::from_millis(50);
 /// The secret that jobs of type `fleet-secret` name.
@@ -59,6 +59,8 @@ pub struct Member {
     pub host: FakeHost,
     /// What goes wrong with it.
     pub luck: Arc<Luck>,
+    /// What it shows.
+    screen: Screen,
     /// Nothing but messages goes wrong with it.
     is_calm: bool,
     life: JoinHandle<Result<()>>,
@@ -144,9 +146,11 @@ impl Fleet {
         let dice = Dice::new(self.seed, &name);
         let luck = Arc::new(Luck::new(dice, chances, planned, sender, self.tally.clone()));
         let (luck_, tally) = (luck.clone(), self.tally.clone());
-        let machine = Machine { mac, host: host.clone(), luck: luck_, tally, blows, boots };
+        let screen = Screen::default();
+        let machine =
+            Machine { mac, host: host.clone(), luck: luck_, tally, blows, boots, screen: screen.clone() };
         let life = tokio::spawn(machine.live(self.end.clone()));
-        self.members.push(Member { name, client, host, luck, is_calm, life });
+        self.members.push(Member { name, client, host, luck, screen, is_calm, life });
         Ok(number)
     }
 
@@ -225,6 +229,12 @@ impl Fleet {
         Ok(())
     }
 
+    /// Lets something happen to a machine now.
+    pub fn strike(&mut self, member: usize, blow: Blow) {
+        self.members[member].is_calm = false;
+        self.members[member].luck.strike(blow);
+    }
+
     /// Waits until something holds.
     ///
     /// # Errors
@@ -270,7 +280,14 @@ impl Fleet {
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
             for job in jobs::list(&mut tx, None, Some(state), i64::MAX, 20).await? {
                 let attempt = server::db::attempts::list(&mut tx, job.id).await?.pop();
-                lines.push(format!("job {} of client {}: {job:?}, last {attempt:?}", job.id, job.client));
+                let attempt =
+                    attempt.map(|it| format!("attempt {} {} {}", it.id, it.state.as_str(), it.reason));
+                let member = self.members.iter().find(|member| member.client == job.client);
+                let (name, text) = member.map_or(("?", String::new()), |it| (&it.name, it.screen.text()));
+                lines.push(format!(
+                    "{name}: job {} {} is {}, {}; {attempt:?}; the screen shows: {text}",
+                    job.id, job.job_type, job.state, job.reason
+                ));
             }
         }
         Ok(lines.join("\n"))

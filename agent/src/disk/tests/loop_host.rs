@@ -97,6 +97,23 @@ fn program(argv: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
+/// Tries again while a device is busy for moments. Tests that start programs at the same time inherit to them, until they begin, the disks
+/// that others have open for themselves alone; an agent does one thing at a time.
+fn patiently<T>(mut attempt: impl FnMut() -> T, is_busy: impl Fn(&T) -> bool) -> T {
+    let mut result = attempt();
+    for _ in 0..100 {
+        if !is_busy(&result) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        result = attempt();
+    }
+    result
+}
+
+/// What programs and the kernel say then.
+const BUSY: &str = "resource busy";
+
 impl LoopHost {
     /// A blank disk; `None` where loop devices cannot be made.
     pub(crate) fn new(size_bytes: u64, sector_bytes: u32) -> Option<Self> {
@@ -186,7 +203,8 @@ impl LoopHost {
     /// Runs a program on the disk; its output.
     pub(crate) fn look(&self, argv: &[&str]) -> String {
         let argv: Vec<String> = argv.iter().map(|word| self.real(word)).collect();
-        let (well, said) = program(&argv.iter().map(String::as_str).collect::<Vec<_>>());
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let (well, said) = patiently(|| program(&argv), |(well, said)| !well && said.contains(BUSY));
         assert!(well, "{argv:?}: {said}");
         said
     }
@@ -252,7 +270,16 @@ impl Host for LoopHost {
                 return Err(Error::Status { command: words, status, last_lines });
             }
             let argv = command.argv.iter().map(|word| self.real(word)).collect();
-            RealHost.run(&Command { argv, ..command.clone() }, on_line, stop).await
+            let command = Command { argv, ..command.clone() };
+            for _ in 0..100 {
+                match RealHost.run(&command, on_line, stop).await {
+                    Err(Error::Status { last_lines, .. }) if last_lines.contains(BUSY) => {
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    }
+                    result => return result,
+                }
+            }
+            RealHost.run(&command, on_line, stop).await
         })
     }
 
@@ -314,7 +341,11 @@ impl Host for LoopHost {
 
     fn mount(&self, source: &str, target: &Path, file_system: &str, options: &str) -> Result<(), Error> {
         self.spend(target)?;
-        RealHost.mount(&self.real(source), target, file_system, options)
+        let is_busy = |result: &Result<(), Error>| match result {
+            Err(Error::System { source, .. }) => source.kind() == std::io::ErrorKind::ResourceBusy,
+            _ => false,
+        };
+        patiently(|| RealHost.mount(&self.real(source), target, file_system, options), is_busy)
     }
 
     fn unmount(&self, target: &Path) -> Result<(), Error> {
@@ -336,18 +367,13 @@ impl Host for LoopHost {
             source: std::io::Error::other(said),
         };
         if !crate::disk::identify::partitions(self, disk).is_empty() {
-            // As patient as the real host: others look at every device of the machine now and then.
-            let mut attempts = (0..100).map(|_| program(&["partx", "-d", &device]));
-            let gone = attempts.find(|(gone, _)| {
-                if !gone {
-                    std::thread::sleep(std::time::Duration::from_millis(50));
-                }
-                *gone
-            });
-            gone.ok_or_else(|| busy(format!("{device} stays in use")))?;
+            let (gone, said) = patiently(|| program(&["partx", "-d", &device]), |(gone, _)| !gone);
+            if !gone {
+                return Err(busy(said));
+            }
         }
         // A disk without a table is no fault here: whoever wants partitions looks for them.
-        let (_, said) = program(&["partx", "-a", &device]);
+        let (_, said) = patiently(|| program(&["partx", "-a", &device]), |(_, said)| said.contains(BUSY));
         tracing::debug!(said, "partx");
         Ok(())
     }

@@ -34,6 +34,12 @@ impl FakeHost {
         self.boot();
     }
 
+    /// Puts the files of the running system to where a RAM system will find its disk, see [`FakeHost::boot_memory`].
+    pub fn leave_disk(&self, disk: &str) {
+        let place = |path: &Path| Some(Path::new(disk).join(path.strip_prefix("/").ok()?));
+        self.state().move_files(|path| if path.starts_with("/run") { None } else { place(path) });
+    }
+
     /// Boots the system that was installed below `disk`: its files are the machine's now.
     pub fn boot_disk(&self, disk: &str) {
         let root = Path::new("/");

@@ -1,6 +1,7 @@
 # Locale, time zone and services of the new system; runs inside it by chroot, where no service can be started.
 ln -sf /usr/share/zoneinfo/'Etc/UTC' /etc/localtime
-locale-gen
+# Base images bring the usual locales, because making one takes long.
+if [ "$(LC_ALL='en_US.UTF-8' locale charmap 2>/dev/null)" != UTF-8 ]; then locale-gen; fi
 # Without this the console keeps the keyboard that was cached when the base system was built.
 setupcon --save-only
 : > /etc/machine-id

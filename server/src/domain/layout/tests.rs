@@ -44,6 +44,7 @@ fn contradictions_are_found_without_a_machine() {
         ("table: gpt", "table: gpt\n    raid: x", "unknown field"),
         ("id: swap, size: 10%", "id: swap, lvm: vg0, size: 10%", "not available yet"),
         ("mount: /boot/efi", "mount: ../boot", "absolute path"),
+        ("min_size: 8GiB", "transport: floppy", "must be one of nvme"),
     ] {
         let found = problems(from, to);
         assert!(found.iter().any(|problem| problem.message.contains(says)), "{to}: {found:?}");

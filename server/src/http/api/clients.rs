@@ -103,13 +103,23 @@ async fn view(ctx: &Ctx, name: &str) -> Result<Response, Error> {
 }
 
 /// A client.
-#[utoipa::path(get, path = "/clients/{name}", responses((status = 200, body = ClientView)))]
+#[utoipa::path(
+    get,
+    path = "/clients/{name}",
+    responses((status = 200, body = ClientView, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+)]
 async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     Ok(view(&ctx, &name).await?)
 }
 
 /// Changes a client; with `If-Match` only when it is still of that version.
-#[utoipa::path(patch, path = "/clients/{name}", request_body = ClientChange, responses((status = 200, body = ClientView)))]
+#[utoipa::path(
+    patch,
+    path = "/clients/{name}",
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the client was changed since.")),
+    request_body = ClientChange,
+    responses((status = 200, body = ClientView, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+)]
 async fn update(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
@@ -151,7 +161,9 @@ async fn delete(
 async fn facts(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Facts>, Rejection> {
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
-    let facts = client.facts.ok_or_else(|| Error::not_found(format!("facts of client {name}")))?;
+    let facts = client.facts.ok_or_else(|| {
+        Error::not_found(format!("measured hardware of client {name} (its agent has not reported any yet)"))
+    })?;
     Ok(Json(facts))
 }
 

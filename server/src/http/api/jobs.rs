@@ -187,7 +187,7 @@ async fn output(
 }
 
 /// The same, live: server-sent events whose id is the event's number; it ends with the attempt. `Last-Event-ID` resumes.
-#[utoipa::path(get, path = "/attempts/{id}/output/stream", params(OutputQuery), responses((status = 200, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/attempts/{id}/output/stream", params(OutputQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Resumes after this number; it wins over `after`.")), responses((status = 200, content_type = "text/event-stream")))]
 async fn output_stream(
     State(ctx): State<Ctx>,
     Path(id): Path<AttemptId>,

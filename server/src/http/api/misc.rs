@@ -100,7 +100,7 @@ struct StreamQuery {
 }
 
 /// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` or `after` resumes; without them only what is new comes.
-#[utoipa::path(get, path = "/events/stream", params(StreamQuery), responses((status = 200, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/events/stream", params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Resumes after this number; it wins over `after`.")), responses((status = 200, content_type = "text/event-stream")))]
 async fn events_stream(
     State(ctx): State<Ctx>,
     Query(query): Query<StreamQuery>,

@@ -132,7 +132,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
         .merge(guarded)
-        .fallback(async || Rejection(Error::not_found("this address")))
+        .fallback(async || StatusCode::NOT_FOUND)
         .with_state(ctx)
 }
 

@@ -74,6 +74,12 @@ pub(super) fn complete(api: &mut OpenApi) {
 fn add_path_parameters(operation: &mut Operation, path: &str) {
     let parameters = operation.parameters.get_or_insert_default();
     for name in path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}')) {
+        // Where a handler takes a single text, utoipa has put it there already; twice is not valid OpenAPI.
+        let there =
+            |known: &RefOr<openapi::path::Parameter>| matches!(known, RefOr::T(known) if known.name == name);
+        if parameters.iter().any(there) {
+            continue;
+        }
         let kind = if name == "id" { Type::Integer } else { Type::String };
         let schema = ObjectBuilder::new().schema_type(kind).build();
         let parameter = ParameterBuilder::new()
