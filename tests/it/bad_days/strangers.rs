@@ -1,6 +1,6 @@
-//! What strangers and wrong clocks leave in the database is bounded.
+//! What strangers and wrong clocks leave in the database is bounded, and who has become a stranger hears nothing more.
 
-use super::{facts, installer, mac, register, serves, timeline, token_on_the_wire};
+use super::{PATIENCE, facts, installer, mac, register, serves, timeline, token_on_the_wire};
 use agent::identity::NewKey;
 use harness::server::{Answer, Engine, TestServer, answer};
 use reqwest::Method;
@@ -117,5 +117,22 @@ async fn a_lease_of_a_clock_that_was_years_ahead_ends_all_the_same() {
     // The server's own clock goes on meanwhile.
     assert!(leased_until <= server.ctx.now() + lease_s * SECOND, "{leased_until} is years away");
     drop(tx);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_opened_it() {
+    let server = site().await;
+    let token = json!({ "name": "leaves soon", "role": "viewer" });
+    let token = server.send(Method::POST, "/api/v1/tokens", &token).await.unwrap().ok().unwrap();
+    let reader = server
+        .request(None, Method::GET, "/api/v1/events/stream")
+        .bearer_auth(token["secret"].as_str().unwrap());
+    let stream = reader.send().await.unwrap().error_for_status().unwrap();
+    let path = format!("/api/v1/tokens/{}", token["token"]["id"]);
+    server.send(Method::DELETE, &path, &json!({})).await.unwrap().ok().unwrap();
+    register(&server, "lab-01", mac(1)).await;
+    let heard = tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream goes on").unwrap();
+    assert!(!heard.contains("client.registered"), "{heard}");
     server.stop().await.unwrap();
 }
