@@ -176,7 +176,7 @@ impl Presence {
     pub fn take_unwritten(&self) -> Vec<(ClientId, Seen)> {
         let mut unwritten = Vec::new();
         for (client, entry) in self.clients().iter_mut() {
-            if let Some(seen) = entry.seen.as_ref().filter(|seen| seen.at > entry.written_at) {
+            if let Some(seen) = entry.seen.as_ref().filter(|seen| seen.at != entry.written_at) {
                 entry.written_at = seen.at;
                 unwritten.push((*client, seen.clone()));
             }

@@ -29,6 +29,9 @@ const ASK_AGAIN_S: u32 = 3;
 /// More unknown machines than this may not wait for adoption: anybody on the network can announce some.
 const MOST_DISCOVERED: i64 = 5000;
 
+/// So many addresses of its own may an unknown machine name: who names more takes them from machines that have yet to come.
+const MOST_NICS: usize = 32;
+
 /// Gives a machine its identity, or takes note of it and lets it wait.
 ///
 /// # Errors
@@ -279,7 +282,7 @@ async fn discover(tx: &mut Tx, request: &EnrolRequest, key: &Sha256, now: i64) -
 /// The address that booted, and the machine's other ones that no client has.
 async fn others_without_owner(tx: &mut Tx, request: &EnrolRequest) -> Result<Vec<Mac>, Error> {
     let mut macs = vec![request.mac];
-    for nic in &request.facts.nics {
+    for nic in request.facts.nics.iter().take(MOST_NICS) {
         if !macs.contains(&nic.mac) && clients::find_by_mac(tx, nic.mac).await?.is_none() {
             macs.push(nic.mac);
         }

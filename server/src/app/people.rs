@@ -56,6 +56,15 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
     Ok(Actor { token: known.id, name: known.name, role: known.role })
 }
 
+/// Whether somebody who was let in may still be here.
+///
+/// # Errors
+/// The database refuses.
+pub async fn is_still_let_in(ctx: &Ctx, actor: &Actor) -> Result<bool, Error> {
+    let mut tx = ctx.db.read().await?;
+    Ok(people::is_valid(&mut tx, actor.token, ctx.now()).await?)
+}
+
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {
     let mut tx = ctx.db.write().await?;
     people::touch_token(&mut tx, id, now).await?;

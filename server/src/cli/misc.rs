@@ -1,6 +1,10 @@
 //! Login, tokens, events, the server's own values, completion.
 
-use std::{os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
+use std::{
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::PathBuf,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
@@ -61,6 +65,8 @@ pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) ->
     let text = toml::to_string(&Credentials { server: server.clone(), ca_pem, token: shown.secret })?;
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    // The mode above counts only for a file that was not there.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     if format == Output::Json {
         say(&serde_json::to_string_pretty(&shown.token)?);

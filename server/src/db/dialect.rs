@@ -14,7 +14,7 @@ pub(super) fn unique_value(error: &dyn sqlx::error::DatabaseError) -> String {
 /// `SQLite` has one writer at a time, so nothing else can have the row; `PostgreSQL` must skip what another node claims.
 pub(super) fn skip_locked(tx: &super::Tx) -> &'static str {
     match tx {
-        super::Tx::Sqlite(_) => "",
+        super::Tx::Sqlite(..) => "",
         super::Tx::Postgres(_) => "FOR UPDATE SKIP LOCKED",
     }
 }
@@ -35,7 +35,7 @@ pub(super) fn storable(text: String) -> String {
 /// meanwhile. Not `FOR UPDATE`, which would also stop everybody who merely adds a row that refers to the client.
 pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
     match tx {
-        super::Tx::Sqlite(_) => None,
+        super::Tx::Sqlite(..) => None,
         super::Tx::Postgres(_) => Some("SELECT id FROM clients WHERE id = $1 FOR NO KEY UPDATE"),
     }
 }

@@ -70,6 +70,15 @@ pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
     Ok(row.map_or(Ok(None), |row| row.opt_int("id"))?.unwrap_or(0))
 }
 
+/// Forgets all but the newest `kept` of the events that machines cause by themselves. What people did stays.
+///
+/// Whoever reaches a listener can cause some; this is what keeps them from filling the disk.
+pub async fn prune(tx: &mut Tx, kept: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - $1 \
+               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts')";
+    tx.execute(sql, args![kept]).await
+}
+
 // SQLite's one writer commits in the order of the numbers. On PostgreSQL a number that was given earlier may be committed later, and
 // a reader that went on after the later one would lose it. So whoever is about to take numbers first shows, as the key of an advisory
 // lock that ends with its transaction, from where on; readers stop before the first such place. Shared locks never make anybody wait.
@@ -90,7 +99,7 @@ async fn announce_number(tx: &mut Tx) -> Result<(), Error> {
 
 /// The number up to which every event is either visible or will never be.
 async fn settled(tx: &mut Tx) -> Result<i64, Error> {
-    if let Tx::Sqlite(_) = tx {
+    if let Tx::Sqlite(..) = tx {
         return Ok(i64::MAX);
     }
     // First the last number, then who is taking some: who took one up to it and is not shown any more has ended.

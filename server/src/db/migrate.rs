@@ -36,7 +36,7 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
     for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
-            Tx::Sqlite(tx) => {
+            Tx::Sqlite(tx, _) => {
                 let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT").replace("{WRITER}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }

@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod boot;
 pub mod clients;
 mod dialect;
+mod durable;
 pub mod events;
 pub mod groups;
 pub mod identities;
@@ -18,7 +19,7 @@ pub mod layouts;
 mod migrate;
 pub mod people;
 
-use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection as _, Row as _,
@@ -121,6 +122,8 @@ pub enum Db {
         write: SqlitePool,
         /// Readers.
         read: SqlitePool,
+        /// What makes commits last.
+        durable: Arc<durable::Durable>,
     },
     /// `PostgreSQL`.
     Postgres(PgPool),
@@ -162,6 +165,7 @@ impl Db {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
+            // What a commit needs to last, `durable` does for many at a time.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
@@ -181,13 +185,14 @@ impl Db {
             .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(open)?;
-        Ok(Self::Sqlite { write, read })
+        let durable = Arc::new(durable::Durable::new(path));
+        Ok(Self::Sqlite { write, read, durable })
     }
 
     /// A transaction that only reads: everything it sees is of one moment.
     pub async fn read(&self) -> Result<Tx, Error> {
         match self {
-            Self::Sqlite { read, .. } => read.begin().await.map(Tx::Sqlite),
+            Self::Sqlite { read, .. } => read.begin().await.map(|tx| Tx::Sqlite(tx, None)),
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
         .map_err(|source| statement_error("BEGIN", source))
@@ -197,7 +202,10 @@ impl Db {
     pub async fn write(&self) -> Result<Tx, Error> {
         match self {
             // A deferred transaction that writes after reading fails at once with SQLITE_BUSY_SNAPSHOT.
-            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Sqlite { write, durable, .. } => {
+                let durable = Some(Arc::clone(durable));
+                write.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::Sqlite(tx, durable))
+            }
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
         .map_err(|source| statement_error("BEGIN", source))
@@ -206,7 +214,7 @@ impl Db {
     /// Ends all connections.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { write, read } => {
+            Self::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -218,8 +226,8 @@ impl Db {
 /// A transaction on either engine.
 #[derive(Debug)]
 pub enum Tx {
-    /// On `SQLite`.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On `SQLite`; with what makes it last, when it writes.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Option<Arc<durable::Durable>>),
     /// On `PostgreSQL`.
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
@@ -284,7 +292,7 @@ macro_rules! on_engine {
             }};
         }
         match $tx {
-            Tx::Sqlite(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_sqlite),
+            Tx::Sqlite(tx, _) => bound!().$call(&mut **tx).await.map(OnEngine::from_sqlite),
             Tx::Postgres(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_postgres),
         }
         .map_err(|source| statement_error(sql, source))
@@ -326,7 +334,10 @@ impl Tx {
             mark.write(&mut self).await?;
         }
         match self {
-            Self::Sqlite(tx) => tx.commit().await,
+            Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {
+                (Ok(()), Some(durable)) => durable.wait().await.map_err(sqlx::Error::Io),
+                (committed, _) => committed,
+            },
             Self::Postgres(tx) => tx.commit().await,
         }
         .map_err(|source| statement_error("COMMIT", source))?;

@@ -71,6 +71,12 @@ pub async fn find_token(tx: &mut Tx, hash: &Sha256, now: i64) -> Result<Option<A
     tx.optional(sql, args![hash, now]).await?.as_ref().map(token).transpose()
 }
 
+/// Whether a token is valid, by its number: for whoever showed it a while ago.
+pub async fn is_valid(tx: &mut Tx, id: i64, now: i64) -> Result<bool, Error> {
+    let sql = "SELECT id FROM api_tokens WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+    Ok(tx.optional(sql, args![id, now]).await?.is_some())
+}
+
 /// All tokens, newest first.
 pub async fn list_tokens(tx: &mut Tx) -> Result<Vec<ApiToken>, Error> {
     tx.all("SELECT * FROM api_tokens ORDER BY id DESC", []).await?.iter().map(token).collect()

@@ -27,6 +27,9 @@ use crate::{
 /// Facts of a machine with many disks are the largest message.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
+/// A stranger may say less: what strangers announce is kept for thousands of them, and read when clients are listed.
+const LARGEST_OF_STRANGERS: usize = 512 << 10;
+
 /// Longer than any poll waits; a message that takes longer to arrive is given up.
 const LONGEST: Duration = Duration::from_secs(90);
 
@@ -34,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(90);
 pub fn enrolment(ctx: Ctx) -> Router {
     Router::new()
         .route("/agent/v1/enrol", post(enrol))
-        .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .layer(DefaultBodyLimit::max(LARGEST_OF_STRANGERS))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }

@@ -69,7 +69,7 @@ async fn one(ctx: &Ctx, client: ClientId) -> Result<bool> {
     let mut tx = ctx.db.write().await?;
     let statement = sqlx::AssertSqlSafe(claim_statement(&tx));
     let found = match &mut tx {
-        Tx::Sqlite(tx) => {
+        Tx::Sqlite(tx, _) => {
             let query = sqlx::query(statement).bind(client.0).bind("system").bind(ctx.now());
             query.fetch_optional(&mut **tx).await?.is_some()
         }
@@ -86,7 +86,7 @@ async fn give_back(ctx: &Ctx) -> Result<()> {
     let mut tx = ctx.db.write().await?;
     let sql = "UPDATE jobs SET state = 'queued', attempts = 0 WHERE state = 'running'";
     match &mut tx {
-        Tx::Sqlite(tx) => sqlx::query(sql).execute(&mut **tx).await.map(drop)?,
+        Tx::Sqlite(tx, _) => sqlx::query(sql).execute(&mut **tx).await.map(drop)?,
         Tx::Postgres(tx) => sqlx::query(sql).execute(&mut **tx).await.map(drop)?,
     }
     tx.commit().await?;

@@ -12,6 +12,7 @@ mod mirrors;
 mod repeated;
 mod requests;
 mod retired;
+mod strangers;
 mod tftp;
 mod tokens;
 mod trust;

@@ -1,5 +1,7 @@
 //! Unpacks a base-system archive into the target while its hash is checked; a wrong hash takes everything away again.
 //!
+//! Invariant: when the step ends well, the target holds what the archive holds and nothing else.
+//!
 //! Three things happen at once: the download with its hash, decompression, writing.
 
 use std::{
@@ -26,6 +28,9 @@ const CLUSTER: u64 = 4096;
 /// Unpacks the archive.
 pub(super) async fn execute(ctx: &StepContext<'_>, blob: &BlobRef) -> Result<(), StepError> {
     ctx.say(&format!("unpacking the base system ({} MB packed)", blob.size_bytes / 1_000_000));
+    // An attempt that broke off was never checked against its hash: whoever is on the way of the bytes may have put files into it that
+    // the archive does not have, and that unpacking it again would leave where they are.
+    empty(ctx)?;
     let (sink, source) = tokio::sync::mpsc::channel::<Bytes>(PIECES);
     let (unpacker, target) = (ctx.host.unpacker(), ctx.target.to_owned());
     let unpacking = tokio::task::spawn_blocking(move || {

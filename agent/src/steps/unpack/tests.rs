@@ -208,3 +208,14 @@ async fn a_wrong_archive_is_named_by_both_hashes_and_taken_away_again() {
     assert_eq!(stage.host.text("/target/dev/null"), "device");
     assert_eq!(stage.host.text("/target/sys/firmware/efi/efivars/BootOrder"), "firmware");
 }
+
+#[tokio::test]
+async fn what_an_attempt_that_broke_off_has_left_is_not_in_the_system() {
+    let host = FakeHost::new(0)
+        .with_file("/proc/self/mountinfo", "1 0 8:1 / /target rw - ext4 /dev/sda1 rw\n")
+        .with_file("/target/etc/cron.d/evil", "* * * * * root x");
+    let mut stage = Stage::new(host);
+    stage.server.blob = vec![1; 2000];
+    execute(&stage.ctx(), &stage.server.reference()).await.unwrap();
+    assert_eq!(stage.host.text("/target/etc/cron.d/evil"), "");
+}

@@ -190,6 +190,7 @@ async fn output(
 #[utoipa::path(get, path = "/attempts/{id}/output/stream", params(OutputQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Resumes after this number; it wins over `after`.")), responses((status = 200, content_type = "text/event-stream")))]
 async fn output_stream(
     State(ctx): State<Ctx>,
+    Asking(reader): Asking,
     Path(id): Path<AttemptId>,
     Query(query): Query<OutputQuery>,
     headers: HeaderMap,
@@ -199,7 +200,7 @@ async fn output_stream(
         job_records::attempt(&mut tx, id).await?;
     }
     let after = stream::last_event_id(&headers).unwrap_or(query.after);
-    Ok(stream::follow(ctx, after, move |ctx, after| {
+    Ok(stream::follow(ctx, reader, after, move |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             // The state is read first: what was stored when it was final is all there is.

@@ -1,5 +1,5 @@
 //! Server-sent events that lose nothing: each batch is read from the database after the last number sent, so a reader that comes back
-//! with `Last-Event-ID` goes on exactly where it was.
+//! with `Last-Event-ID` goes on exactly where it was. A reader whose token is revoked or expires meanwhile is given nothing more.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,7 +12,13 @@ use axum::{
 };
 use futures_util::{StreamExt, future::BoxFuture, stream};
 
-use crate::{app::Error, context::Ctx};
+use crate::{
+    app::{
+        Error,
+        people::{self, Actor},
+    },
+    context::Ctx,
+};
 
 /// Most events that are read at once.
 pub(super) const BATCH: i64 = 500;
@@ -39,21 +45,26 @@ pub(super) fn item<T: serde::Serialize>(id: i64, name: &str, value: &T) -> Resul
     Ok((id, event))
 }
 
-/// Follows what `read` gives, until it says that nothing can follow, an error, or the server's end.
-pub(super) fn follow<R>(ctx: Ctx, after: i64, read: R) -> impl IntoResponse + use<R>
+/// Follows what `read` gives, until it says that nothing can follow, an error, the end of the reader's token, or the server's.
+pub(super) fn follow<R>(ctx: Ctx, reader: Actor, after: i64, read: R) -> impl IntoResponse + use<R>
 where
     R: Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync + 'static,
 {
     let read: Box<Read> = Box::new(read);
-    let batches = stream::unfold(Some((ctx, after, read)), |state| async move {
-        let (ctx, mut after, read) = state?;
+    let batches = stream::unfold(Some((ctx, reader, after, read)), |state| async move {
+        let (ctx, reader, mut after, read) = state?;
         loop {
             // Registered before reading, so that what is stored in between wakes us.
             let doors = ctx.clone();
             let came = doors.presence.events().notified();
             tokio::pin!(came);
             came.as_mut().enable();
-            match read(ctx.clone(), after).await {
+            let batch = match people::is_still_let_in(&ctx, &reader).await {
+                Ok(true) => read(ctx.clone(), after).await,
+                Ok(false) => return None,
+                Err(error) => Err(error),
+            };
+            match batch {
                 Ok((items, ended)) => {
                     after = items.last().map_or(after, |(id, _)| *id);
                     let mut events: Vec<_> = items.into_iter().map(|(_, event)| event).collect();
@@ -62,7 +73,7 @@ where
                         return Some((events, None));
                     }
                     if !events.is_empty() {
-                        return Some((events, Some((ctx, after, read))));
+                        return Some((events, Some((ctx, reader, after, read))));
                     }
                 }
                 Err(error) => {
