@@ -328,7 +328,7 @@ hostname --fqdn
 ip -brief -4 address show scope global | awk '{print $3}' | sort | tr '\\n' ' '; echo
 ip -brief -6 address show scope global | awk '{print $3}' | tr '\\n' ' '; echo
 resolvectl dns | grep -o 192.0.2.53 | head -n 1
-for place in / /home /boot/efi; do printf '%s ' "$(findmnt -no FSTYPE $place)"; done; echo
+for place in / /home /boot/efi; do printf '%s ' \"$(findmnt -no FSTYPE $place)\"; done; echo
 findmnt -no OPTIONS /home | grep -o noatime
 swapon --noheadings --show=TYPE
 blockdev --getss /dev/nvme0n1
