@@ -37,7 +37,7 @@ test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
-	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init tests/bench/*/*.sh .ci/run
+	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh .ci/run
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
 e2e: programs

@@ -8,6 +8,7 @@ use wire::{
     event::{ReportRequest, ReportResponse},
     facts::Facts,
     poll::{Lease, Order, PollRequest, PollResponse},
+    problem::FieldProblem,
 };
 
 use super::{Error, planning};
@@ -110,11 +111,32 @@ pub async fn facts(ctx: &Ctx, client: ClientId, facts: &Facts) -> Result<(), Err
     Ok(())
 }
 
+/// Longest word of an agent about itself; a boot id has 36 letters.
+const LONGEST_WORD: usize = 100;
+
+/// Refuses words of an agent about itself that are longer than any real one: they are kept in memory and in every attempt.
+pub(super) fn short(words: &[(&str, &str)]) -> Result<(), Error> {
+    let fields: Vec<_> = words
+        .iter()
+        .filter(|(_, word)| word.len() > LONGEST_WORD)
+        .map(|(field, word)| FieldProblem {
+            field: (*field).to_owned(),
+            message: format!("must have at most {LONGEST_WORD} bytes, this has {}", word.len()),
+        })
+        .collect();
+    if fields.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::fields("the agent says too much about itself", fields))
+    }
+}
+
 /// Waits until there is work for the client, or the time is over.
 ///
 /// # Errors
-/// The database refuses.
+/// The agent's words about itself are too long, or the database refuses.
 pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<PollResponse, Error> {
+    short(&[("boot_id", &request.boot_id), ("agent_version", &request.agent_version)])?;
     let seen = Seen {
         boot_id: request.boot_id.clone(),
         realm: request.realm,
@@ -326,4 +348,22 @@ pub async fn secret(ctx: &Ctx, client: ClientId, id: AttemptId, reference: &str)
     clients::find_secret(&mut tx, client, reference)
         .await?
         .ok_or_else(|| Error::not_found(format!("secret `{reference}` of client {client}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_longer_than_any_real_one_are_refused_by_field() {
+        assert!(
+            short(&[("boot_id", "6f0e7e1c-0f3c-4f0e-9d53-1c1f8a3f0b52"), ("agent_version", "0.1.0")]).is_ok()
+        );
+        let Err(Error::Invalid { fields, .. }) =
+            short(&[("boot_id", "b"), ("agent_version", &"9".repeat(101))])
+        else {
+            panic!("it is accepted")
+        };
+        assert_eq!(fields[0].field, "agent_version");
+    }
 }

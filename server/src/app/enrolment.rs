@@ -8,7 +8,7 @@ use wire::{
 
 use super::{
     Error,
-    agents::{REPLACED, find, tools},
+    agents::{REPLACED, find, short, tools},
 };
 use crate::{
     boot::timeline,
@@ -37,6 +37,7 @@ const MOST_NICS: usize = 32;
 /// # Errors
 /// The token is unknown, expired, of another machine or used by another key; the CSR is not acceptable.
 pub async fn enrol(ctx: &Ctx, request: &EnrolRequest) -> Result<EnrolResponse, Error> {
+    short(&[("boot_id", &request.boot_id), ("agent_version", &request.agent_version)])?;
     let key = Authority::request_fingerprint(&request.csr_pem).map_err(unacceptable)?;
     let answer = match &request.token {
         Some(token) => enrol_with_token(ctx, request, token, &key).await,
@@ -332,6 +333,7 @@ async fn issue(
 /// # Errors
 /// The CSR is not acceptable, or the client may not have an identity now.
 pub async fn renew(ctx: &Ctx, client: ClientId, request: &RenewRequest) -> Result<Identity, Error> {
+    short(&[("boot_id", &request.boot_id)])?;
     let mut tx = ctx.db.write().await?;
     clients::lock(&mut tx, client).await?;
     let client = find(&mut tx, client).await?;

@@ -98,7 +98,7 @@ pub(super) fn credentials_path() -> anyhow::Result<PathBuf> {
 }
 
 /// The data directory of the server on this machine, by its environment or configuration.
-fn local_data() -> PathBuf {
+pub(super) fn local_data() -> PathBuf {
     if let Some(data) = std::env::var_os("LOTSE_DATA") {
         return data.into();
     }

@@ -49,6 +49,19 @@ async fn a_stranger_cannot_leave_megabytes_of_facts() {
 }
 
 #[tokio::test]
+async fn a_stranger_cannot_leave_a_boot_id_of_any_length() {
+    let server = site().await;
+    let csr_pem = NewKey::generate().unwrap().csr_pem;
+    let request = json!({
+        "token": null, "csr_pem": csr_pem, "mac": mac(9), "realm": "installer", "boot_id": "b".repeat(1000),
+        "agent_version": "0", "facts": facts("s"),
+    });
+    let refused = answer(server.request(None, Method::POST, "/agent/v1/enrol").json(&request)).await.unwrap();
+    assert!(refused.is_problem(422), "{refused:?}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stranger_cannot_take_the_addresses_of_machines_that_have_yet_to_come() {
     let server = site().await;
     let nics: Vec<_> = (0..=255)
