@@ -98,7 +98,7 @@ pub(super) enum JobCommand {
         /// Its number.
         id: JobId,
     },
-    /// Queue a failed job again
+    /// Queue a failed job again, with what was cancelled because of it
     Retry {
         /// Its number.
         id: JobId,

@@ -206,6 +206,14 @@ pub async fn dependents(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
     tx.all(sql, args![id]).await?.iter().map(|row| row.int("job_id").map(JobId)).collect()
 }
 
+/// Jobs that the queue has cancelled because this one did not succeed; not those that somebody has cancelled.
+pub async fn cancelled_with(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
+    let sql = "SELECT d.job_id FROM job_dependencies d JOIN jobs j ON j.id = d.job_id \
+               WHERE d.needs_job_id = $1 AND j.state = 'cancelled' AND 'queue' = \
+               (SELECT h.actor FROM job_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1) ORDER BY d.job_id";
+    tx.all(sql, args![id]).await?.iter().map(|row| row.int("job_id").map(JobId)).collect()
+}
+
 /// Queued jobs whose time to begin is over.
 pub async fn overdue(tx: &mut Tx, now: i64) -> Result<Vec<JobId>, Error> {
     let sql = "SELECT id FROM jobs WHERE state IN ('held', 'queued') AND expires_at IS NOT NULL AND expires_at <= $1";

@@ -63,6 +63,7 @@ on_both_engines! {
         a_job_that_waits_says_for_what,
         a_held_job_runs_only_when_somebody_accepts_it,
         a_cancelled_job_can_be_tried_again_and_an_open_one_not,
+        what_was_cancelled_because_of_a_job_is_queued_again_with_it,
         orders_that_cannot_work_are_refused_by_field,
         a_group_gets_its_jobs_as_a_whole_or_not_at_all,
         the_helpdesk_rescues_and_restarts_but_does_not_install,
