@@ -85,7 +85,8 @@ pub struct Config {
     pub site_scripts: Option<PathBuf>,
     /// Mirrors for the package pull-through: name and base URL without a slash at its end.
     pub mirrors: Vec<(String, String)>,
-    /// Length of a lease in seconds.
+    /// Length of a lease in seconds. By default a network that is away for a minute or two costs no attempt; a machine that was
+    /// restarted is noticed by its next poll, long before.
     pub lease_s: u32,
     /// Words for the installer's kernel command line.
     pub installer_command_line: String,
@@ -156,7 +157,7 @@ impl Config {
         };
         let mirrors = if over.mirrors.is_empty() { base.mirrors } else { over.mirrors };
         let mirrors = mirrors.iter().map(|text| mirror(text)).collect::<Result<Vec<_>, _>>()?;
-        let lease_s = over.lease.or(base.lease).unwrap_or(60);
+        let lease_s = over.lease.or(base.lease).unwrap_or(180);
         if !(3..=3600).contains(&lease_s) {
             let message = format!("`{lease_s}` must be 3 to 3600 seconds");
             return Err(Error::Value { name: "lease", message });
