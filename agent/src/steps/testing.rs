@@ -16,6 +16,7 @@ use wire::{
     event::{ReportRequest, ReportResponse, Stream},
     facts::Facts,
     poll::{PollRequest, PollResponse},
+    storage::DiskExpectation,
 };
 
 use super::{StepContext, Voice};
@@ -93,6 +94,30 @@ impl Voice for RecordingVoice {
 
     fn progress(&self, percent: u8, message: &str) {
         self.progress.lock().unwrap().push((percent, message.to_owned()));
+    }
+}
+
+/// The disk of [`disk_in_memory`].
+pub(crate) const DISK: &str = "/dev/vda";
+
+/// A machine whose kernel knows of one disk of `size_bytes`; what is on it comes from `FakeHost::with_disk`.
+pub(crate) fn disk_in_memory(size_bytes: u64) -> FakeHost {
+    FakeHost::new(0)
+        .with_file("/sys/block/vda/size", (size_bytes / 512).to_string())
+        .with_file("/sys/block/vda/queue/logical_block_size", "512")
+        .with_file("/sys/block/vda/serial", "S1")
+}
+
+/// What a plan says of that disk.
+pub(crate) fn expectation_of_disk_in_memory(size_bytes: u64) -> DiskExpectation {
+    DiskExpectation {
+        disk: "system".into(),
+        path: DISK.into(),
+        serial: "S1".into(),
+        wwn: String::new(),
+        size_bytes,
+        sector_bytes: 512,
+        model: String::new(),
     }
 }
 

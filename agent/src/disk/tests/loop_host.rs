@@ -1,6 +1,6 @@
 //! A real disk for tests: an image file behind a loop device, shown to the agent as the disk `/dev/vdz`.
 //!
-//! Everything else is the real machine and its real programs. Needs root; whoever is not, is told by [`LoopHost::new`]. The kernel is told
+//! Everything else is the real machine and its real programs. Needs root; whoever is not, fails with words that say so. The kernel is told
 //! of partitions by partx(8), so tables are read by somebody who did not write them, also on kernels without partition support.
 
 use std::{
@@ -115,12 +115,10 @@ fn patiently<T>(mut attempt: impl FnMut() -> T, is_busy: impl Fn(&T) -> bool) ->
 const BUSY: &str = "resource busy";
 
 impl LoopHost {
-    /// A blank disk; `None` where loop devices cannot be made.
-    pub(crate) fn new(size_bytes: u64, sector_bytes: u32) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() || !Path::new("/dev/loop-control").exists() {
-            eprintln!("not tested: making loop devices needs root");
-            return None;
-        }
+    /// A blank disk.
+    pub(crate) fn new(size_bytes: u64, sector_bytes: u32) -> Self {
+        let is_root = nix::unistd::geteuid().is_root() && Path::new("/dev/loop-control").exists();
+        assert!(is_root, "this test makes loop devices: run the tests as root, with /dev/loop-control");
         // In memory where there is enough of it: every sync would reach a real disk else.
         let memory = Path::new("/dev/shm");
         let room = nix::sys::statvfs::statvfs(memory)
@@ -135,7 +133,7 @@ impl LoopHost {
         let target = tempfile::tempdir().unwrap();
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
         let token = format!("{:04x}-{number:04x}", std::process::id() & 0xffff);
-        Some(Self {
+        Self {
             device,
             image,
             target,
@@ -144,7 +142,7 @@ impl LoopHost {
             token,
             broken: Mutex::new(None),
             lives: Lives::default(),
-        })
+        }
     }
 
     /// Where the step shall mount.

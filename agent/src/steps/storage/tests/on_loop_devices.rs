@@ -1,8 +1,4 @@
-//! Storage work on real (loop) disks with the real programs, and refusals before the first byte.
-
-use wire::storage::{
-    DiskExpectation, FileSystem, MountEntry, Partition, PartitionPurpose as Purpose, TableFormat,
-};
+//! On real (loop) disks with the real programs: what was made is read by others, and the agent is killed after every change.
 
 use super::*;
 use crate::{
@@ -10,10 +6,6 @@ use crate::{
     host::{Host, fake::FakeHost},
     steps::testing::Stage,
 };
-
-const GUID: &str = "7b702344-475f-5e92-b709-6334120da4c8";
-
-struct Wanted(&'static str, u64, Purpose, Option<FileSystem>, &'static str);
 
 const GPT: &[Wanted] = &[
     Wanted("esp", 300, Purpose::EfiSystem, Some(FileSystem::Vfat), ""),
@@ -30,61 +22,8 @@ const MBR: &[Wanted] = &[
 ];
 const SIZE: u64 = 1200 << 20;
 
-fn uuid(token: &str, number: u32, format: FileSystem) -> String {
-    match format {
-        FileSystem::Vfat => "ABCD-1234".to_owned(),
-        _ => format!("0000000{number}-{token}-b709-6334120da4c8"),
-    }
-}
-
 fn work(host: &LoopHost, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
     work_on(host.expectation(), host.token(), table, wanted)
-}
-
-fn work_on(disk: DiskExpectation, token: &str, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
-    let (mut partitions, mut formats, mut mounts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut start = 1;
-    for (number, Wanted(id, mib, purpose, format, place)) in (1..).zip(wanted) {
-        let volume = Volume::Partition { disk: disk.disk.clone(), number };
-        partitions.push(Partition {
-            number,
-            id: (*id).to_owned(),
-            start_bytes: start << 20,
-            size_bytes: mib << 20,
-            purpose: *purpose,
-            guid: format!("0000000{number}-475f-5e92-b709-6334120da4c8"),
-            keep: false,
-            type_code: String::new(),
-        });
-        start += mib;
-        let Some(format) = *format else { continue };
-        let uuid = uuid(token, number, format);
-        formats.push(StorageAction::Format {
-            volume: volume.clone(),
-            format,
-            uuid: uuid.clone(),
-            label: (*id).to_owned(),
-        });
-        if !place.is_empty() {
-            mounts.push(StorageAction::Mount(MountEntry {
-                volume,
-                disk: disk.clone(),
-                format,
-                uuid,
-                mount: (*place).to_owned(),
-                options: "defaults".to_owned(),
-                keep: false,
-            }));
-        }
-    }
-    let (name, guid) = (disk.disk.clone(), GUID.to_owned());
-    let mut actions = vec![
-        StorageAction::Wipe { disk: name.clone() },
-        StorageAction::WriteTable { disk: name, table, guid, partitions },
-    ];
-    actions.extend(formats);
-    actions.extend(mounts);
-    StorageWork { disks: vec![disk], actions }
 }
 
 fn without_wipe(mut work: StorageWork) -> StorageWork {
@@ -111,7 +50,7 @@ fn mounted(host: &LoopHost) -> Vec<PathBuf> {
 }
 
 async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
-    let Some(host) = LoopHost::new(SIZE, sector_bytes) else { return };
+    let host = LoopHost::new(SIZE, sector_bytes);
     let stage = stage();
     let (ctx, work) = (ctx(&stage, &host), work(&host, table, wanted));
     for round in 0..2 {
@@ -193,7 +132,7 @@ async fn an_mbr_disk_is_made_and_made_again_with_either_sector_size() {
 
 #[tokio::test]
 async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_boot() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let mut work = work(&host, TableFormat::Gpt, GPT);
     let Some(StorageAction::Mount(last)) = work.actions.last_mut() else { panic!("mounts come last") };
@@ -210,7 +149,7 @@ async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_b
 
 #[tokio::test]
 async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     *host.broken.lock().unwrap() = Some("mkfs.xfs".to_owned());
@@ -222,7 +161,7 @@ async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
 
 #[tokio::test]
 async fn a_disk_that_is_no_longer_blank_is_refused_where_wiping_was_not_planned() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = without_wipe(work(&host, TableFormat::Gpt, GPT));
     host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz"]);
@@ -241,7 +180,7 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
     for (table, wanted, sector) in
         [(TableFormat::Gpt, GPT, 512), (TableFormat::Gpt, GPT, 4096), (TableFormat::Mbr, MBR, 512)]
     {
-        let Some(host) = LoopHost::new(SIZE, sector) else { return };
+        let host = LoopHost::new(SIZE, sector);
         let stage = stage();
         let work = without_wipe(work(&host, table, wanted));
         let half = StorageWork { disks: work.disks.clone(), actions: work.actions[..2].to_vec() };
@@ -249,12 +188,6 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
         execute(&ctx(&stage, &host), &work).await.unwrap();
     }
 }
-
-const SMALL: &[Wanted] = &[
-    Wanted("esp", 40, Purpose::EfiSystem, Some(FileSystem::Vfat), ""),
-    Wanted("swap", 4, Purpose::Swap, Some(FileSystem::Swap), "none"),
-    Wanted("root", 16, Purpose::Linux, Some(FileSystem::Ext4), "/"),
-];
 
 /// What can be seen of the disk by programs that did not write it.
 fn seen(host: &LoopHost) -> String {
@@ -287,7 +220,7 @@ fn seen(host: &LoopHost) -> String {
 
 /// Kills the agent after every change that it makes, starts it again with what is mounted left as it is or not, and looks at the result.
 async fn killed_everywhere(table: TableFormat, sector_bytes: u32, wipes: bool, breaks: bool) {
-    let Some(host) = LoopHost::new(96 << 20, sector_bytes) else { return };
+    let host = LoopHost::new(96 << 20, sector_bytes);
     let stage = stage();
     let ctx = ctx(&stage, &host);
     let work = work(&host, table, SMALL);
@@ -385,7 +318,7 @@ fn letter(host: &LoopHost) -> String {
 
 #[tokio::test]
 async fn a_kept_file_system_is_there_after_everything_beside_it_was_made_anew() {
-    let Some(host) = LoopHost::new(96 << 20, 512) else { return };
+    let host = LoopHost::new(96 << 20, 512);
     let stage = stage();
     let work = with_a_letter(&host);
     let refused = execute(&ctx(&stage, &host), &without_wipe(work.clone())).await.unwrap_err();
@@ -401,7 +334,7 @@ async fn a_kept_file_system_is_there_after_everything_beside_it_was_made_anew() 
 
 #[tokio::test]
 async fn a_failure_takes_the_new_partitions_back_and_leaves_the_kept_one() {
-    let Some(host) = LoopHost::new(96 << 20, 512) else { return };
+    let host = LoopHost::new(96 << 20, 512);
     let stage = stage();
     let work = with_a_letter(&host);
     *host.broken.lock().unwrap() = Some("mkfs.ext4".to_owned());
@@ -416,7 +349,7 @@ async fn a_failure_takes_the_new_partitions_back_and_leaves_the_kept_one() {
 
 #[tokio::test]
 async fn swap_and_foreign_mounts_are_let_go_of_first() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     execute(&ctx(&stage, &host), &work).await.unwrap();
@@ -433,7 +366,7 @@ async fn swap_and_foreign_mounts_are_let_go_of_first() {
 
 #[tokio::test]
 async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     // A btrfs that once began where the EFI system partition begins now, with no table that leads there any more.
@@ -448,7 +381,7 @@ async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through
 
 #[tokio::test]
 async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let good = work(&host, TableFormat::Gpt, GPT);
     let spoil = |spoil: &dyn Fn(&mut Vec<Partition>)| {
@@ -475,112 +408,4 @@ async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
         assert!(matches!(&error, StepError::Refused(said) if said.contains(why)), "{why}: {error}");
     }
     assert!(host.bytes().starts_with(mark.as_bytes()));
-}
-
-/// The whole step without root, loop devices or programs: what is done, and in which order.
-#[tokio::test]
-async fn on_a_machine_in_memory_everything_is_done_in_order() {
-    let uuid = uuid("aaaa-5e92", 3, FileSystem::Ext4);
-    let mut host = in_memory().with_disk("/dev/vdz", 96 << 20);
-    for (number, start, size) in [(1, 1, 40), (2, 41, 4), (3, 45, 16)] {
-        let file = |name: &str| format!("/sys/block/vdz/vdz{number}/{name}");
-        host = host
-            .with_file(&file("partition"), number.to_string())
-            .with_file(&file("start"), (start << 11).to_string())
-            .with_file(&file("size"), (size << 11).to_string())
-            .with_file(&format!("/dev/vdz{number}"), "");
-    }
-    host.answer("blkid", crate::host::fake::Answer::prints(&uuid));
-    let stage = Stage::new(host);
-    let work = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
-    execute(&stage.ctx(), &work).await.unwrap();
-    let commands = stage.host.command_lines();
-    let first_words: Vec<_> = commands.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(
-        first_words,
-        ["wipefs", "wipefs", "wipefs", "wipefs", "mkfs.vfat", "mkswap", "mkfs.ext4", "blkid"],
-        "{commands:?}"
-    );
-    assert_eq!(stage.host.mounts().len(), 1);
-    let disk = stage.host.disk("/dev/vdz").unwrap();
-    assert_eq!(
-        (&disk[512..520], &disk[disk.len() - 512..disk.len() - 504]),
-        (&b"EFI PART"[..], &b"EFI PART"[..])
-    );
-    // The kernel of another machine does not see what was written.
-    let stranger = stage.host.clone().with_file("/sys/block/vdz/vdz3/start", "4096");
-    let stage = Stage::new(stranger);
-    let error = execute(&stage.ctx(), &work).await.unwrap_err();
-    assert!(
-        matches!(&error, StepError::Permanent(why) if why.to_string().contains("/dev/vdz3")),
-        "{error:?}"
-    );
-    assert!(
-        !stage.host.command_lines()[8..].iter().any(|line| line.starts_with("mkfs")),
-        "nothing is made in a wrong place"
-    );
-    assert!(stage.host.disk("/dev/vdz").unwrap().iter().all(|byte| *byte == 0));
-}
-
-fn in_memory() -> FakeHost {
-    FakeHost::new(0)
-        .with_file("/sys/block/vdz/size", (96 << 11).to_string())
-        .with_file("/sys/block/vdz/queue/logical_block_size", "512")
-        .with_file("/sys/block/vdz/serial", "S1")
-}
-
-fn expectation_in_memory() -> DiskExpectation {
-    DiskExpectation {
-        disk: "system".into(),
-        path: "/dev/vdz".into(),
-        serial: "S1".into(),
-        wwn: String::new(),
-        size_bytes: 96 << 20,
-        sector_bytes: 512,
-        model: String::new(),
-    }
-}
-
-#[tokio::test]
-async fn no_file_system_is_made_but_in_a_partition_that_the_plan_makes() {
-    let good = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
-    let spoil = |spoil: &dyn Fn(&mut Vec<StorageAction>)| {
-        let mut bad = good.clone();
-        spoil(&mut bad.actions);
-        bad
-    };
-    let keep = |actions: &mut Vec<StorageAction>| {
-        let StorageAction::WriteTable { partitions, .. } = &mut actions[1] else {
-            panic!("the table is second")
-        };
-        partitions[2].keep = true;
-    };
-    for bad in [
-        // Only formats, formats before the table, two tables, a wipe after the table.
-        spoil(&|actions| drop(actions.drain(..2))),
-        spoil(&|actions| actions.swap(1, 2)),
-        spoil(&|actions| actions.insert(1, actions[1].clone())),
-        spoil(&|actions| actions.swap(0, 1)),
-        // Into a partition that stays, into one that is in no table.
-        spoil(&keep),
-        spoil(&|actions| {
-            let StorageAction::Format { volume, .. } = &mut actions[2] else { panic!("formats follow") };
-            *volume = Volume::Partition { disk: "system".into(), number: 9 };
-        }),
-    ] {
-        let stage = Stage::new(in_memory().with_disk("/dev/vdz", 96 << 20));
-        let error = execute(&stage.ctx(), &bad).await.unwrap_err();
-        assert!(matches!(&error, StepError::Refused(why) if why.contains("no partitions")), "{error:?}");
-        assert!(stage.host.command_lines().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_disk_that_somebody_else_holds_is_refused_before_the_first_command() {
-    // The device itself is missing on this machine: it can be measured, but not be opened.
-    let stage = Stage::new(in_memory());
-    let work = work_on(expectation_in_memory(), "aaaa-5e92", TableFormat::Gpt, SMALL);
-    let error = execute(&stage.ctx(), &work).await.unwrap_err();
-    assert!(matches!(error, StepError::Refused(_)), "{error:?}");
-    assert_eq!(stage.host.command_lines(), Vec::<String>::new());
 }
