@@ -5,13 +5,15 @@ AGENT_TRIPLE := x86_64-unknown-linux-gnu
 # The oldest C library that an installed system may have.
 GLIBC := 2.28
 E2E ?= all
+BENCH ?= all
 
-.PHONY: help setup programs demo test e2e packages bless
+.PHONY: help setup programs demo test e2e bench packages bless
 
 help:
 	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
 	@echo 'make test        everything that CI checks, but for real machines'
 	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short two)'
+	@echo 'make bench       what is fast and small, beside what it is built on (BENCH=queue, agent or installation)'
 	@echo 'make packages    Debian packages of server and agent'
 	@echo 'make bless       accept how job scripts are rendered now as what is expected'
 
@@ -35,11 +37,16 @@ test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
-	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init .ci/run
+	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh .ci/run
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
 e2e: programs
 	@$(TARGET)/debug/e2e $(E2E)
+
+# A release build, because that is what is measured; `programs` builds the agent.
+bench: programs
+	cargo build --release -p server --bin lotse -p system-tests --bin bench
+	@$(TARGET)/release/bench $(BENCH)
 
 packages: programs
 	cargo build --release -p server --bin lotse

@@ -19,6 +19,8 @@ use crate::{
 
 /// File below the state directory; [`Credentials::hand_over`] copies it into a target.
 pub const FILE: &str = "identity.json";
+/// File below the state directory: the key of an enrolment that is under way.
+const KEY_FILE: &str = "enrolment-key.pem";
 
 /// A key with the identity that belongs to it.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -63,7 +65,24 @@ pub struct NewKey {
 impl NewKey {
     /// Makes an ECDSA P-256 key.
     pub fn generate() -> Result<Self, Error> {
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+        Self::of(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?)
+    }
+
+    /// The key of an enrolment that was cut off, or a new one that outlives the agent until [`Credentials::store`]: a token works
+    /// for one key only, and an adopted machine is known by its key.
+    pub fn for_enrolment(host: &dyn Host, state_dir: &Path) -> Result<Self, Error> {
+        let path = state_dir.join(KEY_FILE);
+        let kept = host.exists(&path).then(|| host.read(&path)).transpose().map_err(Error::Store)?;
+        // A damaged file is as good as none.
+        if let Some(key) = kept.and_then(|pem| KeyPair::from_pem(&String::from_utf8_lossy(&pem)).ok()) {
+            return Self::of(key);
+        }
+        let new = Self::generate()?;
+        host.write(&path, new.key.serialize_pem().as_bytes(), 0o600).map_err(Error::Store)?;
+        Ok(new)
+    }
+
+    fn of(key: KeyPair) -> Result<Self, Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         let csr_pem = params.serialize_request(&key).and_then(|csr| csr.pem()).map_err(Error::Key)?;
@@ -94,10 +113,11 @@ impl Credentials {
         serde_json::from_slice(&text).map(Some).map_err(Error::Json)
     }
 
-    /// Stores the identity, 0600.
+    /// Stores the identity, 0600. No enrolment is under way any more.
     pub fn store(&self, host: &dyn Host, state_dir: &Path) -> Result<(), Error> {
         let text = serde_json::to_vec(self).map_err(Error::Json)?;
-        host.write(&state_dir.join(FILE), &text, 0o600).map_err(Error::Store)
+        host.write(&state_dir.join(FILE), &text, 0o600).map_err(Error::Store)?;
+        host.remove(&state_dir.join(KEY_FILE)).map_err(Error::Store)
     }
 
     /// Gives the identity to the system installed below `root`, whose agent exchanges it for one with a fresh key.
@@ -159,6 +179,19 @@ pub(crate) mod tests {
         Credentials::hand_over(&host, dir, Path::new("/target")).unwrap();
         let target = Path::new("/target/var/lib/lotse-agent");
         assert_eq!(Credentials::find(&host, target).unwrap(), Some(credentials));
+    }
+
+    #[test]
+    fn an_enrolment_that_was_cut_off_goes_on_with_its_key_and_the_next_one_has_another() {
+        let host = FakeHost::new(0);
+        let dir = Path::new("/var/lib/lotse-agent");
+        let key = NewKey::for_enrolment(&host, dir).unwrap().fingerprint();
+        assert_eq!(host.file("/var/lib/lotse-agent/enrolment-key.pem").unwrap().mode, 0o600);
+        host.power_cut();
+        let again = NewKey::for_enrolment(&host, dir).unwrap();
+        assert_eq!(again.fingerprint(), key);
+        again.into_credentials(identity(), Realm::System, 0).store(&host, dir).unwrap();
+        assert_ne!(NewKey::for_enrolment(&host, dir).unwrap().fingerprint(), key);
     }
 
     #[test]

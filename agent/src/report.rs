@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wire::{
     AttemptId,
-    event::{ReportRequest, Verdict},
+    event::{Event, EventKind, Outcome, ReportRequest, Verdict},
 };
 
 use crate::{
@@ -106,6 +106,11 @@ impl Reports<'_> {
                         Verdict::Release => self.wishes.release.cancel(),
                         Verdict::Superseded { reason } => return Reported::Superseded(reason),
                     }
+                    if let Some(first) = request.events.first()
+                        && first.seq > response.stored_seq + 1
+                    {
+                        return self.give_up(response.stored_seq, first.at).await;
+                    }
                     // A server that took nothing of a full batch would be asked again without a pause.
                     if !request.events.is_empty() && response.stored_seq < request.events[0].seq {
                         sleep(backoff.fail(backoff::random())).await;
@@ -118,6 +123,26 @@ impl Reports<'_> {
                 Err(error) => return Reported::Superseded(chain(&error)),
             }
         }
+    }
+}
+
+impl Reports<'_> {
+    /// The server has not stored what comes before the first event that is left here, although it once said so: nothing that
+    /// follows would ever be stored. So it hears, under the number that it waits for, that the attempt has failed.
+    async fn give_up(&self, stored_seq: u64, at: i64) -> Reported {
+        let reason =
+            "the server has lost what was reported before, as after going back to a backup".to_owned();
+        let outcome = Outcome::Failed { step: String::new(), reason: reason.clone(), transient: true };
+        let event = Event { seq: stored_seq + 1, at, kind: EventKind::Finished { outcome } };
+        let request = ReportRequest { boot_id: self.boot_id.to_owned(), events: vec![event] };
+        let mut backoff = Backoff::default();
+        while let Err(error) = self.server.report(self.attempt, &request).await {
+            if !error.is_transient() {
+                break;
+            }
+            sleep(backoff.fail(backoff::random())).await;
+        }
+        Reported::Superseded(reason)
     }
 }
 

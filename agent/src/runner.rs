@@ -141,7 +141,11 @@ impl Runner<'_> {
             };
             match end {
                 Ok(Some(end)) => self.record_end(&mut journal, end),
-                Ok(None) | Err(None) => return Ok(After::Stopped),
+                Ok(None) | Err(None) => {
+                    // What the step said while it was stopped is told after the restart.
+                    keep(&spool);
+                    return Ok(After::Stopped);
+                }
                 Err(Some(reported)) => return self.superseded(journal, &reported),
             }
         }
@@ -149,9 +153,7 @@ impl Runner<'_> {
         if !spool.is_finished() {
             spool.push(self.host.now(), EventKind::Finished { outcome: end.outcome.clone() });
         }
-        if let Err(error) = spool.sync() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the last events are in memory only");
-        }
+        keep(&spool);
         // Only an installed system has a journal that outlives the restart.
         let hurry = end.power.is_some() && self.config.realm == Realm::System && end.boot_id == self.boot_id;
         let reported = tokio::select! {
@@ -335,14 +337,16 @@ impl Runner<'_> {
     }
 }
 
+/// What was said is safe, if the disk allows.
+fn keep(spool: &Spool) {
+    if let Err(error) = spool.sync() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the last events are in memory only");
+    }
+}
+
 /// The output is safe, then the journal says that the step is done.
 fn finish_step(journal: &mut Journal, spool: &Spool, step: &str) -> Result<(), StepError> {
-    if let Err(error) = spool.sync() {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "output of a finished step is in memory only"
-        );
-    }
+    keep(spool);
     journal.step_ends(step).map_err(|error| StepError::Transient(error.into()))
 }
 

@@ -32,7 +32,7 @@ chmod 755 "$tree"
 
 file() { install -D -m "$1" "$2" "$tree/$3"; }
 
-# control NAME DEPENDS DESCRIPTION
+# control NAME DEPENDS DESCRIPTION [FIELD: VALUE]
 control() {
     mkdir -p "$tree/DEBIAN"
     cat > "$tree/DEBIAN/control" <<TEXT
@@ -43,7 +43,8 @@ Priority: optional
 Architecture: amd64
 Depends: $2
 Maintainer: The Lotse project <lotse@localhost>
-Description: $3
+${4:+$4
+}Description: $3
 TEXT
 }
 
@@ -82,7 +83,15 @@ TEXT
         mkdir -p "$tree/usr/share/lotse"
         cp -r "$top/job-scripts" "$top/pxe" "$tree/usr/share/lotse/"
         find "$tree/usr/share/lotse" -path '*/expected' -prune -exec rm -r {} +
-        control lotse 'libc6, systemd, mmdebstrap, squashfs-tools, zstd, xorriso, mtools, dnsmasq-base' 'Lotse server: installs and manages machines'
+        for page in README.md docs/operating.md docs/when-a-machine-is-stuck.md docs/layouts.md docs/adding-a-job-type.md \
+            docs/adding-a-distribution.md; do
+            file 644 "$top/$page" "usr/share/doc/lotse/$(basename "$page")"
+        done
+        # cpio, kmod and xz make the installer's initramfs; GRUB and shim only the boot ISO; dnsmasq is for network boot.
+        control lotse 'libc6, systemd, ca-certificates, mmdebstrap, squashfs-tools, cpio, kmod, xz-utils, zstd' \
+            'Lotse server: installs and manages machines' \
+            'Recommends: sqlite3, xorriso, mtools, grub-common, grub-pc-bin, shim-signed, grub-efi-amd64-signed
+Suggests: dnsmasq'
         cat > "$tree/DEBIAN/postinst" <<'TEXT'
 #!/bin/sh
 set -e
@@ -93,6 +102,13 @@ if [ "$1" = configure ]; then
         systemctl daemon-reload
         systemctl enable --quiet lotse.service
     fi
+fi
+TEXT
+        cat > "$tree/DEBIAN/prerm" <<'TEXT'
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet lotse.service || true
 fi
 TEXT
         ;;

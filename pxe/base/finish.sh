@@ -9,4 +9,10 @@ rm -f "$root/etc/ssh/"ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/
 # systemd makes a new identity when this file is empty.
 : > "$root/etc/machine-id"
 echo '# Package sources are written when the system is configured.' > "$root/etc/apt/sources.list"
+# Making a locale takes a slow machine half a minute, and these cost half a megabyte: their rules of order are shared.
+echo "progress 87 making the usual locales" >&2
+for locale in en_US en_GB de_DE de_AT de_CH fr_FR it_IT nl_NL; do
+    # Without the aliases (`german`): the newest Debian has no file of them where the older ones have it.
+    chroot "$root" localedef -i "$locale" -f UTF-8 "$locale.UTF-8"
+done
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved systemd-timesyncd ssh

@@ -30,7 +30,7 @@ done
 if [ -z "$agent" ] || [ -z "$out" ]; then usage; fi
 [ -f "$agent" ] || { echo "the agent '$agent' does not exist: build it first" >&2; exit 1; }
 
-tools=e2fsprogs,xfsprogs,btrfs-progs,dosfstools,util-linux,fdisk,gdisk,parted,tar,zstd,xz-utils,kmod
+tools=e2fsprogs,xfsprogs,btrfs-progs,dosfstools,util-linux,mount,fdisk,gdisk,parted,tar,zstd,xz-utils,kmod
 tools=$tools,mdadm,lvm2,cryptsetup-bin,efibootmgr,debootstrap,debian-archive-keyring,gpgv
 tools=$tools,openssh-server,iproute2,iputils-ping,ca-certificates,bash,less,nano,busybox-static
 

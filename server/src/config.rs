@@ -8,36 +8,40 @@ use std::{
 };
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::db::Location;
+use crate::{db::Location, domain::client::is_domain, patience::Patience};
 
 /// Every value may be absent; [`Config::load`] merges flags and environment over the file and fills in the defaults.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
-    /// Directory for database, keys, blobs and run-time files.
+    /// Directory for database, keys, blobs and run-time files; default is `/var/lib/lotse`.
     #[arg(long, env = "LOTSE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// `sqlite:PATH` or `postgres://USER@HOST/NAME`; default is `DATA/lotse.sqlite`.
     #[arg(long, env = "LOTSE_DATABASE", value_name = "URL")]
     pub database: Option<String>,
-    /// Address for pages, API and enrolment (HTTPS); port 0 takes any free one.
-    #[arg(long, env = "LOTSE_LISTEN_HTTPS", value_name = "ADDRESS")]
+    /// Address for pages, API and enrolment (HTTPS), such as `0.0.0.0:8443`, the default; port 0 takes any free one.
+    #[arg(long, env = "LOTSE_LISTEN_HTTPS", value_name = "ADDRESS", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub listen_https: Option<SocketAddr>,
-    /// Address for agents (HTTPS with client certificates).
-    #[arg(long, env = "LOTSE_LISTEN_AGENTS", value_name = "ADDRESS")]
+    /// Address for agents (HTTPS with client certificates); default is `0.0.0.0:8444`.
+    #[arg(long, env = "LOTSE_LISTEN_AGENTS", value_name = "ADDRESS", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub listen_agents: Option<SocketAddr>,
-    /// Address for firmware, boot files, blobs and packages (HTTP).
-    #[arg(long, env = "LOTSE_LISTEN_BOOT", value_name = "ADDRESS")]
+    /// Address for firmware, boot files, blobs and packages (HTTP); default is `0.0.0.0:8080`.
+    #[arg(long, env = "LOTSE_LISTEN_BOOT", value_name = "ADDRESS", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub listen_boot: Option<SocketAddr>,
     /// Address for boot programs over TFTP (UDP); without one TFTP is off.
-    #[arg(long, env = "LOTSE_LISTEN_TFTP", value_name = "ADDRESS")]
+    #[arg(long, env = "LOTSE_LISTEN_TFTP", value_name = "ADDRESS", value_parser = address)]
+    #[serde(deserialize_with = "some_address")]
     pub listen_tftp: Option<SocketAddr>,
     /// Host name or address by which clients reach this server; default is the machine's first address.
     #[arg(long, env = "LOTSE_HOST", value_name = "NAME")]
     pub host: Option<String>,
-    /// Directory with `job-scripts`, `pxe` and `templates`.
+    /// Directory with `job-scripts` and `pxe`; default is `/usr/share/lotse`.
     #[arg(long, env = "LOTSE_SHARE", value_name = "DIR")]
     pub share: Option<PathBuf>,
     /// Directory with job scripts of this site; they win over those that Lotse brings.
@@ -47,7 +51,7 @@ pub struct Settings {
     #[arg(long = "mirrors", env = "LOTSE_MIRRORS", value_name = "NAME=URL", value_delimiter = ',')]
     #[serde(rename = "mirrors")]
     pub mirrors: Vec<String>,
-    /// Agents lose their work when nothing is heard of them for so many seconds.
+    /// Agents lose their work when nothing is heard of them for so many seconds, 3 to 3600; default is 60.
     #[arg(long, env = "LOTSE_LEASE", value_name = "SECONDS")]
     pub lease: Option<u32>,
     /// Words for the installer's kernel command line, such as `console=ttyS0,115200`.
@@ -75,18 +79,21 @@ pub struct Config {
     pub listen_tftp: Option<SocketAddr>,
     /// By which clients reach this server.
     pub host: String,
-    /// Directory with `job-scripts`, `pxe` and `templates`.
+    /// Directory with `job-scripts` and `pxe`.
     pub share: PathBuf,
     /// Job scripts of this site.
     pub site_scripts: Option<PathBuf>,
     /// Mirrors for the package pull-through: name and base URL without a slash at its end.
     pub mirrors: Vec<(String, String)>,
-    /// Length of a lease in seconds.
+    /// Length of a lease in seconds. By default a network that is away for a minute or two costs no attempt; a machine that was
+    /// restarted is noticed by its next poll, long before.
     pub lease_s: u32,
     /// Words for the installer's kernel command line.
     pub installer_command_line: String,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// How long silent connections are kept; only tests have reason to change it.
+    pub patience: Patience,
 }
 
 /// Why a configuration cannot be used.
@@ -150,9 +157,23 @@ impl Config {
         };
         let mirrors = if over.mirrors.is_empty() { base.mirrors } else { over.mirrors };
         let mirrors = mirrors.iter().map(|text| mirror(text)).collect::<Result<Vec<_>, _>>()?;
-        let lease_s = over.lease.or(base.lease).unwrap_or(60);
+        let lease_s = over.lease.or(base.lease).unwrap_or(180);
         if !(3..=3600).contains(&lease_s) {
-            return Err(Error::Value { name: "lease", message: "must be 3 to 3600 seconds".to_owned() });
+            let message = format!("`{lease_s}` must be 3 to 3600 seconds");
+            return Err(Error::Value { name: "lease", message });
+        }
+        let host = over.host.or(base.host).unwrap_or_else(own_address);
+        check_host(&host)?;
+        let installer_command_line =
+            over.installer_command_line.or(base.installer_command_line).unwrap_or_default();
+        if installer_command_line.contains(char::is_control) {
+            let message = format!("{installer_command_line:?} must be one line");
+            return Err(Error::Value { name: "installer-command-line", message });
+        }
+        let site_scripts = over.site_scripts.or(base.site_scripts);
+        if let Some(path) = site_scripts.as_ref().filter(|path| !path.is_dir()) {
+            let message = format!("`{}` is not a directory", path.display());
+            return Err(Error::Value { name: "site-scripts", message });
         }
         Ok(Self {
             database,
@@ -160,19 +181,40 @@ impl Config {
             listen_agents: over.listen_agents.or(base.listen_agents).unwrap_or_else(|| any(8444)),
             listen_boot: over.listen_boot.or(base.listen_boot).unwrap_or_else(|| any(8080)),
             listen_tftp: over.listen_tftp.or(base.listen_tftp),
-            host: over.host.or(base.host).unwrap_or_else(own_address),
+            host,
             share: over.share.or(base.share).unwrap_or_else(|| PathBuf::from("/usr/share/lotse")),
-            site_scripts: over.site_scripts.or(base.site_scripts),
+            site_scripts,
             mirrors,
             lease_s,
-            installer_command_line: over
-                .installer_command_line
-                .or(base.installer_command_line)
-                .unwrap_or_default(),
+            installer_command_line,
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
+            patience: Patience::default(),
             data,
         })
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` must be an address of this machine and a port, such as 0.0.0.0:8443 or [::]:8443")
+    })
+}
+
+fn some_address<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(reader)?;
+    address(&text).map(Some).map_err(D::Error::custom)
+}
+
+/// The host stands in addresses, certificates and boot scripts, so nothing else may come along with it.
+fn check_host(host: &str) -> Result<(), Error> {
+    let named = is_domain(&host.to_ascii_lowercase());
+    if named || host.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{host}` must be a name such as lotse.school.example, or an address, without scheme and without port"
+    );
+    Err(Error::Value { name: "host", message })
 }
 
 fn mirror(text: &str) -> Result<(String, String), Error> {
@@ -215,6 +257,32 @@ mod tests {
     #[test]
     fn an_unknown_name_in_the_file_is_an_error() {
         assert!(toml::from_str::<Settings>("lisen-https = '127.0.0.1:1'").is_err());
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_nothing_more() {
+        for host in ["lotse", "Lotse.school.example", "192.0.2.1", "2001:db8::1"] {
+            assert!(check_host(host).is_ok(), "{host}");
+        }
+        for host in ["", "a b", "https://lotse", "lotse:8443", "[::1]", "lotse/", "a\nb"] {
+            assert!(check_host(host).unwrap_err().to_string().contains(&format!("`{host}`")), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_and_in_the_file_its_line_too() {
+        let error =
+            toml::from_str::<Settings>("lease = 60\nlisten-tftp = '0.0.0.0'").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("`0.0.0.0` must be"), "{error}");
+        let wrong = |base: &str| Config::merge(toml::from_str(base).unwrap(), Settings::default());
+        for (base, value) in [
+            ("lease = 2", "lease: `2`"),
+            ("site-scripts = '/nonexistent'", "site-scripts: `/nonexistent`"),
+            ("installer-command-line = \"a\\nb\"", "installer-command-line: \"a\\nb\""),
+        ] {
+            let error = wrong(base).unwrap_err().to_string();
+            assert!(error.starts_with(value), "{error}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock, config::Config, db::Db, app::sessions::Tries,
-    identity::Authority, pages::Pages, presence::Presence,
+    app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
+    config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
 };
 
 /// The running server. Cheap to clone.

@@ -17,6 +17,7 @@ pub mod domain;
 pub mod http;
 pub mod identity;
 pub mod pages;
+pub mod patience;
 pub mod planner;
 pub mod presence;
 mod process;

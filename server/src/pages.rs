@@ -9,10 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use fluent_templates::{
-    ArcLoader, LanguageIdentifier,
-    fluent_bundle::FluentValue,
-};
+use fluent_templates::{ArcLoader, LanguageIdentifier, fluent_bundle::FluentValue};
 use serde::Serialize;
 use tera::{Context, Kwargs, State, Tera, TeraResult};
 

@@ -34,6 +34,10 @@ struct Entry {
     written_at: i64,
     work: bool,
     may_hold_work: bool,
+    /// Grows whenever an attempt is begun.
+    begun: u64,
+    /// Polls since the server started.
+    polls: u64,
     wake: Arc<Notify>,
 }
 
@@ -85,9 +89,40 @@ impl Presence {
         self.clients().get(&client).is_none_or(|entry| entry.may_hold_work)
     }
 
-    /// Notes whether the database may have a running attempt of the client.
-    pub fn set_may_hold_work(&self, client: ClientId, may: bool) {
-        self.clients().entry(client).or_default().may_hold_work = may;
+    /// Notes that an attempt of the client is begun: right before and right after that is committed.
+    pub fn begins_work(&self, client: ClientId) {
+        let mut clients = self.clients();
+        let entry = clients.entry(client).or_default();
+        entry.may_hold_work = true;
+        entry.begun += 1;
+    }
+
+    /// A number that grows whenever an attempt of the client is begun: ask before looking whether one runs.
+    pub fn begun(&self, client: ClientId) -> u64 {
+        self.clients().entry(client).or_default().begun
+    }
+
+    /// Notes that no attempt of the client runs, by somebody who had [`Presence::begun`] before he looked; a newer one counts more.
+    pub fn holds_no_work(&self, client: ClientId, begun: u64) {
+        let mut clients = self.clients();
+        let entry = clients.entry(client).or_default();
+        if entry.begun == begun {
+            entry.may_hold_work = false;
+        }
+    }
+
+    /// Notes that a poll of the client has begun, and wakes the older ones, which nobody may listen to any more. Gives its number.
+    pub fn begins_poll(&self, client: ClientId) -> u64 {
+        let mut clients = self.clients();
+        let entry = clients.entry(client).or_default();
+        entry.polls += 1;
+        entry.wake.notify_waiters();
+        entry.polls
+    }
+
+    /// Whether no newer poll of the client has begun.
+    pub fn is_newest_poll(&self, client: ClientId, number: u64) -> bool {
+        self.clients().get(&client).is_none_or(|entry| entry.polls == number)
     }
 
     fn certificates(&self) -> MutexGuard<'_, HashMap<String, Certificate>> {
@@ -141,7 +176,7 @@ impl Presence {
     pub fn take_unwritten(&self) -> Vec<(ClientId, Seen)> {
         let mut unwritten = Vec::new();
         for (client, entry) in self.clients().iter_mut() {
-            if let Some(seen) = entry.seen.as_ref().filter(|seen| seen.at > entry.written_at) {
+            if let Some(seen) = entry.seen.as_ref().filter(|seen| seen.at != entry.written_at) {
                 entry.written_at = seen.at;
                 unwritten.push((*client, seen.clone()));
             }

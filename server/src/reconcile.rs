@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Error,
+    clock::SECOND,
     context::Ctx,
-    db::{boot, clients, jobs},
+    db::{answers, attempts, boot, clients, events, jobs},
     queue,
 };
 
@@ -16,11 +17,13 @@ const QUEUE_EVERY: Duration = Duration::from_secs(2);
 /// Who was heard is written this often.
 const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 
-/// Timelines are cut to their newest lines this often.
+/// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// So many lines are kept of machines that nobody knows, and of all.
 const STRANGERS_LINES: i64 = 50_000;
 const ALL_LINES: i64 = 500_000;
+/// So many events are kept of those that machines cause by themselves.
+const EVENTS: i64 = 500_000;
 
 /// Runs until `stop` fires, and once more for what is unwritten.
 pub async fn run(ctx: Ctx, stop: CancellationToken) {
@@ -31,7 +34,7 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
     prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = prune.tick() => logged("cutting boot timelines", self::prune(&ctx).await),
+            _ = prune.tick() => logged("forgetting what is old", self::prune(&ctx).await),
             _ = queue.tick() => logged("looking after the queue", self::queue(&ctx).await),
             _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
             () = stop.cancelled() => break,
@@ -53,6 +56,7 @@ fn logged(attempt: &str, result: Result<(), Error>) {
 pub async fn queue(ctx: &Ctx) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    attempts::shorten(&mut tx, now + i64::from(ctx.config.lease_s) * SECOND).await?;
     let touched = queue::reap(&mut tx, now).await?;
     let waiting = jobs::clients_with_work(&mut tx, now).await?;
     tx.commit().await?;
@@ -81,6 +85,8 @@ async fn presence(ctx: &Ctx) -> Result<(), Error> {
 async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     boot::prune(&mut tx, STRANGERS_LINES, ALL_LINES).await?;
+    events::prune(&mut tx, EVENTS).await?;
+    answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -80,8 +80,19 @@ impl Server {
         };
         let pages = Pages::load(&config.share)?;
         let (presence, tries) = (Presence::default(), Tries::default());
-        let ctx =
-            Ctx::new(Doors { config, addresses, db, clock, authority, blobs, catalog, mirrors, pages, tries, presence });
+        let ctx = Ctx::new(Doors {
+            config,
+            addresses,
+            db,
+            clock,
+            authority,
+            blobs,
+            catalog,
+            mirrors,
+            pages,
+            tries,
+            presence,
+        });
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -105,6 +116,7 @@ impl Server {
         let names = certificate_names(&ctx.config.host);
         let open = tls::open(&ctx.authority, &names, ctx.now())?;
         let mutual = tls::agents(&ctx.authority, &names, ctx.now())?;
+        let patience = ctx.config.patience;
         let handle = Handle::new();
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
@@ -114,18 +126,23 @@ impl Server {
                 .merge(http::pages::router(ctx.clone())),
         );
         let server = axum_server::from_tcp(self.https)?
-            .acceptor(RustlsAcceptor::new(open).handshake_timeout(Duration::from_secs(10)))
+            .acceptor(RustlsAcceptor::new(open).handshake_timeout(patience.handshake).acceptor(patience))
             .handle(handle.clone());
-        tasks.spawn(async move { server.serve(https.into_make_service_with_connect_info::<SocketAddr>()).await.context("serving HTTPS") });
+        let server = patience.bound(server);
+        let https = https.into_make_service_with_connect_info::<SocketAddr>();
+        tasks.spawn(async move { server.serve(https).await.context("serving HTTPS") });
 
         let agents = layered(http::agent::router(ctx.clone()));
-        let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(Duration::from_secs(10));
+        let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(patience.handshake).acceptor(patience);
         let server =
             axum_server::from_tcp(self.agents)?.acceptor(tls::PeerAcceptor(acceptor)).handle(handle.clone());
+        let server = patience.bound(server);
         tasks.spawn(async move { server.serve(agents.into_make_service()).await.context("serving agents") });
 
         let boot = layered(http::boot::router(ctx.clone()));
-        let server = axum_server::from_tcp(self.boot)?.handle(handle.clone());
+        // Firmware and package managers speak HTTP/1; telling versions apart would mean to wait for a silent peer's first bytes.
+        let server = axum_server::from_tcp(self.boot)?.acceptor(patience).handle(handle.clone()).http1_only();
+        let server = patience.bound(server);
         tasks.spawn(async move {
             server
                 .serve(boot.into_make_service_with_connect_info::<SocketAddr>())

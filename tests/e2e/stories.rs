@@ -328,7 +328,7 @@ hostname --fqdn
 ip -brief -4 address show scope global | awk '{print $3}' | sort | tr '\\n' ' '; echo
 ip -brief -6 address show scope global | awk '{print $3}' | tr '\\n' ' '; echo
 resolvectl dns | grep -o 192.0.2.53 | head -n 1
-findmnt -no FSTYPE / /home /boot/efi | tr '\\n' ' '; echo
+for place in / /home /boot/efi; do printf '%s ' \"$(findmnt -no FSTYPE $place)\"; done; echo
 findmnt -no OPTIONS /home | grep -o noatime
 swapon --noheadings --show=TYPE
 blockdev --getss /dev/nvme0n1
@@ -338,7 +338,7 @@ readlink /etc/localtime
 timedatectl show-timesync --property=SystemNTPServers
 apt-config dump Acquire::http::Proxy
 id --name --groups ann
-perl -e '$hash = (getpwnam(\"ann\"))[1]; print crypt(\"correct horse\", $hash) eq $hash ? \"fits\" : \"does not fit\", \"\\n\"'
+hash=$(getent shadow ann | cut -d: -f2); perl -e 'print crypt(\"correct horse\", $ARGV[0]) eq $ARGV[0] ? \"fits\" : \"does not fit\", \"\\n\"' \"$hash\"
 cmp /root/.ssh/authorized_keys /home/ann/.ssh/authorized_keys && echo same keys
 systemctl --failed --plain --no-legend
 ";
@@ -391,7 +391,7 @@ async fn everything_configured_with_two_cards_on_a_4k_disk(
     let said = ssh(&v4.to_string(), &key, ASKED).await?;
     let wanted = [
         "pc-01.lab.example".to_owned(),
-        format!("192.168.77.5/24 {v4}/24 "),
+        format!("{v4}/24 192.168.77.5/24 "),
         format!("{v6}/64 "),
         "192.0.2.53".to_owned(),
         "btrfs xfs vfat ".to_owned(),

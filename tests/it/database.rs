@@ -318,6 +318,46 @@ async fn dependencies(db: &Db) {
     tx.commit().await.unwrap();
 }
 
+/// A client's identities: each realm's newest counts once it is used.
+async fn certificates(tx: &mut server::db::Tx, id: wire::ClientId, key: &wire::Sha256) {
+    let (other, third) = (blobs::hash(b"other key"), blobs::hash(b"third key"));
+    let (installer, system) = (Realm::Installer, Realm::System);
+    for (serial, realm, fingerprint, at) in [
+        ("aa", system, &other, NOW - 5),
+        ("bb", system, key, NOW - 4),
+        ("cc", installer, &third, NOW - 3),
+        ("dd", installer, &other, NOW - 2),
+        ("ee", system, &other, NOW - 1),
+    ] {
+        let certificate = identities::Certificate {
+            serial: serial.to_owned(),
+            client: id,
+            fingerprint: fingerprint.clone(),
+            expires_at: NOW,
+            revoked_at: None,
+        };
+        identities::create_certificate(tx, &certificate, realm, "b", at).await.unwrap();
+    }
+    let good = async |tx: &mut server::db::Tx| {
+        let mut good = String::new();
+        for serial in ["aa", "bb", "cc", "dd", "ee"] {
+            let found = identities::find_certificate(tx, serial).await.unwrap().unwrap();
+            if found.revoked_at.is_none() {
+                good += serial;
+            }
+        }
+        good
+    };
+    assert!(!identities::has_replaced(tx, "cc").await.unwrap(), "an installer replaces no system");
+    assert!(identities::has_replaced(tx, "dd").await.unwrap());
+    assert_eq!(identities::revoke_in_realm(tx, id, installer, &third, "", NOW).await.unwrap(), 1);
+    assert_eq!(good(tx).await, "aabbccee");
+    identities::revoke_replaced(tx, "bb", "", NOW).await.unwrap();
+    assert_eq!(good(tx).await, "bbee", "a system replaces what is older, and installers");
+    assert!(!identities::has_replaced(tx, "bb").await.unwrap());
+    assert_eq!(identities::revoke(tx, id, "gone", NOW).await.unwrap(), 2);
+}
+
 async fn identities_and_people(db: &Db) {
     let id = client(db, "identity", 40).await;
     let (token, key) = (blobs::hash(b"token"), blobs::hash(b"key"));
@@ -335,27 +375,14 @@ async fn identities_and_people(db: &Db) {
     assert!(!identities::use_token(&mut tx, &token, &key, NOW).await.unwrap(), "it works once");
     let used = identities::find_token(&mut tx, &token).await.unwrap().unwrap();
     assert_eq!((used.client, used.mac, used.used_by.as_deref()), (id, Some(mac(40)), Some(key.as_str())));
-    for serial in ["aa", "bb"] {
-        let certificate = identities::Certificate {
-            serial: serial.to_owned(),
-            client: id,
-            fingerprint: key.clone(),
-            expires_at: NOW,
-            revoked_at: None,
-        };
-        identities::create_certificate(&mut tx, &certificate, Realm::System, "b", NOW).await.unwrap();
-    }
-    assert_eq!(identities::revoke(&mut tx, id, Some("bb"), "replaced", NOW).await.unwrap(), 1);
-    assert_eq!(identities::find_certificate(&mut tx, "aa").await.unwrap().unwrap().revoked_at, Some(NOW));
-    assert_eq!(identities::find_certificate(&mut tx, "bb").await.unwrap().unwrap().revoked_at, None);
-    assert_eq!(identities::revoke(&mut tx, id, None, "gone", NOW).await.unwrap(), 1);
+    certificates(&mut tx, id, &key).await;
 
     assert!(!people::any_user(&mut tx).await.unwrap());
     let admin = people::create_user(&mut tx, "admin", Role::Admin, NOW).await.unwrap();
     people::create_link(&mut tx, &token, admin, NOW + 1, NOW).await.unwrap();
     assert_eq!(
         people::use_link(&mut tx, &token, NOW).await.unwrap(),
-        Some(("admin".to_owned(), Role::Admin))
+        Some((admin, "admin".to_owned(), Role::Admin))
     );
     assert_eq!(people::use_link(&mut tx, &token, NOW).await.unwrap(), None);
     let record = ApiToken {

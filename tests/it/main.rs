@@ -8,6 +8,9 @@
 )]
 
 mod api;
+mod bad_days;
 mod boot;
 mod database;
+mod fleet;
+mod races;
 mod tidy;

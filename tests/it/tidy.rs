@@ -66,7 +66,7 @@ fn dependencies_run_in_one_direction() {
         ("catalog", &["domain", "clock"]),
         ("planner", &["domain", "catalog", "clock"]),
         ("queue", &["domain", "db", "clock", "app"]),
-        ("identity", &["domain", "clock", "blobs"]),
+        ("identity", &["domain", "clock", "blobs", "patience"]),
         (
             "app",
             &[

@@ -10,7 +10,7 @@ use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use server::{
     app::people, clock::Clock, config::Config, context::Ctx, db::Location, domain::people::Role,
-    startup::Server,
+    patience::Patience, startup::Server,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -73,6 +73,7 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         lease_s: 60,
         installer_command_line: String::new(),
         log_json: false,
+        patience: Patience::default(),
         data,
     }
 }
@@ -85,6 +86,15 @@ impl TestServer {
 
     /// Starts a server by a clock.
     pub async fn start_with(engine: Engine, clock: Clock) -> anyhow::Result<Self> {
+        Self::start_as(engine, clock, |_| {}).await
+    }
+
+    /// Starts a server by a clock, with another configuration.
+    pub async fn start_as(
+        engine: Engine,
+        clock: Clock,
+        adjust: impl FnOnce(&mut Config),
+    ) -> anyhow::Result<Self> {
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(postgres::database().await?),
@@ -92,7 +102,9 @@ impl TestServer {
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let directory = tempfile::tempdir()?;
-        let server = Server::bind(config(directory.path().join("data"), database), clock).await?;
+        let mut config = config(directory.path().join("data"), database);
+        adjust(&mut config);
+        let server = Server::bind(config, clock).await?;
         let ctx = server.ctx().clone();
         let first_login = server.first_login().context("a new server has a first login")?.to_owned();
         let http = reqwest::Client::builder()

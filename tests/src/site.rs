@@ -187,9 +187,10 @@ impl Site {
             Dhcp::Proxy | Dhcp::ForeignOnly => Some(ForeignDhcp::start(network, &directory).await?),
         };
         let zero = network.address(0).to_string();
+        let script = self.dhcp_script()?.display().to_string();
         let words: &[&str] = match dhcp {
-            Dhcp::Own => &["--range", &range],
-            Dhcp::SecureBoot => &["--range", &range, "--secure-boot"],
+            Dhcp::Own => &["--range", &range, "--event-script", &script],
+            Dhcp::SecureBoot => &["--range", &range, "--event-script", &script, "--secure-boot"],
             Dhcp::Proxy => &["--proxy", &zero],
             Dhcp::ForeignOnly => &[],
         };
@@ -198,8 +199,7 @@ impl Site {
         } else {
             let share = Self::share().display().to_string();
             let argv = [&["pxe", "dnsmasq", "--share", &share, "--interface", "br0"], words].concat();
-            let mut configuration = self.lotse(&argv).await?;
-            configuration.push_str(&format!("\ndhcp-script={}\n", self.dhcp_script()?.display()));
+            let configuration = self.lotse(&argv).await?;
             Some(Dnsmasq::start(network, &configuration, &directory).await?)
         };
         self.dhcp = (own, foreign);

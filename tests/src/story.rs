@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::site::{CONSOLE, Site};
@@ -16,6 +16,9 @@ pub const CHAIN: [(&str, &str); 6] = [
     ("agent", "It installs itself"),
     ("reboot", "It restarts the machine"),
 ];
+
+/// No job of a story lasts longer, not even debootstrap on a busy machine.
+const LONGEST_JOB: Duration = minutes(45);
 
 /// A machine that becomes a client.
 #[derive(Clone, Debug)]
@@ -106,8 +109,15 @@ impl Newcomer {
     /// # Errors
     /// It fails; the error says why.
     pub async fn job_succeeds(&self, site: &Site, job_type: &str) -> Result<()> {
-        let id = self.newest_job(site, job_type).await?;
-        site.lotse(&["job", "watch", &id.to_string()]).await.map(drop)
+        let id = self.newest_job(site, job_type).await?.to_string();
+        match tokio::time::timeout(LONGEST_JOB, site.lotse(&["job", "watch", &id])).await {
+            Ok(ended) => ended.map(drop),
+            Err(_) => bail!(
+                "waiting for job {id} ({job_type}) of {}: not within {LONGEST_JOB:?}\n{}",
+                self.name,
+                site.lotse(&["client", "show", &self.name]).await?
+            ),
+        }
     }
 
     /// Number of its newest job of a type.

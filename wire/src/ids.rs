@@ -21,10 +21,11 @@ macro_rules! number_id {
         }
 
         impl FromStr for $name {
-            type Err = std::num::ParseIntError;
+            type Err = Malformed;
 
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                let malformed = |_| Malformed { text: text.to_owned(), expected: "a number such as 17" };
+                text.parse().map(Self).map_err(malformed)
             }
         }
     };

@@ -8,7 +8,8 @@ use std::io::{self, SeekFrom};
 use crate::host::DiskFile;
 
 /// Length of each end.
-pub(crate) const EDGE: u64 = 1 << 20;
+const EDGE_BYTES: usize = 1 << 20;
+const EDGE: u64 = EDGE_BYTES as u64;
 const PIECE: usize = 512;
 /// Both ends, and room between them.
 pub(super) const SMALLEST_DISK: u64 = 4 * EDGE;
@@ -24,7 +25,7 @@ pub(super) struct Edges {
 impl Edges {
     /// Of a disk of zeros. `size` is at least [`SMALLEST_DISK`].
     pub(super) fn blank(size: u64) -> Self {
-        Self { size, head: vec![0; EDGE as usize], tail: vec![0; EDGE as usize] }
+        Self { size, head: vec![0; EDGE_BYTES], tail: vec![0; EDGE_BYTES] }
     }
 
     /// As the disk has them; `None` on a disk smaller than [`SMALLEST_DISK`].

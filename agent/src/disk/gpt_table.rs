@@ -18,8 +18,8 @@ use crate::host::DiskFile;
 
 const SIGNATURE: &[u8] = b"EFI PART";
 const REVISION: u32 = 0x0001_0000;
-const HEADER_BYTES: usize = 92;
-pub(super) const ENTRY_BYTES: u64 = 128;
+const HEADER_BYTES: u32 = 92;
+const ENTRY_BYTES: u32 = 128;
 /// The specification asks for room for as many at least.
 pub(super) const FEWEST_SLOTS: u32 = 128;
 /// More than anybody has, and what both ends have room for.
@@ -65,7 +65,7 @@ pub(super) fn tail_bytes(slots: u32, sector_bytes: u32) -> u64 {
 }
 
 fn entries_bytes(slots: u32, sector_bytes: u32) -> u64 {
-    (u64::from(slots) * ENTRY_BYTES).next_multiple_of(sector_bytes.into())
+    (u64::from(slots) * u64::from(ENTRY_BYTES)).next_multiple_of(sector_bytes.into())
 }
 
 /// Puts a table with these entries into the ends of a disk. A protective record that is there, and boot code, stay.
@@ -79,7 +79,7 @@ pub(super) fn put(
     let sector = u64::from(sector_bytes);
     let last = edges.size / sector - 1;
     protect(edges, last);
-    let mut array = vec![0; (u64::from(slots) * ENTRY_BYTES) as usize];
+    let mut array = vec![0; slots as usize * ENTRY_BYTES as usize];
     for (number, entry) in entries {
         let at = ((number - 1) as usize) * ENTRY_BYTES as usize;
         array[at..at + entry.len()].copy_from_slice(entry);
@@ -87,10 +87,10 @@ pub(super) fn put(
     let room = entries_bytes(slots, sector_bytes);
     let (first_usable, last_usable) = (2 + room / sector, last - room / sector - 1);
     for (here, there, array_at) in [(1, last, 2), (last, 1, last_usable + 1)] {
-        let mut header = Vec::with_capacity(HEADER_BYTES);
+        let mut header = Vec::with_capacity(sector_bytes as usize);
         header.extend(SIGNATURE);
         header.extend(REVISION.to_le_bytes());
-        header.extend((HEADER_BYTES as u32).to_le_bytes());
+        header.extend(HEADER_BYTES.to_le_bytes());
         // Checksum of the header, counted as zero, and a reserved field.
         header.extend([0; 8]);
         for number in [here, there, first_usable, last_usable] {
@@ -99,7 +99,7 @@ pub(super) fn put(
         header.extend(guid.to_bytes_le());
         header.extend(array_at.to_le_bytes());
         header.extend(slots.to_le_bytes());
-        header.extend((ENTRY_BYTES as u32).to_le_bytes());
+        header.extend(ENTRY_BYTES.to_le_bytes());
         header.extend(crc32(&array).to_le_bytes());
         let checksum = crc32(&header);
         header[16..20].copy_from_slice(&checksum.to_le_bytes());
@@ -138,17 +138,17 @@ fn read_at(edges: &Edges, here: u64, sector: u64) -> Option<Table> {
     let header = edges.get(here * sector, sector);
     let long = |at: usize| Some(u64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
     let short = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
-    let length = short(12)? as usize;
+    let length = short(12)?;
     if !header.starts_with(SIGNATURE) || long(24)? != here || !(HEADER_BYTES..=512).contains(&length) {
         return None;
     }
-    let mut unsigned = header.get(..length)?.to_vec();
+    let mut unsigned = header.get(..length as usize)?.to_vec();
     unsigned[16..20].fill(0);
     let slots = short(80)?;
-    if crc32(&unsigned) != short(16)? || u64::from(short(84)?) != ENTRY_BYTES || slots > MOST_SLOTS {
+    if crc32(&unsigned) != short(16)? || short(84)? != ENTRY_BYTES || slots > MOST_SLOTS {
         return None;
     }
-    let array = edges.get(long(72)?.checked_mul(sector)?, u64::from(slots) * ENTRY_BYTES);
+    let array = edges.get(long(72)?.checked_mul(sector)?, u64::from(slots) * u64::from(ENTRY_BYTES));
     if array.is_empty() || crc32(array) != short(88)? {
         return None;
     }

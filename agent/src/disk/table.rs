@@ -1,6 +1,6 @@
 //! A planned partition table against a disk as it is: whether it can be, what would be lost, how the ends of the disk look with it.
 //!
-//! Pure but for [`write`] and [`inspect`]. Invariant: what the plan does not allow to be destroyed is found here, on the disk itself and
+//! Pure but for [`write()`] and [`inspect`]. Invariant: what the plan does not allow to be destroyed is found here, on the disk itself and
 //! not in what was once measured, before anything is written.
 
 use std::{collections::BTreeMap, path::Path};

@@ -7,10 +7,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -20,15 +18,17 @@ use wire::event::Stream;
 use super::{Command, DiskFile, Error, Host, Power};
 
 mod answer;
+mod boot;
 mod disk;
+mod process;
 
 pub use answer::Answer;
 use disk::FakeDisk;
+use process::Running;
+pub use process::{FakeEnd, FakeProcess};
 
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-/// Boots so far, so that boot ids are unique among all machines of a process.
-static BOOTS: AtomicU64 = AtomicU64::new(1);
+/// What commands do for which no answer was given.
+pub type Program = Arc<dyn Fn(&FakeHost, &Command) -> Answer + Send + Sync>;
 
 /// A machine in memory. Clones are the same machine.
 #[derive(Clone, Default)]
@@ -41,7 +41,9 @@ struct State {
     links: BTreeMap<PathBuf, PathBuf>,
     disks: BTreeMap<PathBuf, Arc<Mutex<Vec<u8>>>>,
     answers: Vec<(String, Answer)>,
+    program: Option<Program>,
     commands: Vec<Command>,
+    processes: Vec<FakeProcess>,
     mounts: Vec<FakeMount>,
     powers: Vec<Power>,
     entered: Option<PathBuf>,
@@ -111,6 +113,16 @@ impl FakeHost {
         self.state().answers.push((prefix.to_owned(), answer));
     }
 
+    /// What commands do for which no answer was given.
+    pub fn run_by(&self, program: Program) {
+        self.state().program = Some(program);
+    }
+
+    /// Every process so far, in the order in which they began.
+    pub fn processes(&self) -> Vec<FakeProcess> {
+        self.state().processes.clone()
+    }
+
     /// Every command so far.
     pub fn commands(&self) -> Vec<Command> {
         self.state().commands.clone()
@@ -162,30 +174,28 @@ impl FakeHost {
         self.state().broken_writes = path.map(PathBuf::from);
     }
 
-    /// Pulls the plug and boots again: what was not synced is lost, and so is everything below `/run`.
-    pub fn power_cut(&self) {
-        let mut state = self.state();
-        state.files.retain(|path, _| !path.starts_with("/run"));
-        for file in state.files.values_mut() {
-            file.content.truncate(file.synced);
-        }
-        drop(state);
-        self.boot();
-    }
-
-    /// Boots: nothing is mounted, the boot id is a new one.
-    pub fn boot(&self) {
-        let mut state = self.state();
-        state.mounts.clear();
-        state.entered = None;
-        let id = format!("fake-boot-{}\n", BOOTS.fetch_add(1, Ordering::Relaxed)).into_bytes();
-        state
-            .files
-            .insert(BOOT_ID.into(), FakeFile { synced: id.len(), content: id, mode: 0o444, owner: (0, 0) });
+    fn answer_to(&self, command: &Command) -> Answer {
+        let (answer, program) = {
+            let mut state = self.state();
+            state.commands.push(command.clone());
+            (state.take_answer(command), state.program.clone())
+        };
+        answer.unwrap_or_else(|| program.map(|program| program(self, command)).unwrap_or_default())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
+    }
+}
+
+/// Waits; `false`: told to stop meanwhile.
+async fn pause(time: Duration, stop: &CancellationToken) -> bool {
+    if time.is_zero() {
+        return true;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        () = stop.cancelled() => false,
     }
 }
 
@@ -194,13 +204,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
-    fn take_answer(&mut self, command: &Command) -> Answer {
+    fn take_answer(&mut self, command: &Command) -> Option<Answer> {
         let words = command.to_string();
-        let Some(index) = self.answers.iter().rposition(|(prefix, _)| words.starts_with(prefix.as_str()))
-        else {
-            return Answer::default();
-        };
-        if self.answers[index].1.once { self.answers.remove(index).1 } else { self.answers[index].1.clone() }
+        let index = self.answers.iter().rposition(|(prefix, _)| words.starts_with(prefix.as_str()))?;
+        let once = self.answers[index].1.once;
+        Some(if once { self.answers.remove(index).1 } else { self.answers[index].1.clone() })
     }
 
     fn check_writable(&self, attempt: &'static str, path: &Path) -> Result<(), Error> {
@@ -255,29 +263,27 @@ impl Host for FakeHost {
         stop: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<String, Error>> {
         Box::pin(async move {
-            let answer = {
-                let mut state = self.state();
-                state.commands.push(command.clone());
-                state.take_answer(command)
-            };
+            let answer = self.answer_to(command);
             if answer.missing {
                 let program = command.argv.first().cloned().unwrap_or_default();
                 return Err(Error::Start { program, source: io::ErrorKind::NotFound.into() });
             }
+            let process = Running::begin(self, command);
             for (stream, line) in &answer.lines {
+                process.print(*stream, line);
                 on_line(*stream, line);
                 // As with a real process, the reader of the lines has a say in the pace.
                 tokio::task::yield_now().await;
-            }
-            if !answer.delay.is_zero() {
-                tokio::select! {
-                    () = tokio::time::sleep(answer.delay) => {}
-                    () = stop.cancelled() => {}
+                if !pause(answer.pace, stop).await {
+                    break;
                 }
             }
+            pause(answer.delay, stop).await;
             if stop.is_cancelled() {
+                process.end(FakeEnd::Stopped);
                 return Err(Error::Stopped { command: command.to_string() });
             }
+            process.end(FakeEnd::Status(answer.status));
             let text = |wanted: Stream| {
                 let lines = answer.lines.iter().filter(|(stream, _)| *stream == wanted);
                 lines.fold(String::new(), |text, (_, line)| text + line + "\n")

@@ -1,6 +1,7 @@
 //! Files of the real machine: atomic writing, appending, reading pieces.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -22,7 +23,13 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<String>> {
         entries => entries?,
     };
     let mut names = entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .map(|entry| {
+            // A name that is changed on the way names nothing any more, and who removes what is listed would leave it there.
+            let unreadable = |name: OsString| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("the name {} is no UTF-8", name.display()))
+            };
+            entry?.file_name().into_string().map_err(unreadable)
+        })
         .collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)

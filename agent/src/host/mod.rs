@@ -43,7 +43,7 @@ pub trait Host: Send + Sync {
     /// At most `length` bytes of a file or device from `offset` on; fewer at its end.
     fn read_at(&self, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
 
-    /// Names in a directory, sorted; empty when the directory does not exist.
+    /// Names in a directory, sorted; empty when the directory does not exist. A name that is no UTF-8 is an error.
     fn list(&self, path: &Path) -> Result<Vec<String>, Error>;
 
     /// Where a symbolic link points, without following it further.

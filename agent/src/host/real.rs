@@ -241,6 +241,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_that_cannot_be_given_back_is_an_error_and_not_another_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "x").unwrap();
+        assert!(RealHost.list(dir.path()).is_err());
+    }
+
+    #[test]
     fn a_file_is_replaced_whole_and_its_directories_are_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/file");

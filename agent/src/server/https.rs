@@ -35,6 +35,9 @@ const POLL_PATIENCE: Duration = Duration::from_secs(15);
 /// Without a single byte of a blob.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The largest answers are plans. The plain listener's can be forged by anybody on the way, who must not fill the machine's memory.
+const LARGEST_ANSWER: usize = 8 << 20;
+
 /// Makes real connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Https;
@@ -222,8 +225,20 @@ fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Erro
 }
 
 async fn json<T: DeserializeOwned>(attempt: &'static str, request: RequestBuilder) -> Result<T, Error> {
-    let body = answer(attempt, request).await?.bytes().await.map_err(|error| broken(attempt, error))?;
+    let body = whole(attempt, answer(attempt, request).await?).await?;
     serde_json::from_slice(&body).map_err(|error| unreachable(attempt, error))
+}
+
+/// All of an answer, unless that is too much.
+async fn whole(attempt: &'static str, mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(attempt, error))? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(unreachable(attempt, "the answer is too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The response, when its status says success; else the problem in it.
@@ -233,7 +248,7 @@ async fn answer(attempt: &'static str, request: RequestBuilder) -> Result<Respon
     if status.is_success() {
         return Ok(response);
     }
-    let body = response.bytes().await.unwrap_or_default();
+    let body = whole(attempt, response).await.unwrap_or_default();
     let (code, problem) = match serde_json::from_slice::<Problem>(&body) {
         Ok(problem) if problem.remedy.is_empty() => (problem.code, problem.title),
         Ok(problem) => (problem.code, format!("{}; {}", problem.title, problem.remedy)),

@@ -32,7 +32,7 @@ pub(super) enum OnRefusal {
 impl Life<'_> {
     /// Asks until there is an identity; stores it. `None`: told to stop.
     ///
-    /// All requests carry the same key, so a server whose answer was lost can answer the repetition.
+    /// All requests carry the same key, also after a restart, so a server whose answer was lost can answer the repetition.
     pub(super) async fn enrol(
         &self,
         ca_pem: &str,
@@ -41,7 +41,7 @@ impl Life<'_> {
         let session = self.session;
         let config = &session.config;
         let server = session.connect.connect(&config.addresses, ca_pem, None)?;
-        let key = NewKey::generate()?;
+        let key = NewKey::for_enrolment(session.host.as_ref(), &config.state_dir)?;
         let fingerprint = grouped(key.fingerprint().as_str());
         self.say(&format!("this machine's key: {fingerprint}"));
         let mut token = config.token.clone();

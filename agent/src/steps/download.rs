@@ -8,7 +8,13 @@ use tokio::sync::mpsc::Sender;
 use wire::enrol::BlobRef;
 
 use super::{StepContext, StepError};
-use crate::backoff::{self, Backoff};
+use crate::{
+    backoff::{self, Backoff},
+    server,
+};
+
+/// What helps against a damaged image.
+const BUILD_AGAIN: &str = "build the image again there (`lotse image build --force`) and try the job again";
 
 /// So often in a row may a connection break without a byte having come.
 const TRIES: u32 = 8;
@@ -53,7 +59,7 @@ pub(super) async fn stream(
         Ok(())
     } else {
         Err(StepError::Permanent(anyhow!(
-            "the file should have the hash {}, but what came has {got}",
+            "the file should have the hash {}, but what came has {got}; the server's copy is damaged: {BUILD_AGAIN}",
             blob.sha256
         )))
     }
@@ -67,7 +73,7 @@ async fn rest(
     sink: &Sender<Bytes>,
 ) -> Result<(), StepError> {
     let mut chunks = tokio::select! {
-        chunks = ctx.server.blob(&blob.sha256, *offset) => chunks?,
+        chunks = ctx.server.blob(&blob.sha256, *offset) => chunks.map_err(|error| refused(error, *offset))?,
         () = ctx.stop.cancelled() => return Err(StepError::Stopped),
     };
     loop {
@@ -93,6 +99,19 @@ async fn rest(
         return Err(StepError::Transient(anyhow!("only {offset} of {} bytes came", blob.size_bytes)));
     }
     Ok(())
+}
+
+/// A server that has less of the file than the plan names, or nothing, has lost it: asking again does not help.
+fn refused(error: server::Error, offset: u64) -> StepError {
+    match &error {
+        server::Error::Refused { status: 416, .. } => StepError::Permanent(anyhow!(
+            "the server's copy ends at byte {offset}: it is damaged; {BUILD_AGAIN}"
+        )),
+        server::Error::Refused { status: 404, .. } => {
+            StepError::Permanent(anyhow::Error::from(error).context(BUILD_AGAIN))
+        }
+        _ => error.into(),
+    }
 }
 
 /// The whole blob in memory; for small ones such as a package.

@@ -17,6 +17,5 @@ pub(super) async fn execute(ctx: &StepContext<'_>) -> Result<(), StepError> {
         facts.nics.len(),
         facts.memory_bytes >> 20
     ));
-    ctx.server.facts(&facts).await?;
-    Ok(())
+    ctx.ask(|| ctx.server.facts(&facts)).await
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::{
     AttemptId,
@@ -11,8 +12,10 @@ use wire::{
 };
 
 use crate::{
+    backoff::{self, Backoff},
     config::Addresses,
     host::{self, Host},
+    report::chain,
     server::{self, Server},
 };
 
@@ -31,6 +34,9 @@ pub(crate) mod testing;
 pub mod unpack;
 mod wipe_disk;
 mod write_file;
+
+/// So often is the server asked again: for some minutes.
+const TRIES: u32 = 8;
 
 /// What every step is given.
 pub struct StepContext<'a> {
@@ -71,6 +77,36 @@ impl StepContext<'_> {
     /// As [`Host::run`].
     pub async fn run(&self, command: &host::Command) -> Result<String, host::Error> {
         self.host.run(command, &|stream, line| self.voice.line(stream, line), self.stop).await
+    }
+
+    /// Asks the server, and again with growing pauses while it cannot be reached: a lost answer is no reason to fail a step.
+    ///
+    /// # Errors
+    /// The server refuses, or stays away for long; [`StepError::Stopped`] when the step shall stop.
+    pub async fn ask<'b, T>(
+        &self,
+        ask: impl Fn() -> BoxFuture<'b, Result<T, server::Error>> + Send + Sync,
+    ) -> Result<T, StepError>
+    where
+        T: Send,
+    {
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = tokio::select! {
+                answer = ask() => answer,
+                () = self.stop.cancelled() => return Err(StepError::Stopped),
+            };
+            match answer {
+                Err(error) if error.is_transient() && backoff.failures() < TRIES => {
+                    tracing::info!(error = chain(&error), "a step could not ask the server; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff.fail(backoff::random())) => {}
+                        () = self.stop.cancelled() => return Err(StepError::Stopped),
+                    }
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
     /// Says in the report what the agent does.

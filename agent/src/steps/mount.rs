@@ -60,32 +60,20 @@ fn source(ctx: &StepContext<'_>, place: &Path) -> Result<Option<PathBuf>, StepEr
 mod tests {
     use super::*;
     use crate::{
-        host::fake::{Answer, FakeHost},
-        steps::testing::Stage,
+        host::fake::Answer,
+        steps::testing::{Stage, disk_in_memory, expectation_of_disk_in_memory},
     };
 
     fn stage() -> Stage {
-        let host = FakeHost::new(0)
-            .with_file("/sys/block/vda/size", "131072")
-            .with_file("/sys/block/vda/queue/logical_block_size", "512")
-            .with_file("/sys/block/vda/serial", "S1");
+        let host = disk_in_memory(64 << 20);
         host.answer("blkid", Answer::prints("u-1\n"));
         Stage::new(host)
     }
 
     fn root() -> MountEntry {
-        let disk = wire::storage::DiskExpectation {
-            disk: "system".into(),
-            path: "/dev/vda".into(),
-            serial: "S1".into(),
-            wwn: String::new(),
-            size_bytes: 64 << 20,
-            sector_bytes: 512,
-            model: String::new(),
-        };
         MountEntry {
             volume: Volume::Partition { disk: "system".into(), number: 1 },
-            disk,
+            disk: expectation_of_disk_in_memory(64 << 20),
             format: FileSystem::Ext4,
             uuid: "U-1".into(),
             mount: "/".into(),

@@ -26,7 +26,7 @@ pub(super) async fn execute(
     command.environment.clone_from(environment);
     let mut mask = Mask::default();
     for (name, reference) in secrets {
-        let value = ctx.server.secret(ctx.attempt, reference).await?;
+        let value = ctx.ask(|| ctx.server.secret(ctx.attempt, reference)).await?;
         mask.hide(&value);
         command.environment.insert(name.clone(), value);
     }
@@ -162,11 +162,19 @@ mod tests {
         assert!(stage.host.file("/target/run/lotse-step-3.sh").is_none());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn without_its_secret_a_script_does_not_start() {
         let mut stage = stage();
         stage.server.secrets.clear();
         assert!(matches!(run(&stage, Root::Running).await, Err(StepError::Transient(_))));
         assert!(stage.host.commands().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_whose_answer_was_lost_is_asked_for_again() {
+        let stage = stage();
+        stage.server.lose_secrets(3);
+        run(&stage, Root::Running).await.unwrap();
+        assert_eq!(stage.host.commands()[0].environment["WORD"], "s3cret");
     }
 }

@@ -16,6 +16,7 @@ use wire::{
     event::{ReportRequest, ReportResponse, Stream},
     facts::Facts,
     poll::{PollRequest, PollResponse},
+    storage::DiskExpectation,
 };
 
 use super::{StepContext, Voice};
@@ -96,10 +97,36 @@ impl Voice for RecordingVoice {
     }
 }
 
+/// The disk of [`disk_in_memory`].
+pub(crate) const DISK: &str = "/dev/vda";
+
+/// A machine whose kernel knows of one disk of `size_bytes`; what is on it comes from `FakeHost::with_disk`.
+pub(crate) fn disk_in_memory(size_bytes: u64) -> FakeHost {
+    FakeHost::new(0)
+        .with_file("/sys/block/vda/size", (size_bytes / 512).to_string())
+        .with_file("/sys/block/vda/queue/logical_block_size", "512")
+        .with_file("/sys/block/vda/serial", "S1")
+}
+
+/// What a plan says of that disk.
+pub(crate) fn expectation_of_disk_in_memory(size_bytes: u64) -> DiskExpectation {
+    DiskExpectation {
+        disk: "system".into(),
+        path: DISK.into(),
+        serial: "S1".into(),
+        wwn: String::new(),
+        size_bytes,
+        sector_bytes: 512,
+        model: String::new(),
+    }
+}
+
 /// A server with one blob and some secrets.
 #[derive(Default)]
 pub(crate) struct FakeServer {
     pub(crate) secrets: BTreeMap<String, String>,
+    /// So many answers with a secret are lost.
+    pub(crate) lost_secrets: Mutex<u32>,
     pub(crate) facts: Mutex<Vec<Facts>>,
     pub(crate) blob: Vec<u8>,
     /// After how many bytes the next connections break off; none left: they do not.
@@ -109,6 +136,11 @@ pub(crate) struct FakeServer {
 }
 
 impl FakeServer {
+    /// The next answers with a secret are lost.
+    pub(super) fn lose_secrets(&self, answers: u32) {
+        *self.lost_secrets.lock().unwrap() = answers;
+    }
+
     /// What the plan says about the blob.
     pub(crate) fn reference(&self) -> BlobRef {
         let mut hash = [0; 32];
@@ -148,7 +180,10 @@ impl Server for FakeServer {
     }
 
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {
-        let secret = self.secrets.get(reference).cloned().ok_or_else(|| cut("hand out a secret"));
+        let mut lost = self.lost_secrets.lock().unwrap();
+        let found = self.secrets.get(reference).filter(|_| *lost == 0).cloned();
+        *lost = lost.saturating_sub(1);
+        let secret = found.ok_or_else(|| cut("hand out a secret"));
         Box::pin(async { secret })
     }
 

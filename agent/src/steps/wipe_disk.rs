@@ -71,12 +71,16 @@ async fn zero(ctx: &StepContext<'_>, path: &std::path::Path, size: u64) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{disk::tests::loop_host::LoopHost, host::fake::FakeHost, steps::testing::Stage};
+    use crate::{
+        disk::tests::loop_host::LoopHost,
+        host::fake::FakeHost,
+        steps::testing::{DISK, Stage, disk_in_memory, expectation_of_disk_in_memory},
+    };
 
     #[tokio::test]
     async fn what_was_in_use_and_what_it_carried_is_gone_after_every_way_of_wiping() {
         for method in [WipeMethod::Signatures, WipeMethod::Zero, WipeMethod::Discard] {
-            let Some(host) = LoopHost::new(64 << 20, 512) else { return };
+            let host = LoopHost::new(64 << 20, 512);
             host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz"]);
             host.look(&["mount", "/dev/vdz", &host.target().display().to_string()]);
             std::fs::write(host.target().join("letter"), "dear").unwrap();
@@ -95,23 +99,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_disk_of_the_running_system_is_never_wiped() {
-        let host = FakeHost::new(0)
-            .with_file("/sys/block/vda/size", "131072")
-            .with_file("/sys/block/vda/queue/logical_block_size", "512")
-            .with_file("/sys/block/vda/serial", "S1")
+        let host = disk_in_memory(64 << 20)
             .with_file("/sys/block/vda/vda1/partition", "1")
             .with_file("/proc/self/mountinfo", "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n")
-            .with_disk("/dev/vda", 64 << 20);
+            .with_disk(DISK, 64 << 20);
         let stage = Stage::new(host);
-        let expected = DiskExpectation {
-            disk: "system".into(),
-            path: "/dev/vda".into(),
-            serial: "S1".into(),
-            wwn: String::new(),
-            size_bytes: 64 << 20,
-            sector_bytes: 512,
-            model: String::new(),
-        };
+        let expected = expectation_of_disk_in_memory(64 << 20);
         for method in [WipeMethod::Signatures, WipeMethod::Zero, WipeMethod::Discard] {
             let error = execute(&stage.ctx(), &expected, method).await.unwrap_err();
             assert!(matches!(&error, StepError::Refused(why) if why.contains("running system")), "{error}");

@@ -1,13 +1,14 @@
-//! What agents ask for: an identity, work, and somebody who takes their reports.
+//! What agents with an identity ask for: work, and somebody who takes their reports. How they get one is in [`super::enrolment`].
 
 use std::time::Duration;
 
 use wire::{
-    AttemptId, ClientId, Mac, Sha256,
-    enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
+    AttemptId, ClientId,
+    enrol::{BlobRef, Realm},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
     poll::{Lease, Order, PollRequest, PollResponse},
+    problem::FieldProblem,
 };
 
 use super::{Error, planning};
@@ -15,26 +16,30 @@ use crate::{
     boot::timeline,
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, attempts, clients, events, identities, images, jobs},
+    db::{
+        self, Tx, attempts, clients, events,
+        identities::{self, Certificate},
+        images, jobs,
+    },
     domain::{
         boot::BootEventKind,
-        client::{Client, ClientConfig, Stage},
+        client::{Client, Stage},
         image,
         job::{Attempt, AttemptState, JobEvent},
     },
-    identity::{self, Authority, token},
     presence::Seen,
     queue,
 };
 
-/// A machine that waits for adoption asks again after this long.
-const ASK_AGAIN_S: u32 = 3;
 /// Longest time that a poll may wait here.
 const LONGEST_WAIT_S: u32 = 60;
-/// More unknown machines than this may not wait for adoption: anybody on the network can announce some.
-const MOST_DISCOVERED: i64 = 5000;
+/// A poll that a newer one of the same client has overtaken is not repeated at once: two machines with one identity would chase
+/// each other.
+const OVERTAKEN_MS: u64 = 1000;
 /// A certificate is looked up again after this long, so that a revocation on another node is noticed.
 const CERTIFICATE_CACHED_FOR: i64 = 10 * SECOND;
+/// Why a certificate is revoked that nobody needs any more.
+pub(super) const REPLACED: &str = "replaced by a newer identity";
 
 /// The client that a certificate belongs to.
 ///
@@ -49,232 +54,46 @@ pub async fn authenticate(ctx: &Ctx, serial: &str) -> Result<ClientId, Error> {
     let certificate = identities::find_certificate(&mut tx, serial).await?;
     match certificate {
         Some(certificate) if certificate.revoked_at.is_none() && certificate.expires_at > now => {
+            if identities::has_replaced(&mut tx, serial).await? {
+                drop(tx);
+                retire_replaced(ctx, &certificate, now).await?;
+            }
             let until = certificate.expires_at.min(now + CERTIFICATE_CACHED_FOR);
             ctx.presence.keep_certificate(serial, certificate.client, until);
             Ok(certificate.client)
         }
-        Some(_) => Err(Error::Unauthenticated(
-            "this certificate was replaced or has expired; enrol the client again with a new token"
-                .to_owned(),
-        )),
+        Some(_) => {
+            let because = match identities::revocation(&mut tx, serial).await? {
+                Some(because) => format!("was revoked: {because}"),
+                None => "has expired".to_owned(),
+            };
+            Err(Error::Unauthenticated(format!(
+                "this certificate {because}; an admin can let the client in again with a new token"
+            )))
+        }
         None => {
             Err(Error::Unauthenticated("this certificate belongs to no client of this server".to_owned()))
         }
     }
 }
 
-/// Gives a machine its identity, or takes note of it and lets it wait.
-///
-/// # Errors
-/// The token is unknown, expired, of another machine or used by another key; the CSR is not acceptable.
-pub async fn enrol(ctx: &Ctx, request: &EnrolRequest) -> Result<EnrolResponse, Error> {
-    let key = Authority::request_fingerprint(&request.csr_pem).map_err(unacceptable)?;
-    let answer = match &request.token {
-        Some(token) => enrol_with_token(ctx, request, token, &key).await,
-        None => announce(ctx, request, &key).await,
-    };
-    if let Err(error) = &answer {
-        timeline::note(ctx, request.mac, BootEventKind::Refused, &error.to_string()).await;
-    }
-    answer
-}
-
-fn unacceptable(error: identity::Error) -> Error {
-    match error {
-        identity::Error::Request(reason) => Error::invalid(
-            format!("the certificate request cannot be accepted: {reason}"),
-            "send a PKCS #10 request with a P-256 key and without extensions",
-        ),
-        other => Error::Internal(other.into()),
-    }
-}
-
-async fn enrol_with_token(
-    ctx: &Ctx,
-    request: &EnrolRequest,
-    token: &str,
-    key: &Sha256,
-) -> Result<EnrolResponse, Error> {
-    let now = ctx.now();
-    let hash = token::hash(token);
+/// Whoever uses a new identity has it: only now the one that it replaced is worth nothing any more. Earlier, an agent whose
+/// answer was lost on the way would be locked out.
+async fn retire_replaced(ctx: &Ctx, used: &Certificate, now: i64) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let unknown = || {
-        Error::Unauthenticated(
-            "this enrolment token is unknown or was replaced by a newer one: restart the machine to get a new one".to_owned(),
-        )
-    };
-    let known = identities::find_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
-    let client = clients::find(&mut tx, known.client).await?.ok_or_else(unknown)?;
-    if let Some(mac) = known.mac.filter(|mac| *mac != request.mac) {
-        let alarm =
-            format!("the enrolment token of {mac} was used by a machine with the address {}", request.mac);
-        return Err(raise(ctx, tx, &client, &alarm, now).await?);
-    }
-    if !identities::use_token(&mut tx, &hash, key, now).await? {
-        match known.used_by {
-            // The answer was lost on the way, and the same key asks again.
-            Some(used_by) if used_by == key.as_str() && known.expires_at > now => {}
-            Some(_) => {
-                let alarm = "the enrolment token was used a second time, with another key: somebody may have read it on the network";
-                return Err(raise(ctx, tx, &client, alarm, now).await?);
-            }
-            None => {
-                return Err(Error::Unauthenticated(
-                    "this enrolment token has expired: restart the machine to get a new one".to_owned(),
-                ));
-            }
-        }
-    }
-    clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
-    let identity =
-        issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
+    identities::revoke_replaced(&mut tx, &used.serial, REPLACED, now).await?;
     tx.commit().await?;
-    ctx.presence.forget_certificates(client.id);
-    timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, by token", client.name)).await;
-    Ok(EnrolResponse::Enrolled(Box::new(identity)))
+    ctx.presence.forget_certificates(used.client);
+    Ok(())
 }
 
-/// Stops a client, keeps the reason, and gives the error for whoever asked.
-async fn raise(ctx: &Ctx, mut tx: Tx, client: &Client, alarm: &str, now: i64) -> Result<Error, Error> {
-    clients::set_alarm(&mut tx, client.id, Some(alarm)).await?;
-    identities::revoke(&mut tx, client.id, None, alarm, now).await?;
-    events::add(&mut tx, "client.alarm", Some(client.id), None, "enrolment", alarm, now).await?;
-    tx.commit().await?;
-    ctx.presence.forget_certificates(client.id);
-    ctx.presence.events_came();
-    Ok(Error::Forbidden(format!("{alarm}; an admin has to look at client {} first", client.name)))
-}
-
-async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<EnrolResponse, Error> {
-    let now = ctx.now();
-    let mut tx = ctx.db.write().await?;
-    let waiting = |message: &str| EnrolResponse::Waiting {
-        fingerprint: key.clone(),
-        ask_again_s: ASK_AGAIN_S,
-        message: message.to_owned(),
-    };
-    let Some(client) = clients::find_by_mac(&mut tx, request.mac).await? else {
-        let id = discover(&mut tx, request, key, now).await?;
-        tx.commit().await?;
-        ctx.presence.events_came();
-        timeline::note(ctx, request.mac, BootEventKind::Announced, &format!("a new machine, client {id}"))
-            .await;
-        return Ok(waiting("this machine is new here and waits for an admin to adopt it"));
-    };
-    if client.adopted_key.as_ref() == Some(key) {
-        clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
-        let identity =
-            issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, now).await?;
-        tx.commit().await?;
-        ctx.presence.forget_certificates(client.id);
-        timeline::note(ctx, request.mac, BootEventKind::Enrolled, &format!("as {}, adopted", client.name))
-            .await;
-        return Ok(EnrolResponse::Enrolled(Box::new(identity)));
-    }
-    match client.stage {
-        Stage::Registered | Stage::Discovered => {
-            if client.announced_key.as_ref() != Some(key) {
-                clients::set_announced_key(&mut tx, client.id, key).await?;
-                clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
-                clients::set_stage(&mut tx, client.id, Stage::Discovered).await?;
-                events::add(&mut tx, "client.discovered", Some(client.id), None, "enrolment", "", now)
-                    .await?;
-                tx.commit().await?;
-                ctx.presence.events_came();
-                timeline::note(ctx, request.mac, BootEventKind::Announced, "waits for an admin").await;
-            }
-            Ok(waiting("this machine waits for an admin to adopt it"))
-        }
-        Stage::Installing | Stage::Installed | Stage::Retired => Ok(waiting(
-            "a client with this machine's address is managed already; an admin has to let it in again",
-        )),
-    }
-}
-
-async fn discover(tx: &mut Tx, request: &EnrolRequest, key: &Sha256, now: i64) -> Result<ClientId, Error> {
-    if clients::count(tx, Stage::Discovered).await? >= MOST_DISCOVERED {
-        return Err(Error::Unavailable {
-            title: format!("{MOST_DISCOVERED} discovered machines wait for adoption already"),
-            remedy: "adopt the machines that are yours, and delete the others: `lotse client list --stage discovered`".to_owned(),
-        });
-    }
-    let name = format!("new-{}", request.mac.to_string().replace(':', ""));
-    let macs: Vec<Mac> = others_without_owner(tx, request).await?;
-    let id = clients::create(tx, &name, Stage::Discovered, &ClientConfig::default(), &macs, now).await?;
-    clients::set_announced_key(tx, id, key).await?;
-    clients::set_facts(tx, id, &request.facts, now).await?;
-    events::add(tx, "client.discovered", Some(id), None, "enrolment", &name, now).await?;
-    Ok(id)
-}
-
-/// The address that booted, and the machine's other ones that no client has.
-async fn others_without_owner(tx: &mut Tx, request: &EnrolRequest) -> Result<Vec<Mac>, Error> {
-    let mut macs = vec![request.mac];
-    for nic in &request.facts.nics {
-        if !macs.contains(&nic.mac) && clients::find_by_mac(tx, nic.mac).await?.is_none() {
-            macs.push(nic.mac);
-        }
-    }
-    Ok(macs)
-}
-
-async fn issue(
-    ctx: &Ctx,
-    tx: &mut Tx,
-    client: &Client,
-    csr_pem: &str,
-    realm: Realm,
-    boot_id: &str,
-    now: i64,
-) -> Result<Identity, Error> {
-    if let Some(alarm) = &client.alarm {
-        return Err(Error::Forbidden(format!("client {} is stopped by an alarm: {alarm}", client.name)));
-    }
-    if client.stage == Stage::Retired {
-        return Err(Error::Forbidden(format!("client {} is retired", client.name)));
-    }
-    let issued = ctx.authority.issue(csr_pem, client.id, now).map_err(unacceptable)?;
-    let certificate = identities::Certificate {
-        serial: issued.serial.clone(),
-        client: client.id,
-        fingerprint: issued.key_fingerprint.clone(),
-        expires_at: issued.expires_at,
-        revoked_at: None,
-    };
-    identities::create_certificate(tx, &certificate, realm, boot_id, now).await?;
-    identities::revoke(tx, client.id, Some(&issued.serial), "replaced by a newer identity", now).await?;
-    Ok(Identity {
-        client: client.id,
-        name: client.name.clone(),
-        certificate_pem: issued.pem,
-        expires_at: issued.expires_at,
-        ca_pem: ctx.authority.ca_pem().to_owned(),
-        plan_key: ctx.authority.plan_key(),
-        agents_url: ctx.addresses.agents.clone(),
-        boot_url: ctx.addresses.boot.clone(),
-        tools: tools(tx).await?,
-    })
-}
-
-async fn tools(tx: &mut Tx) -> Result<Option<BlobRef>, db::Error> {
+/// The tool set of the installer realm.
+pub(super) async fn tools(tx: &mut Tx) -> Result<Option<BlobRef>, db::Error> {
     Ok(images::find(tx, image::INSTALLER).await?.and_then(|mut image| image.parts.remove("tools")))
 }
 
-/// Exchanges an identity for a new one.
-///
-/// # Errors
-/// The CSR is not acceptable, or the client may not have an identity now.
-pub async fn renew(ctx: &Ctx, client: ClientId, request: &RenewRequest) -> Result<Identity, Error> {
-    let mut tx = ctx.db.write().await?;
-    let client = find(&mut tx, client).await?;
-    let identity =
-        issue(ctx, &mut tx, &client, &request.csr_pem, request.realm, &request.boot_id, ctx.now()).await?;
-    tx.commit().await?;
-    ctx.presence.forget_certificates(client.id);
-    Ok(identity)
-}
-
-async fn find(tx: &mut Tx, id: ClientId) -> Result<Client, Error> {
+/// A client that must exist.
+pub(super) async fn find(tx: &mut Tx, id: ClientId) -> Result<Client, Error> {
     clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))
 }
 
@@ -292,24 +111,43 @@ pub async fn facts(ctx: &Ctx, client: ClientId, facts: &Facts) -> Result<(), Err
     Ok(())
 }
 
+/// Longest word of an agent about itself; a boot id has 36 letters.
+const LONGEST_WORD: usize = 100;
+
+/// Refuses words of an agent about itself that are longer than any real one: they are kept in memory and in every attempt.
+pub(super) fn short(words: &[(&str, &str)]) -> Result<(), Error> {
+    let fields: Vec<_> = words
+        .iter()
+        .filter(|(_, word)| word.len() > LONGEST_WORD)
+        .map(|(field, word)| FieldProblem {
+            field: (*field).to_owned(),
+            message: format!("must have at most {LONGEST_WORD} bytes, this has {}", word.len()),
+        })
+        .collect();
+    if fields.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::fields("the agent says too much about itself", fields))
+    }
+}
+
 /// Waits until there is work for the client, or the time is over.
 ///
 /// # Errors
-/// The database refuses.
+/// The agent's words about itself are too long, or the database refuses.
 pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<PollResponse, Error> {
+    short(&[("boot_id", &request.boot_id), ("agent_version", &request.agent_version)])?;
     let seen = Seen {
         boot_id: request.boot_id.clone(),
         realm: request.realm,
         agent_version: request.agent_version.clone(),
         at: ctx.now(),
     };
+    let mine = ctx.presence.begins_poll(client);
     if ctx.presence.heard(client, seen) {
         arrive(ctx, client, request).await?;
     }
     let answer = |order| Ok(PollResponse { server_at: ctx.now(), order });
-    if let Some(order) = held_work(ctx, client, request).await? {
-        return answer(order);
-    }
     let wait = Duration::from_secs(u64::from(request.wait_s.min(LONGEST_WAIT_S)));
     let deadline = tokio::time::Instant::now() + wait;
     loop {
@@ -318,10 +156,22 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
         let woken = wake.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        if ctx.presence.take_work(client)
-            && let Some(lease) = claim(ctx, client, request).await?
-        {
-            return answer(Order::Run(Box::new(lease)));
+        if !ctx.presence.is_newest_poll(client, mine) {
+            return answer(Order::Rest { again_ms: OVERTAKEN_MS });
+        }
+        if let Some(order) = held_work(ctx, client, request).await? {
+            return answer(order);
+        }
+        if ctx.presence.take_work(client) {
+            if let Some(lease) = claim(ctx, client, request).await? {
+                if ctx.presence.is_newest_poll(client, mine) {
+                    return answer(Order::Run(Box::new(lease)));
+                }
+                // The newer one finds it as work that is held.
+                wake.notify_waiters();
+                continue;
+            }
+            check_in_service(ctx, client).await?;
         }
         tokio::select! {
             () = woken => {}
@@ -334,10 +184,21 @@ pub async fn poll(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<
     }
 }
 
+/// A client that was retired or removed while its agent waited.
+async fn check_in_service(ctx: &Ctx, client: ClientId) -> Result<(), Error> {
+    let mut tx = ctx.db.read().await?;
+    match clients::stage(&mut tx, client).await? {
+        None => Err(Error::Unauthenticated("this client was removed from the server".to_owned())),
+        Some(Stage::Retired) => Err(Error::Unauthenticated("this client is retired".to_owned())),
+        Some(_) => Ok(()),
+    }
+}
+
 /// The agent's first word in a boot or realm.
 async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let known = find(&mut tx, client).await?;
     clients::set_seen(&mut tx, client, &request.boot_id, request.realm, &request.agent_version, now).await?;
     queue::follow_stage(&mut tx, client, known.stage, request.realm, now).await?;
@@ -355,11 +216,20 @@ async fn arrive(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<()
 
 /// What becomes of work that the client holds by its own or by our account.
 async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Option<Order>, Error> {
-    let now = ctx.now();
     if request.working.is_none() && !ctx.presence.may_hold_work(client) {
         return Ok(None);
     }
+    let begun = ctx.presence.begun(client);
+    if request.working.is_none() {
+        let mut tx = ctx.db.read().await?;
+        if attempts::running(&mut tx, client).await?.is_none() {
+            ctx.presence.holds_no_work(client, begun);
+            return Ok(None);
+        }
+    }
+    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let running = attempts::running(&mut tx, client).await?;
     let order = match (running, request.working) {
         (None, None) => None,
@@ -381,7 +251,6 @@ async fn held_work(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result
         }
     };
     tx.commit().await?;
-    ctx.presence.set_may_hold_work(client, matches!(order, Some(Order::Run(_))));
     Ok(order)
 }
 
@@ -418,8 +287,10 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
         match planned {
             Ok(plan) => {
                 let tools = tools(&mut tx).await?;
+                // Before, because whoever asked may be gone afterwards; after, because who looked in between saw nothing.
+                ctx.presence.begins_work(client);
                 tx.commit().await?;
-                ctx.presence.set_may_hold_work(client, true);
+                ctx.presence.begins_work(client);
                 ctx.presence.events_came();
                 return Ok(Some(Lease { attempt: id, lease_s: ctx.config.lease_s, plan, tools }));
             }
@@ -452,7 +323,6 @@ pub async fn report(
         attempts::find(&mut tx, id).await?.is_some_and(|attempt| attempt.state != AttemptState::Running);
     tx.commit().await?;
     if ended {
-        ctx.presence.set_may_hold_work(client, false);
         ctx.presence.work_waits_for(client);
     }
     if !request.events.is_empty() {
@@ -478,4 +348,22 @@ pub async fn secret(ctx: &Ctx, client: ClientId, id: AttemptId, reference: &str)
     clients::find_secret(&mut tx, client, reference)
         .await?
         .ok_or_else(|| Error::not_found(format!("secret `{reference}` of client {client}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_longer_than_any_real_one_are_refused_by_field() {
+        assert!(
+            short(&[("boot_id", "6f0e7e1c-0f3c-4f0e-9d53-1c1f8a3f0b52"), ("agent_version", "0.1.0")]).is_ok()
+        );
+        let Err(Error::Invalid { fields, .. }) =
+            short(&[("boot_id", "b"), ("agent_version", &"9".repeat(101))])
+        else {
+            panic!("it is accepted")
+        };
+        assert_eq!(fields[0].field, "agent_version");
+    }
 }

@@ -3,7 +3,7 @@
 use wire::{ClientId, Mac, Sha256};
 
 use super::{
-    Error, groups as group_cases, installation, jobs,
+    Error, groups as group_cases, installation, jobs, layouts,
     passwords::{Hashes, Passwords},
 };
 use crate::{
@@ -82,9 +82,9 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
     check_name(&new.name)?;
     let mut config = new.config.clone();
     new.passwords.mark(&mut config, &[])?;
-    check_config(ctx, &config)?;
     let hashes = new.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
+    check_config(ctx, &mut tx, &config).await?;
     check_free(&mut tx, &new.name).await?;
     for mac in &new.macs {
         if let Some(owner) = clients::find_by_mac(&mut tx, *mac).await? {
@@ -94,7 +94,14 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
             ));
         }
     }
-    let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &new.macs, now).await?;
+    // Said twice is meant once; the first one stays the first.
+    let mut macs = Vec::new();
+    for mac in &new.macs {
+        if !macs.contains(mac) {
+            macs.push(*mac);
+        }
+    }
+    let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &macs, now).await?;
     set_groups(&mut tx, id, &new.groups, now).await?;
     hashes.keep(&mut tx, id, &config, now).await?;
     events::add(&mut tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
@@ -122,11 +129,19 @@ fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::fields(format!("`{name}` cannot be a client's name"), vec![field]))
 }
 
-fn check_config(ctx: &Ctx, config: &ClientConfig) -> Result<(), Error> {
+async fn check_config(ctx: &Ctx, tx: &mut Tx, config: &ClientConfig) -> Result<(), Error> {
     let mut fields = config.check();
     if ctx.catalog.distribution(&config.distribution).is_none() {
         let message = "is not known; `lotse distribution list` shows what is".to_owned();
         fields.push(wire::problem::FieldProblem { field: "distribution".to_owned(), message });
+    }
+    match layouts::get(ctx, tx, &config.layout).await {
+        Ok(_) => {}
+        Err(Error::NotFound { .. }) => {
+            let message = "is not known; `lotse layout list` shows what is".to_owned();
+            fields.push(wire::problem::FieldProblem { field: "layout".to_owned(), message });
+        }
+        Err(error) => return Err(error),
     }
     if fields.is_empty() {
         Ok(())
@@ -200,7 +215,7 @@ async fn apply(
         client.config = config.clone();
     }
     change.passwords.mark(&mut client.config, &known)?;
-    check_config(ctx, &client.config)?;
+    check_config(ctx, tx, &client.config).await?;
     if !clients::update(tx, &client).await? {
         return Err(stale(&client.name));
     }

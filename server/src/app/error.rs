@@ -93,6 +93,19 @@ impl From<db::Error> for Error {
                 title: format!("{what} exists already"),
                 remedy: "choose another value, or change the one that exists".to_owned(),
             },
+            db::Error::Repeated(_) => Self::conflict(
+                error.to_string(),
+                "send the very same request again to get its answer, or use a fresh key to do it once more",
+            ),
+            db::Error::Full(source) => {
+                tracing::error!(error = %source, "the disk of the database is full");
+                Self::Unavailable {
+                    title: "the disk of the server's database is full; nothing was changed".to_owned(),
+                    remedy:
+                        "make room on it (with SQLite, that is the server's data directory), and try again"
+                            .to_owned(),
+                }
+            }
             db::Error::Open { .. }
             | db::Error::Migrate { .. }
             | db::Error::Newer { .. }

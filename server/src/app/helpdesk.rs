@@ -7,6 +7,7 @@ use super::{
     Error, clients as cases,
     installation::{self, Installation},
     jobs::{self, JobOrder},
+    retirement::check_in_service,
 };
 use crate::{
     clock::SECOND,
@@ -133,6 +134,7 @@ pub async fn enrol_command(ctx: &Ctx, name: &str, actor: &str) -> Result<EnrolCo
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let client = cases::get(&mut tx, name).await?;
+    check_in_service(&client)?;
     if let Some(alarm) = &client.alarm {
         return Err(Error::conflict(
             format!("client {name} is stopped by an alarm: {alarm}"),

@@ -6,6 +6,7 @@ use super::{
     Error,
     jobs::{self, JobOrder},
     planning,
+    retirement::check_in_service,
 };
 use crate::{
     context::Ctx,
@@ -37,6 +38,7 @@ pub async fn adopt(
     actor: &str,
     now: i64,
 ) -> Result<(), Error> {
+    check_in_service(client)?;
     let Some(announced) = &client.announced_key else {
         return Err(Error::conflict(
             format!("client {} has not announced itself, so there is nothing to adopt", client.name),
@@ -61,6 +63,7 @@ pub async fn adopt(
 pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Result<Installation, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     check(&mut tx, &client).await?;
     let chain = planner::installation(&client);
@@ -98,23 +101,25 @@ pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Res
 }
 
 async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
-    if client.stage == Stage::Retired {
-        return Err(Error::conflict(
-            format!("client {} is retired", client.name),
-            "take it back into service first",
-        ));
-    }
+    check_in_service(client)?;
     if let Some(alarm) = &client.alarm {
         return Err(Error::conflict(
             format!("client {} is stopped by an alarm: {alarm}", client.name),
-            "look at it, then clear the alarm: `lotse client clear-alarm`",
+            format!("look at it, then clear the alarm: `lotse client clear-alarm {}`", client.name),
         ));
     }
+    // A second chain beside what is left of a first one would wipe the disk between two of its jobs.
     let open: Vec<Job> = rows::open(tx, client.id).await?;
-    if let Some(job) = open.iter().find(|job| job.job_type == "storage") {
+    let chain = planner::installation(client);
+    let part =
+        |job: &&Job| job.job_type != "reboot" && chain.iter().any(|entry| entry.job_type == job.job_type);
+    if let Some(job) = open.iter().find(part) {
         return Err(Error::conflict(
-            format!("an installation of {} is under way: job {} is {}", client.name, job.id, job.state),
-            "wait for its end, or cancel it: `lotse client reset`",
+            format!(
+                "an installation of {} is under way: job {} ({}) is {}",
+                client.name, job.id, job.job_type, job.state
+            ),
+            format!("wait for its end, or cancel it: `lotse client reset {}`", client.name),
         ));
     }
     Ok(())
@@ -127,6 +132,7 @@ async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
 pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     for job in rows::open(&mut tx, id).await? {
         // Cancelling one job cancels those that need it, so look again before each.

@@ -1,9 +1,11 @@
 //! Jobs: made, looked at, accepted, held, cancelled, tried again, released.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use wire::{ClientId, JobId};
 
-use super::{Error, planning};
+use super::{Error, planning, retirement::check_in_service};
 use crate::{
     context::Ctx,
     db::{Tx, clients, jobs},
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// What somebody wants done.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobOrder {
     /// The job script's name, such as `package-install`.
@@ -46,18 +48,12 @@ pub struct JobOrder {
 pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) -> Result<JobId, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
     let client =
         clients::find(&mut tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
     check_expiry(order, now)?;
     for needed in &order.needs {
-        let job =
-            jobs::find(&mut tx, *needed).await?.ok_or_else(|| Error::not_found(format!("job {needed}")))?;
-        if job.state.is_final() && job.state != JobState::Succeeded {
-            return Err(Error::conflict(
-                format!("job {needed} is {}, so a job that needs it would never run", job.state),
-                "retry that job first, or leave it out of `needs`",
-            ));
-        }
+        still_possible(&mut tx, *needed).await?;
     }
     let id = add(ctx, &mut tx, &client, order, actor).await?;
     plan_if_possible(ctx, &mut tx, id, &client).await?;
@@ -87,6 +83,7 @@ pub(super) async fn add(
     order: &JobOrder,
     actor: &str,
 ) -> Result<JobId, Error> {
+    check_in_service(client)?;
     let job_type = ctx
         .catalog
         .job_type(&order.job_type)
@@ -134,6 +131,13 @@ pub async fn get(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
     jobs::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("job {id}")))
 }
 
+/// A job that must exist and that nobody else changes until the transaction ends.
+async fn get_to_change(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
+    let client = get(tx, id).await?.client;
+    clients::lock(tx, client).await?;
+    get(tx, id).await
+}
+
 /// For what a job waits, in words; `None` when it does not wait.
 ///
 /// # Errors
@@ -159,7 +163,7 @@ pub async fn waiting_for(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<Option<Str
 
 async fn change(ctx: &Ctx, id: JobId, event: JobEvent, actor: &str, reason: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     queue::transition(&mut tx, &job, event, actor, reason, job.not_before, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(job.client);
@@ -189,7 +193,7 @@ pub async fn hold(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(),
 /// [`Error::Conflict`] when it has ended.
 pub async fn cancel(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     queue::cancel(&mut tx, &job, actor, reason, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(job.client);
@@ -203,40 +207,78 @@ pub async fn cancel(ctx: &Ctx, id: JobId, actor: &str, reason: &str) -> Result<(
 /// [`Error::Conflict`] when it is not running.
 pub async fn release(ctx: &Ctx, id: JobId) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let job = get(&mut tx, id).await?;
+    let job = get_to_change(&mut tx, id).await?;
     if job.state != JobState::Running {
         return Err(Error::conflict(
             format!("job {id} is {}, not running", job.state),
             "only a running job can be released",
         ));
     }
-    jobs::set_wish(&mut tx, id, None, true).await?;
+    jobs::set_wish(&mut tx, id, job.cancel_reason.as_deref(), true).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Queues the same again as a new job, which takes the place of the failed one in what needed it.
+/// Queues the same again as a new job, and with it whatever the queue has cancelled because the old one did not succeed.
 ///
 /// # Errors
-/// [`Error::Conflict`] unless it failed, was cancelled or expired.
+/// [`Error::Conflict`] unless it failed, was cancelled or expired, when something it needs has not succeeded, or when the same is open.
 pub async fn retry(ctx: &Ctx, id: JobId, actor: &str) -> Result<JobId, Error> {
-    let job = {
-        let mut tx = ctx.db.read().await?;
-        get(&mut tx, id).await?
-    };
+    let mut tx = ctx.db.write().await?;
+    let client = get(&mut tx, id).await?.client;
+    clients::lock(&mut tx, client).await?;
+    let client =
+        clients::find(&mut tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
+    let job = get(&mut tx, id).await?;
     if !job.state.is_final() || job.state == JobState::Succeeded {
         return Err(Error::conflict(
             format!("job {id} is {}", job.state),
             "only a job that failed, was cancelled or expired can be tried again",
         ));
     }
-    let order = JobOrder {
-        job_type: job.job_type,
-        params: job.params,
-        hold: false,
-        not_before: None,
-        expires_at: None,
-        needs: Vec::new(),
-    };
-    create(ctx, job.client, &order, actor).await
+    let open = jobs::open(&mut tx, client.id).await?;
+    if let Some(same) = open.iter().find(|other| other.job_type == job.job_type && other.params == job.params)
+    {
+        return Err(Error::conflict(
+            format!("the same as job {id} is {} already, as job {}", same.state, same.id),
+            format!("watch that one: `lotse job watch {}`", same.id),
+        ));
+    }
+    let mut again: BTreeMap<JobId, JobId> = BTreeMap::new();
+    let mut waiting = BTreeSet::from([id]);
+    // In the order of their numbers, so that what a job needs has its new number first.
+    while let Some(old) = waiting.pop_first() {
+        let job = get(&mut tx, old).await?;
+        if job.client != client.id {
+            continue;
+        }
+        let mut needs = Vec::new();
+        for needed in &job.needs {
+            needs.push(match again.get(needed) {
+                Some(new) => *new,
+                None => still_possible(&mut tx, *needed).await?,
+            });
+        }
+        let order = JobOrder { job_type: job.job_type, params: job.params, needs, ..JobOrder::default() };
+        let new = add(ctx, &mut tx, &client, &order, actor).await?;
+        plan_if_possible(ctx, &mut tx, new, &client).await?;
+        again.insert(old, new);
+        waiting.extend(jobs::cancelled_with(&mut tx, old).await?);
+    }
+    tx.commit().await?;
+    ctx.presence.work_waits_for(client.id);
+    ctx.presence.events_came();
+    again.remove(&id).ok_or_else(|| Error::not_found(format!("job {id}")))
+}
+
+/// A job that another one needs, unless it will never succeed.
+async fn still_possible(tx: &mut Tx, needed: JobId) -> Result<JobId, Error> {
+    let job = jobs::find(tx, needed).await?.ok_or_else(|| Error::not_found(format!("job {needed}")))?;
+    if job.state.is_final() && job.state != JobState::Succeeded {
+        return Err(Error::conflict(
+            format!("job {needed} is {}, so a job that needs it would never run", job.state),
+            format!("try that one again first: `lotse job retry {needed}`"),
+        ));
+    }
+    Ok(needed)
 }

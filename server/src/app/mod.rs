@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod boot_timeline;
 pub mod clients;
+pub mod enrolment;
 mod error;
 pub mod groups;
 pub mod happenings;
@@ -16,6 +17,7 @@ pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod retirement;
 pub mod sessions;
 
 pub use error::Error;

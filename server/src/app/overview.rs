@@ -78,14 +78,17 @@ pub struct Running {
 /// The database refuses.
 pub async fn look(ctx: &Ctx) -> Result<Overview, Error> {
     let mut tx = ctx.db.read().await?;
-    let concern = |kind| move |(client, reason, at): (String, String, Option<i64>)| Concern { client, kind, reason, at };
+    let concern = |kind| {
+        move |(client, reason, at): (String, String, Option<i64>)| Concern { client, kind, reason, at }
+    };
     let mut concerns: Vec<Concern> =
         rows::alarms(&mut tx, ENTRIES).await?.into_iter().map(concern(ConcernKind::Alarm)).collect();
     let discovered = rows::discovered(&mut tx, ENTRIES).await?;
     concerns.extend(discovered.into_iter().map(concern(ConcernKind::Discovered)));
     concerns.extend(rows::held(&mut tx, ENTRIES).await?.into_iter().map(concern(ConcernKind::Held)));
     let since = ctx.now() - NEWS_FOR;
-    concerns.extend(rows::failed(&mut tx, since, ENTRIES).await?.into_iter().map(concern(ConcernKind::Failed)));
+    concerns
+        .extend(rows::failed(&mut tx, since, ENTRIES).await?.into_iter().map(concern(ConcernKind::Failed)));
     let running = rows::running(&mut tx, ENTRIES).await?;
     Ok(Overview {
         stages: rows::stages(&mut tx).await?,

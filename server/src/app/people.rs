@@ -4,7 +4,7 @@ use super::Error;
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, events, people},
+    db::{self, Tx, events, people, sessions},
     domain::people::{ApiToken, Role},
     identity::token::{self, Token},
 };
@@ -15,10 +15,21 @@ const LOGIN_FOR: i64 = 12 * 3600 * SECOND;
 /// Somebody whom the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
+    /// What let them in.
+    pub pass: Pass,
     /// For history and events.
     pub name: String,
     /// What they may do.
     pub role: Role,
+}
+
+/// What lets somebody in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// The token with this number.
+    Token(i64),
+    /// The session of a browser, by the hash of its secret.
+    Session(wire::Sha256),
 }
 
 /// A new token: the only time that the secret itself is shown.
@@ -39,7 +50,7 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
     let mut tx = ctx.db.read().await?;
     let known = people::find_token(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
         Error::Unauthenticated(
-            "this token is unknown, expired or revoked; make a new one: `lotse token create`".to_owned(),
+            "this token is unknown, expired or revoked; make a new one on the server's host: `sudo -u lotse lotse token create --data /var/lib/lotse --role ROLE`".to_owned(),
         )
     })?;
     drop(tx);
@@ -51,7 +62,19 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
             tracing::warn!(error = format!("{error:#}"), "noting that a token was used");
         }
     }
-    Ok(Actor { name: known.name, role: known.role })
+    Ok(Actor { pass: Pass::Token(known.id), name: known.name, role: known.role })
+}
+
+/// Whether somebody who was let in may still be here.
+///
+/// # Errors
+/// The database refuses.
+pub async fn is_still_let_in(ctx: &Ctx, actor: &Actor) -> Result<bool, Error> {
+    let mut tx = ctx.db.read().await?;
+    match &actor.pass {
+        Pass::Token(id) => Ok(people::is_valid(&mut tx, *id, ctx.now()).await?),
+        Pass::Session(hash) => Ok(sessions::find(&mut tx, hash, ctx.now()).await?.is_some()),
+    }
 }
 
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {
@@ -134,7 +157,7 @@ pub async fn login(ctx: &Ctx, secret: &str) -> Result<ShownToken, Error> {
     let mut tx = ctx.db.write().await?;
     let (_, name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
         Error::Unauthenticated(
-            "this login link is unknown, was used already or has expired; make a token on the server: `lotse token create`".to_owned(),
+            "this login link is unknown, was used already or has expired; make a token on the server's host: `sudo -u lotse lotse token create --data /var/lib/lotse --role admin`".to_owned(),
         )
     })?;
     let shown = create_token(&mut tx, &name, role, Some(now + LOGIN_FOR), "login", now).await?;

@@ -11,7 +11,10 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 
-use super::{Error, people::Actor};
+use super::{
+    Error,
+    people::{Actor, Pass},
+};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -82,7 +85,8 @@ pub async fn by_password(ctx: &Ctx, name: &str, password: &str, origin: &Origin)
     if !ctx.tries.may(&keys, now) {
         return Err(Error::Unavailable {
             title: "too many failed logins".to_owned(),
-            remedy: "wait a quarter of an hour, or make a token on the server: `lotse token create`".to_owned(),
+            remedy: "wait a quarter of an hour, or make a token on the server: `lotse token create`"
+                .to_owned(),
         });
     }
     let user = {
@@ -109,12 +113,11 @@ pub async fn by_password(ctx: &Ctx, name: &str, password: &str, origin: &Origin)
 /// Takes as long for a name that does not exist, so that names cannot be guessed by the time.
 fn verify(hash: Option<&str>, password: &str) -> bool {
     let argon = Argon2::default();
-    match hash.and_then(|hash| PasswordHash::new(hash).ok()) {
-        Some(hash) => argon.verify_password(password.as_bytes(), &hash).is_ok(),
-        None => {
-            std::hint::black_box(argon.hash_password(password.as_bytes()).is_ok());
-            false
-        }
+    if let Some(hash) = hash.and_then(|hash| PasswordHash::new(hash).ok()) {
+        argon.verify_password(password.as_bytes(), &hash).is_ok()
+    } else {
+        std::hint::black_box(argon.hash_password(password.as_bytes()).is_ok());
+        false
     }
 }
 
@@ -177,7 +180,7 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
         sessions::touch(&mut tx, &hash, now).await?;
         tx.commit().await?;
     }
-    Ok(Some(LoggedIn { actor: Actor { name, role }, user: session.user }))
+    Ok(Some(LoggedIn { actor: Actor { pass: Pass::Session(hash), name, role }, user: session.user }))
 }
 
 /// Ends a session.
@@ -207,7 +210,9 @@ pub async fn set_password(ctx: &Ctx, who: &LoggedIn, password: &str, secret: &st
     let length = password.chars().count();
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
         return Err(Error::invalid(
-            format!("a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, this one has {length}"),
+            format!(
+                "a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, this one has {length}"
+            ),
             "take a sentence or some words that only you know",
         ));
     }

@@ -2,6 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+use reqwest::redirect::Policy;
+
+/// A file that moved more often than this is not looked for any further.
+const MOST_REDIRECTS: usize = 5;
+
 /// The mirrors that clients reach through this server.
 #[derive(Clone, Debug)]
 pub struct Mirrors {
@@ -22,6 +27,18 @@ impl Mirrors {
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(60))
+            // A mirror may move a file, but cannot make this server ask other hosts in its place.
+            .redirect(Policy::custom(|attempt| {
+                let first = attempt.previous().first().and_then(|url| url.host_str().map(str::to_owned));
+                let stays = attempt.url().host_str().map(str::to_owned) == first;
+                if attempt.previous().len() > MOST_REDIRECTS {
+                    attempt.error("it redirects without end")
+                } else if stays {
+                    attempt.follow()
+                } else {
+                    attempt.error("it redirects to another host")
+                }
+            }))
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { urls, client })

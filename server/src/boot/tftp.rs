@@ -3,7 +3,15 @@
 //! Firmware fetches iPXE, or signed shim and GRUB, from here; GRUB, which has no HTTP, fetches its configuration, kernel and
 //! initramfs as well. Nothing secret is served that HTTP would not serve.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use async_tftp::{
     packet,
@@ -63,10 +71,14 @@ pub async fn serve(
     address: SocketAddr,
     stop: tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<()> {
-    let server = TftpServerBuilder::with_handler(Files { ctx })
+    let server = TftpServerBuilder::with_handler(Files { ctx, transfers: Transfers::default() })
         .bind(address)
         .timeout(Duration::from_secs(3))
         .max_send_retries(20)
+        // What is on the way is kept in memory, so whoever asks must not say how much that is.
+        .block_size_limit(LARGEST_BLOCK)
+        .window_size_limit(LARGEST_WINDOW)
+        .ignore_client_timeout()
         .build()
         .await?;
     tokio::select! {
@@ -75,8 +87,68 @@ pub async fn serve(
     }
 }
 
+/// A block fits into a packet of the largest Ethernet frames.
+const LARGEST_BLOCK: u16 = 8192;
+/// Blocks that are sent before one is acknowledged (RFC 7440).
+const LARGEST_WINDOW: u16 = 64;
+/// Transfers at a time to one address, and to all: each holds a socket and a file, and the addresses of requests can be forged.
+const MOST_TO_ONE: usize = 16;
+const MOST_TO_ALL: usize = 512;
+
 struct Files {
     ctx: Ctx,
+    transfers: Transfers,
+}
+
+/// What is under way, by address.
+#[derive(Clone, Default)]
+struct Transfers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Transfers {
+    /// Room for one more transfer to an address, for as long as the result lives.
+    fn begin(&self, to: IpAddr) -> Option<Transfer> {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let to_one = under_way.get(&to).copied().unwrap_or(0);
+        if to_one >= MOST_TO_ONE || under_way.values().sum::<usize>() >= MOST_TO_ALL {
+            return None;
+        }
+        under_way.insert(to, to_one + 1);
+        Some(Transfer { all: self.clone(), to })
+    }
+}
+
+/// One transfer that is under way.
+struct Transfer {
+    all: Transfers,
+    to: IpAddr,
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        let mut under_way = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = under_way.get_mut(&self.to) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&self.to);
+            }
+        }
+    }
+}
+
+/// A file that is being sent.
+struct Sending {
+    content: Box<dyn AsyncRead + Unpin + Send>,
+    _transfer: Transfer,
+}
+
+impl AsyncRead for Sending {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.content).poll_read(cx, buffer)
+    }
 }
 
 impl Files {
@@ -140,7 +212,7 @@ impl Files {
 }
 
 impl Handler for Files {
-    type Reader = Box<dyn AsyncRead + Unpin + Send>;
+    type Reader = Sending;
     type Writer = Sink;
 
     async fn read_req_open(
@@ -149,9 +221,13 @@ impl Handler for Files {
         path: &std::path::Path,
     ) -> Result<(Self::Reader, Option<u64>), packet::Error> {
         let path = path.to_string_lossy();
+        let Some(transfer) = self.transfers.begin(client.ip()) else {
+            tracing::warn!(%client, %path, "TFTP: too many transfers are under way; this one is refused");
+            return Err(packet::Error::Msg("too many transfers are under way: try again later".to_owned()));
+        };
         if let Some((reader, size)) = self.open(*client, &path).await {
             tracing::info!(%client, %path, size, "TFTP");
-            Ok((reader, Some(size)))
+            Ok((Sending { content: reader, _transfer: transfer }, Some(size)))
         } else {
             tracing::info!(%client, %path, "TFTP: no such file");
             Err(packet::Error::FileNotFound)

@@ -106,7 +106,9 @@ impl Kind {
 fn is_package(text: &str) -> bool {
     let end = text.find([':', '=', '/']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    name.len() >= 2
+    // A minus at the end would make apt-get(8) remove what it shall install.
+    !text.ends_with('-')
+        && name.len() >= 2
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b":=/+-.~_".contains(&b))
@@ -349,8 +351,8 @@ mod tests {
     }
 
     #[test]
-    fn an_option_is_no_package() {
-        for text in ["-o", "--allow", "a", "A2", "a2 b2", "a2=$(x)", "../x"] {
+    fn an_option_is_no_package_and_neither_is_an_order() {
+        for text in ["-o", "--allow", "a", "A2", "a2 b2", "a2=$(x)", "../x", "bash-", "bash:amd64-"] {
             assert!(!is_package(text), "{text}");
         }
         for text in ["libstdc++6", "hello:amd64", "hello=2.10-3+b1", "0ad"] {

@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 use anyhow::Context;
 use reqwest::{Certificate, Method, Response, StatusCode, header::IF_MATCH};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use wire::problem::Problem;
+use wire::{
+    Sha256,
+    problem::{FieldProblem, Problem},
+};
 
 use super::{
     Exit, Failure, Output, ServerWords, output,
@@ -51,6 +54,14 @@ impl fmt::Display for Name {
     }
 }
 
+/// A fingerprint as people copy it: in groups, as a machine's screen shows it, with colons, in capitals.
+pub(super) fn fingerprint(text: &str) -> Result<Sha256, String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+    digits.to_ascii_lowercase().parse().map_err(|_| {
+        format!("a fingerprint has 64 hexadecimal digits, this one has {}", digits.chars().count())
+    })
+}
+
 /// A path with a query, which grows by what is given.
 pub(super) struct Query(pub(super) String);
 
@@ -69,6 +80,9 @@ impl Query {
     }
 }
 
+/// After these pauses an order whose answer got lost is sent again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
 /// A connection to a server.
 pub(super) struct Api {
     client: reqwest::Client,
@@ -84,7 +98,7 @@ pub(super) fn credentials_path() -> anyhow::Result<PathBuf> {
 }
 
 /// The data directory of the server on this machine, by its environment or configuration.
-fn local_data() -> PathBuf {
+pub(super) fn local_data() -> PathBuf {
     if let Some(data) = std::env::var_os("LOTSE_DATA") {
         return data.into();
     }
@@ -117,6 +131,7 @@ impl Api {
             .or_else(|| kept.as_ref().map(|kept| kept.server.clone()))
             .or_else(|| local.as_ref().map(|local| local.https.clone()))
             .ok_or_else(|| missing("the server", "give --server URL, or `lotse login LINK` first"))?;
+        let base = base.trim_end_matches('/').to_owned();
         let ca = match &words.ca {
             Some(path) => {
                 std::fs::read_to_string(path).with_context(|| format!("reading the CA {}", path.display()))?
@@ -133,7 +148,7 @@ impl Api {
             .clone()
             .or_else(|| kept.filter(|kept| kept.server == base).map(|kept| kept.token))
             .ok_or_else(|| missing("your token", "set LOTSE_TOKEN, or `lotse login LINK` first"))?;
-        Ok(Self { client: client(&ca)?, base: base.trim_end_matches('/').to_owned(), token, output })
+        Ok(Self { client: client(&ca)?, base, token, output })
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -142,6 +157,27 @@ impl Api {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
         answer(request.send().await, &self.base).await
+    }
+
+    /// Sends JSON. An order whose answer got lost is repeated under the same key, so that it is carried out once.
+    async fn send_body(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Response> {
+        let key = uuid::Uuid::new_v4().to_string();
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let mut request = self.request(method.clone(), path).json(body);
+            if method == Method::POST {
+                request = request.header("idempotency-key", &key);
+            }
+            let sent = request.send().await;
+            let lost = match &sent {
+                Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
+                Err(error) => !error.is_builder(),
+            };
+            match pauses.next() {
+                Some(pause) if lost && method == Method::POST => tokio::time::sleep(pause).await,
+                _ => return answer(sent, &self.base).await,
+            }
+        }
     }
 
     /// Asks for something.
@@ -174,16 +210,25 @@ impl Api {
         path: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
-        let response = self.send(self.request(method, path).json(body)).await?;
+        let response = self.send_body(method, path, body).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(serde_json::from_str("null")?);
         }
         self.understood(response).await
     }
 
-    /// Asks for a change without an answer.
-    pub(super) async fn order(&self, method: Method, path: &str) -> anyhow::Result<()> {
-        self.send(self.request(method, path).json(&serde_json::json!({}))).await.map(|_| ())
+    /// Asks for a change without an answer; people are told what is `done`.
+    pub(super) async fn order(&self, method: Method, path: &str, done: &str) -> anyhow::Result<()> {
+        self.send_body(method, path, &serde_json::json!({})).await?;
+        self.told(done);
+        Ok(())
+    }
+
+    /// Tells people what is done; programs see it by the exit status.
+    pub(super) fn told(&self, done: &str) {
+        if self.output == Output::Table {
+            output::say(done);
+        }
     }
 
     /// Sends a text.
@@ -258,12 +303,22 @@ pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyho
 
 fn broken(error: reqwest::Error, base: &str) -> anyhow::Error {
     let chain = format!("{:#}", anyhow::Error::from(error.without_url()));
-    Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}"))
+    // The words of rustls; it is the one error that trying again or looking at the network does not help against.
+    let next = if chain.contains("UnknownIssuer") {
+        "\n  → it is not the server that you trust: it was set up anew, or somebody answers in its place; compare `lotse ca` on the server's host, then log in again or give --ca FILE"
+    } else if chain.contains("not valid for name") {
+        "\n  → its certificate is for another name: use the one in `lotse info`, or set `host` in the server's configuration"
+    } else {
+        ""
+    };
+    Failure::error(Exit::Unreachable, format!("the server at {base} cannot be reached: {chain}{next}"))
 }
 
 fn told(problem: &Problem) -> String {
     let mut lines = vec![problem.title.clone()];
-    lines.extend(problem.fields.iter().map(|wrong| match wrong.field.as_str() {
+    // A title that is about one field only says it already.
+    let told = |wrong: &&FieldProblem| !problem.title.contains(&wrong.message);
+    lines.extend(problem.fields.iter().filter(told).map(|wrong| match wrong.field.as_str() {
         "" => format!("  {}", wrong.message),
         field => format!("  {field}: {}", wrong.message),
     }));

@@ -17,8 +17,8 @@ use self::{
     wishes::{Wishes, read_keys},
 };
 use super::{
-    api::{Api, Name},
-    output::{note, say, time},
+    api::{Api, Name, fingerprint},
+    output::{note, say, say_json, time},
 };
 use crate::{
     app::helpdesk::EnrolCommand,
@@ -53,7 +53,7 @@ pub(super) enum ClientCommand {
         /// Its host name.
         name: Name,
         /// Its hardware address, as 52:54:00:12:34:56; repeat it for several.
-        #[arg(long = "mac")]
+        #[arg(long = "mac", value_name = "ADDRESS")]
         macs: Vec<Mac>,
         #[command(flatten)]
         wishes: Wishes,
@@ -69,7 +69,7 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         name: Option<Name>,
         /// The fingerprint that the machine shows on its screen; adopting another one is refused.
-        #[arg(long)]
+        #[arg(long, value_name = "SHA256", value_parser = fingerprint)]
         fingerprint: Option<Sha256>,
         /// Install it right away.
         #[arg(long)]
@@ -145,6 +145,19 @@ pub(super) enum ClientCommand {
         /// Its name.
         name: Name,
     },
+    /// Take a client out of service: its agent is let in no more, its jobs are cancelled, its history stays
+    Retire {
+        /// Its name.
+        name: Name,
+        /// Do not ask.
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Take a retired client back into service; it gets a new identity at its next boot
+    Reinstate {
+        /// Its name.
+        name: Name,
+    },
     /// Remove a client with everything that belongs to it
     Delete {
         /// Its name.
@@ -156,15 +169,15 @@ pub(super) enum ClientCommand {
 }
 
 pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()> {
-    let order = async |method: Method, name: &Name, verb: &str| {
-        api.order(method, &format!("/clients/{name}{verb}")).await
+    let order = async |method: Method, name: &Name, verb: &str, done: &str| {
+        api.order(method, &format!("/clients/{name}{verb}"), &format!("{name} {done}.")).await
     };
     match command {
         ClientCommand::List { stage, group } => list(api, stage, group.as_ref()).await,
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {
             let facts: Facts = api.get(&format!("/clients/{name}/facts")).await?;
-            say(&serde_json::to_string_pretty(&facts)?);
+            say_json(&serde_json::to_string_pretty(&facts)?);
             Ok(())
         }
         ClientCommand::Add { name, macs, wishes } => {
@@ -207,29 +220,49 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             ));
             Ok(())
         }
-        ClientCommand::Release { name } => order(Method::POST, &name, "/release").await,
-        ClientCommand::EnrolCommand { name } => {
-            let path = format!("/clients/{name}/enrol-command");
-            let made: EnrolCommand = api.send_json(Method::POST, &path, &json!({})).await?;
-            if !api.wrote_json(&made)? {
-                note(&format!(
-                    "Run this as root on the machine, once, before {} UTC:",
-                    time(made.expires_at)
-                ));
-                say(&made.command);
-            }
-            Ok(())
+        ClientCommand::Release { name } => {
+            order(Method::POST, &name, "/release", "is told to end its rescue").await
         }
-        ClientCommand::Reset { name } => order(Method::POST, &name, "/reset").await,
+        ClientCommand::EnrolCommand { name } => enrol_command(api, &name).await,
+        ClientCommand::Reset { name } => {
+            order(Method::POST, &name, "/reset", "has nothing to do any more").await
+        }
         ClientCommand::Timeline { whose } => timeline(api, whose.as_ref()).await,
-        ClientCommand::ClearAlarm { name } => order(Method::DELETE, &name, "/alarm").await,
+        ClientCommand::ClearAlarm { name } => {
+            order(Method::DELETE, &name, "/alarm", "may work again; restart it").await
+        }
+        ClientCommand::Retire { name, yes } => retire(api, &name, yes).await,
+        ClientCommand::Reinstate { name } => {
+            order(Method::POST, &name, "/reinstate", "is in service again; restart it").await
+        }
         ClientCommand::Delete { name, yes } => {
             if !yes {
                 confirm(&name, &format!("The client {name} is removed with its jobs and history."))?;
             }
-            order(Method::DELETE, &name, "").await
+            order(Method::DELETE, &name, "", "is removed").await
         }
     }
+}
+
+async fn retire(api: &Api, name: &Name, yes: bool) -> anyhow::Result<()> {
+    if !yes {
+        confirm(name, &format!("The agent of {name} is let in no more, and its jobs are cancelled."))?;
+    }
+    let done = format!("{name} is retired; `lotse client reinstate {name}` takes it back.");
+    api.order(Method::POST, &format!("/clients/{name}/retire"), &done).await
+}
+
+async fn enrol_command(api: &Api, name: &Name) -> anyhow::Result<()> {
+    let path = format!("/clients/{name}/enrol-command");
+    let made: EnrolCommand = api.send_json(Method::POST, &path, &json!({})).await?;
+    if !api.wrote_json(&made)? {
+        note(&format!(
+            "Run this as root on the machine, once, before {} UTC.\nThe package of the agent must be installed there; the server has it as /usr/lib/lotse/lotse-agent.deb.",
+            time(made.expires_at)
+        ));
+        say(&made.command);
+    }
+    Ok(())
 }
 
 async fn queued(api: &Api, name: &Name, verb: &str, body: &serde_json::Value) -> anyhow::Result<()> {

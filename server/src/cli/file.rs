@@ -82,9 +82,20 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
             Ok(())
         }
         LayoutCommand::Set { name, file } => {
-            api.put_text(&format!("/layouts/{name}"), fs_err::read_to_string(file)?).await
+            api.put_text(&format!("/layouts/{name}"), fs_err::read_to_string(file)?).await?;
+            api.told(&format!(
+                "The layout {name} is kept; `lotse layout check {name} CLIENT` shows what it would do."
+            ));
+            Ok(())
         }
-        LayoutCommand::Delete { name } => api.order(Method::DELETE, &format!("/layouts/{name}")).await,
+        LayoutCommand::Delete { name } => {
+            api.order(
+                Method::DELETE,
+                &format!("/layouts/{name}"),
+                &format!("The own layout {name} is removed."),
+            )
+            .await
+        }
         LayoutCommand::Check { name, client } => {
             let disks: Vec<DiskPreview> =
                 api.get(&format!("/clients/{client}/storage?layout={name}")).await?;
@@ -105,7 +116,7 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
                             part.id,
                             human(part.start_bytes),
                             human(part.size_bytes),
-                            part.content,
+                            if part.kept { "kept".to_owned() } else { part.content },
                             part.mount,
                         ]
                     })

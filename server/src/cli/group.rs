@@ -7,7 +7,7 @@ use wire::JobId;
 
 use super::{
     api::{Api, Name, Query},
-    output::{say, table},
+    output::{note, say, table},
 };
 use crate::{
     app::groups::Group,
@@ -71,6 +71,10 @@ pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()
             if api.wrote_json(&groups)? {
                 return Ok(());
             }
+            if groups.is_empty() {
+                note("There are no groups yet: `lotse group create NAME`.");
+                return Ok(());
+            }
             let rows: Vec<_> = groups
                 .into_iter()
                 .map(|group| vec![group.name, group.members.to_string(), group.description])
@@ -89,14 +93,23 @@ pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()
         GroupCommand::Show { name } => show(api, &name).await,
         GroupCommand::Add { name, clients } => members(api, Method::PUT, &name, &clients).await,
         GroupCommand::Remove { name, clients } => members(api, Method::DELETE, &name, &clients).await,
-        GroupCommand::Delete { name } => api.order(Method::DELETE, &format!("/groups/{name}")).await,
+        GroupCommand::Delete { name } => {
+            let done = format!("The group {name} is removed; its clients stay.");
+            api.order(Method::DELETE, &format!("/groups/{name}"), &done).await
+        }
         GroupCommand::Run { name, job_type, params } => {
             let order = super::job::order(api, &job_type, &params, false).await?;
             let ids: Vec<JobId> =
                 api.send_json(Method::POST, &format!("/groups/{name}/jobs"), &order).await?;
             if !api.wrote_json(&ids)? {
-                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                say(&format!("Queued: jobs {}.", ids.join(", ")));
+                match ids.as_slice() {
+                    [] => note(&format!("Nothing is queued: the group {name} has no clients.")),
+                    [id] => say(&format!("Job {id} is queued; `lotse job watch {id}` shows it live.")),
+                    [first, .., last] => say(&format!(
+                        "{} jobs are queued, {first} to {last}; `lotse job list` shows them.",
+                        ids.len()
+                    )),
+                }
             }
             Ok(())
         }
@@ -105,7 +118,11 @@ pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()
 
 async fn members(api: &Api, method: Method, name: &Name, clients: &[Name]) -> anyhow::Result<()> {
     for client in clients {
-        api.order(method.clone(), &format!("/groups/{name}/members/{client}")).await?;
+        let done = match method {
+            Method::DELETE => format!("{client} is out of the group {name}."),
+            _ => format!("{client} is in the group {name}."),
+        };
+        api.order(method.clone(), &format!("/groups/{name}/members/{client}"), &done).await?;
     }
     Ok(())
 }

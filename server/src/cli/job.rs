@@ -29,7 +29,7 @@ pub(super) enum JobCommand {
         /// Only in this state: held, queued, running, succeeded, failed, cancelled, expired.
         #[arg(long)]
         state: Option<JobState>,
-        /// At most so many.
+        /// At most so many, up to 500.
         #[arg(long, default_value_t = 50)]
         limit: i64,
     },
@@ -98,7 +98,7 @@ pub(super) enum JobCommand {
         /// Its number.
         id: JobId,
     },
-    /// Queue a failed job again
+    /// Queue a failed job again, with what was cancelled because of it
     Retry {
         /// Its number.
         id: JobId,
@@ -197,7 +197,9 @@ pub(super) async fn order(api: &Api, job_type: &str, words: &[String], hold: boo
 }
 
 pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
-    let change = async |id: JobId, verb: &str| api.order(Method::POST, &format!("/jobs/{id}/{verb}")).await;
+    let change = async |id: JobId, verb: &str, done: &str| {
+        api.order(Method::POST, &format!("/jobs/{id}/{verb}"), &format!("Job {id} {done}.")).await
+    };
     match command {
         JobCommand::List { client, state, limit } => list(api, client, state, limit).await,
         JobCommand::Show { id } => show(api, id).await,
@@ -213,10 +215,13 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
             queue(api, &client, &order, watch).await
         }
         JobCommand::Types => types(api).await,
-        JobCommand::Accept { id } => change(id, "accept").await,
-        JobCommand::Hold { id, reason } => because(api, id, "hold", &reason).await,
-        JobCommand::Cancel { id, reason } => because(api, id, "cancel", &reason).await,
-        JobCommand::Release { id } => change(id, "release").await,
+        JobCommand::Accept { id } => change(id, "accept", "may run").await,
+        JobCommand::Hold { id, reason } => because(api, id, "hold", &reason, "is held").await,
+        JobCommand::Cancel { id, reason } => {
+            because(api, id, "cancel", &reason, "is cancelled, or ends as soon as its agent hears of it")
+                .await
+        }
+        JobCommand::Release { id } => change(id, "release", "is told to end").await,
         JobCommand::Retry { id } => {
             let id: JobId = api.send_json(Method::POST, &format!("/jobs/{id}/retry"), &json!({})).await?;
             if !api.wrote_json(&id)? {
@@ -227,9 +232,11 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn because(api: &Api, id: JobId, verb: &str, reason: &str) -> anyhow::Result<()> {
+async fn because(api: &Api, id: JobId, verb: &str, reason: &str, done: &str) -> anyhow::Result<()> {
     let body = json!({ "reason": reason });
-    api.send_json::<Value>(Method::POST, &format!("/jobs/{id}/{verb}"), &body).await.map(drop)
+    api.send_json::<Value>(Method::POST, &format!("/jobs/{id}/{verb}"), &body).await?;
+    api.told(&format!("Job {id} {done}."));
+    Ok(())
 }
 
 async fn list(api: &Api, client: Option<Name>, state: Option<JobState>, limit: i64) -> anyhow::Result<()> {

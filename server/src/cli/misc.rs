@@ -1,8 +1,11 @@
 //! Login, tokens, events, the server's own values, completion.
 
-use std::{os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
+use std::{
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::PathBuf,
+    time::Duration,
+};
 
-use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
@@ -32,7 +35,7 @@ pub(super) struct Login {
     /// The link that the server has shown.
     link: String,
     /// Fingerprint of the CA that the server has shown beside it.
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = api::fingerprint)]
     ca_fingerprint: Option<Sha256>,
 }
 
@@ -62,6 +65,8 @@ pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) ->
     let text = toml::to_string(&Credentials { server: server.clone(), ca_pem, token: shown.secret })?;
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    // The mode above counts only for a file that was not there.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     if format == Output::Json {
         say(&serde_json::to_string_pretty(&shown.token)?);
@@ -73,8 +78,12 @@ pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) ->
 
 /// The CA as the server sends it in its TLS handshake, taken only when it has the expected fingerprint.
 async fn fetch_ca(server: &str, fingerprint: &Sha256) -> anyhow::Result<String> {
-    let authority = server.strip_prefix("https://").context("the link must begin with https://")?;
-    let der = crate::identity::tls::last_certificate(authority).await?;
+    let authority = server
+        .strip_prefix("https://")
+        .ok_or_else(|| Failure::error(Exit::Usage, "the link must begin with https://"))?;
+    let der = crate::identity::tls::last_certificate(authority).await.map_err(|error| {
+        Failure::error(Exit::Unreachable, format!("the server at {server} cannot be reached: {error:#}"))
+    })?;
     let found = blobs::hash(&der);
     if found != *fingerprint {
         return Err(Failure::error(
@@ -93,7 +102,7 @@ async fn fetch_ca(server: &str, fingerprint: &Sha256) -> anyhow::Result<String> 
 pub(super) enum TokenCommand {
     /// Make a token; its secret is shown once
     #[command(
-        after_help = "On the server's own host, with --data, no login is needed:\n  lotse token create --data /var/lib/lotse --role admin"
+        after_help = "On the server's own host, with --data, no login is needed:\n  export LOTSE_TOKEN=$(sudo -u lotse lotse token create --data /var/lib/lotse --role admin --expires 1)"
     )]
     Create(CreateToken),
     /// List tokens
@@ -117,7 +126,7 @@ pub(super) struct CreateToken {
     #[arg(long, default_value = "command line")]
     name: String,
     /// Days until it expires; without it never does.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires: Option<u32>,
 }
 
@@ -190,7 +199,9 @@ pub(super) async fn token(api: &Api, command: TokenCommand) -> anyhow::Result<()
             table(&["ID", "NAME", "ROLE", "STATE", "LAST USED"], &rows);
             Ok(())
         }
-        TokenCommand::Revoke { id } => api.order(Method::DELETE, &format!("/tokens/{id}")).await,
+        TokenCommand::Revoke { id } => {
+            api.order(Method::DELETE, &format!("/tokens/{id}"), &format!("Token {id} is revoked.")).await
+        }
     }
 }
 

@@ -18,19 +18,21 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Settings;
 
+/// In every help, the words that all commands know stand under this title, apart from the command's own.
+const EVERYWHERE: &str = "Server and output (for every command)";
+
 /// Manages machines from unboxing to retirement: network boot, installation, packages.
 #[derive(Parser)]
 #[command(
     name = "lotse",
     version,
-    propagate_version = true,
     after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist."
 )]
 pub struct Arguments {
     #[command(flatten)]
     server: ServerWords,
     /// How answers are written.
-    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Table, env = "LOTSE_OUTPUT")]
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Table, env = "LOTSE_OUTPUT", help_heading = EVERYWHERE)]
     output: Output,
     #[command(subcommand)]
     command: Command,
@@ -40,13 +42,20 @@ pub struct Arguments {
 #[derive(clap::Args, Clone, Default)]
 pub struct ServerWords {
     /// URL of the server; default is what `lotse login` has kept, or the server on this machine.
-    #[arg(long, global = true, env = "LOTSE_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "LOTSE_SERVER", value_name = "URL", help_heading = EVERYWHERE)]
     server: Option<String>,
     /// File with the server's CA certificate.
-    #[arg(long, global = true, env = "LOTSE_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "LOTSE_CA", value_name = "FILE", help_heading = EVERYWHERE)]
     ca: Option<PathBuf>,
     /// API token; better in the environment than on the command line, where others may see it.
-    #[arg(long, global = true, env = "LOTSE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "LOTSE_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        help_heading = EVERYWHERE
+    )]
     token: Option<String>,
 }
 
@@ -203,6 +212,22 @@ mod tests {
             );
         }
         assert!(Arguments::try_parse_from(["lotse", "client", "delete", "--yes", "lab-01"]).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_valid_for_at_least_a_day_and_at_most_a_hundred_years() {
+        for (days, fine) in [("0", false), ("1", true), ("36500", true), ("4294967295", false)] {
+            let words = ["lotse", "token", "create", "--role", "viewer", "--expires", days];
+            assert_eq!(Arguments::try_parse_from(words).is_ok(), fine, "{days}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_may_be_copied_from_a_screen() {
+        let copied = "0D7B:4001 ".repeat(8);
+        let words = ["lotse", "client", "adopt", "new-1", "--fingerprint", &copied];
+        assert!(Arguments::try_parse_from(words).is_ok());
+        assert!(Arguments::try_parse_from([&words[..4], &["--fingerprint", "0d7b"]].concat()).is_err());
     }
 
     #[test]

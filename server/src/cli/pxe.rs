@@ -2,12 +2,17 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use wire::Mac;
 
-use super::{api::Api, output::say};
+use super::{
+    Exit, Failure,
+    api::{Api, local_data},
+    output::say,
+};
+use crate::context::Addresses;
 
 #[derive(Subcommand)]
 pub(super) enum PxeCommand {
@@ -36,7 +41,7 @@ pub(super) struct Dnsmasq {
     #[arg(long)]
     interface: String,
     /// Give out addresses: FIRST,LAST,NETMASK.
-    #[arg(long, value_delimiter = ',', conflicts_with = "proxy")]
+    #[arg(long, value_name = "FIRST,LAST,NETMASK", value_delimiter = ',', conflicts_with = "proxy")]
     range: Vec<Ipv4Addr>,
     /// Stand beside another DHCP server of this network, and only say what to boot.
     #[arg(long, value_name = "NETWORK", required_unless_present = "range")]
@@ -53,6 +58,9 @@ pub(super) struct Dnsmasq {
     /// UEFI machines start signed shim and GRUB instead of iPXE.
     #[arg(long)]
     secure_boot: bool,
+    /// Program that dnsmasq calls for every lease, so that it stands on the boot timeline; default is the one beside the templates.
+    #[arg(long, value_name = "FILE")]
+    event_script: Option<PathBuf>,
     /// How long an address is given for.
     #[arg(long, default_value = "1h")]
     lease_time: String,
@@ -72,14 +80,23 @@ pub(super) async fn run(
             Ok(())
         }
         PxeCommand::Event { action, mac, address, name: _ } => {
-            let server =
-                std::env::var_os("LOTSE_BOOT_URL").context("LOTSE_BOOT_URL must be the server's boot URL")?;
-            let url = format!("{}/boot/dhcp", server.to_string_lossy());
+            let url = format!("{}/boot/dhcp", own_boot_url()?);
             let body = json!({ "action": action, "mac": mac, "address": address });
             reqwest::Client::builder().build()?.post(url).json(&body).send().await?.error_for_status()?;
             Ok(())
         }
     }
+}
+
+/// The boot URL of the server on this machine. dnsmasq hands no environment on, so without one the server's own note tells.
+fn own_boot_url() -> anyhow::Result<String> {
+    if let Some(url) = std::env::var_os("LOTSE_BOOT_URL") {
+        return Ok(url.to_string_lossy().into_owned());
+    }
+    let file = local_data().join("run/addresses.json");
+    let addresses: Addresses = serde_json::from_slice(&fs_err::read(&file)?)
+        .with_context(|| format!("understanding {}", file.display()))?;
+    Ok(addresses.boot)
 }
 
 fn dnsmasq(words: &Dnsmasq, boot_url: &str) -> anyhow::Result<String> {
@@ -95,6 +112,8 @@ fn dnsmasq(words: &Dnsmasq, boot_url: &str) -> anyhow::Result<String> {
     context.insert("interface", &words.interface);
     context.insert("server_host", &host.to_string());
     context.insert("script_url", &format!("{boot_url}/boot/ipxe?mac=${{netX/mac}}&platform=${{platform}}"));
+    let event_script = words.event_script.clone().unwrap_or_else(|| words.share.join("pxe/dnsmasq/event"));
+    context.insert("event_script", &std::path::absolute(event_script)?.display().to_string());
     context.insert("secureboot", &words.secure_boot);
     context.insert("lease_time", &words.lease_time);
     context.insert("router", &words.router.map(|router| router.to_string()).unwrap_or_default());
@@ -110,9 +129,15 @@ fn dnsmasq(words: &Dnsmasq, boot_url: &str) -> anyhow::Result<String> {
             context.insert("network", &network.to_string());
             "proxy.conf.tera"
         }
-        _ => bail!("give --range FIRST,LAST,NETMASK or --proxy NETWORK"),
+        _ => {
+            return Err(Failure::error(
+                Exit::Usage,
+                "--range must be three addresses, FIRST,LAST,NETMASK; or give --proxy NETWORK",
+            ));
+        }
     };
-    let template = fs_err::read_to_string(words.share.join("pxe/dnsmasq").join(name))?;
+    let template = fs_err::read_to_string(words.share.join("pxe/dnsmasq").join(name))
+        .context("reading the template; --share names the directory that has `pxe`")?;
     tera::Tera::default()
         .render_str(&template, &context, false)
         .map_err(|error| anyhow::anyhow!("rendering {name}: {error}"))

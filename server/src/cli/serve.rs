@@ -1,6 +1,6 @@
 //! `lotse serve`
 
-use std::path::PathBuf;
+use std::{io::IsTerminal, path::PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,10 @@ pub(super) struct Serve {
 pub(super) async fn run(serve: Serve) -> anyhow::Result<()> {
     let config = Config::load(serve.config.as_deref(), serve.settings)?;
     let filter = EnvFilter::try_from_env("LOTSE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if config.log_json {
         logs.json().init();
     } else {

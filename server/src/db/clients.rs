@@ -2,7 +2,7 @@
 
 use wire::{ClientId, Mac, Sha256, facts::Facts};
 
-use super::{Error, Row, Tx, args, to_json};
+use super::{Error, Row, Tx, args, dialect, to_json};
 use crate::domain::client::{Client, ClientConfig, Stage};
 
 const COLUMNS: &str = "id, name, stage, config, facts, facts_at, announced_key, adopted_key, boot_id, realm, \
@@ -39,6 +39,15 @@ pub async fn create(
 pub async fn add_mac(tx: &mut Tx, client: ClientId, mac: Mac) -> Result<(), Error> {
     tx.execute("INSERT INTO client_macs (mac, client_id) VALUES ($1, $2)", args![mac, client]).await?;
     Ok(())
+}
+
+/// Lets nobody else change the client's jobs and attempts until the transaction ends. Take it before reading what is decided on.
+/// Whoever takes several takes them in the order of their numbers.
+pub async fn lock(tx: &mut Tx, id: ClientId) -> Result<(), Error> {
+    match dialect::lock_client(tx) {
+        Some(sql) => tx.optional(sql, args![id]).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// A client by number.
@@ -136,6 +145,12 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, Error> {
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Where a client is in its life.
+pub async fn stage(tx: &mut Tx, id: ClientId) -> Result<Option<Stage>, Error> {
+    let row = tx.optional("SELECT stage FROM clients WHERE id = $1", args![id]).await?;
+    row.map(|row| row.parsed("stage")).transpose()
 }
 
 /// Moves a client to a stage.

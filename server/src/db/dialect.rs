@@ -14,7 +14,28 @@ pub(super) fn unique_value(error: &dyn sqlx::error::DatabaseError) -> String {
 /// `SQLite` has one writer at a time, so nothing else can have the row; `PostgreSQL` must skip what another node claims.
 pub(super) fn skip_locked(tx: &super::Tx) -> &'static str {
     match tx {
-        super::Tx::Sqlite(_) => "",
+        super::Tx::Sqlite(..) => "",
         super::Tx::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+    }
+}
+
+/// Whether a statement failed because there is no room: `SQLITE_FULL` (13), or a write, a sync or a growing shared memory that the file
+/// system refused (`SQLITE_IOERR_WRITE`, `_FSYNC`, `_SHMSIZE`: 778, 1034, 4874); `disk_full` (53100) of `PostgreSQL`.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| ["13", "778", "1034", "4874", "53100"].contains(&code.as_ref()))
+}
+
+/// A text that both engines keep: `PostgreSQL` has no place for the character NUL, which output of programs may well contain.
+pub(super) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// `SQLite` has one writer at a time; on `PostgreSQL` whoever decides by what he reads about a client keeps others from changing it
+/// meanwhile. Not `FOR UPDATE`, which would also stop everybody who merely adds a row that refers to the client.
+pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
+    match tx {
+        super::Tx::Sqlite(..) => None,
+        super::Tx::Postgres(_) => Some("SELECT id FROM clients WHERE id = $1 FOR NO KEY UPDATE"),
     }
 }

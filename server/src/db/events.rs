@@ -46,11 +46,7 @@ pub async fn add(
 pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>, Error> {
     let settled = settled(tx).await?;
     let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 AND id <= $3 ORDER BY id LIMIT $2";
-    tx.all(sql, args![id, limit, settled])
-        .await?
-        .iter()
-        .map(from_row)
-        .collect()
+    tx.all(sql, args![id, limit, settled]).await?.iter().map(from_row).collect()
 }
 
 pub(super) fn from_row(row: &Row) -> Result<ServerEvent, Error> {
@@ -70,6 +66,15 @@ pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
     let settled = settled(tx).await?;
     let row = tx.optional("SELECT max(id) AS id FROM events WHERE id <= $1", args![settled]).await?;
     Ok(row.map_or(Ok(None), |row| row.opt_int("id"))?.unwrap_or(0))
+}
+
+/// Forgets all but the newest `kept` of the events that machines cause by themselves. What people did stays.
+///
+/// Whoever reaches a listener can cause some; this is what keeps them from filling the disk.
+pub async fn prune(tx: &mut Tx, kept: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - $1 \
+               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts')";
+    tx.execute(sql, args![kept]).await
 }
 
 // SQLite's one writer commits in the order of the numbers. On PostgreSQL a number that was given earlier may be committed later, and
@@ -92,7 +97,7 @@ async fn announce_number(tx: &mut Tx) -> Result<(), Error> {
 
 /// The number up to which every event is either visible or will never be.
 async fn settled(tx: &mut Tx) -> Result<i64, Error> {
-    if let Tx::Sqlite(_) = tx {
+    if let Tx::Sqlite(..) = tx {
         return Ok(i64::MAX);
     }
     // First the last number, then who is taking some: who took one up to it and is not shown any more has ended.

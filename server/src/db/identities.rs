@@ -1,6 +1,6 @@
 //! Enrolment tokens and agents' certificates.
 
-use wire::{ClientId, Mac, Sha256};
+use wire::{ClientId, Mac, Sha256, enrol::Realm};
 
 use super::{Error, Tx, args};
 
@@ -28,7 +28,7 @@ pub async fn create_token(
     expires_at: i64,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute("DELETE FROM enrol_tokens WHERE client_id = $1 AND used_at IS NULL", args![client]).await?;
+    forget_tokens(tx, client).await?;
     tx.execute(
         "INSERT INTO enrol_tokens (hash, client_id, mac, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
         args![hash, client, mac.map(|mac| mac.to_string()), now, expires_at],
@@ -59,6 +59,12 @@ pub async fn use_token(tx: &mut Tx, hash: &Sha256, used_by: &Sha256, now: i64) -
     Ok(tx.execute(sql, args![now, used_by, hash]).await? == 1)
 }
 
+/// Forgets the tokens of a client that nobody used.
+pub async fn forget_tokens(tx: &mut Tx, client: ClientId) -> Result<(), Error> {
+    tx.execute("DELETE FROM enrol_tokens WHERE client_id = $1 AND used_at IS NULL", args![client]).await?;
+    Ok(())
+}
+
 /// A certificate as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -78,7 +84,7 @@ pub struct Certificate {
 pub async fn create_certificate(
     tx: &mut Tx,
     certificate: &Certificate,
-    realm: wire::enrol::Realm,
+    realm: Realm,
     boot_id: &str,
     now: i64,
 ) -> Result<(), Error> {
@@ -89,7 +95,7 @@ pub async fn create_certificate(
             &certificate.serial,
             certificate.client,
             &certificate.fingerprint,
-            super::jobs::realm_word(Some(realm)).unwrap_or("system"),
+            word(realm),
             boot_id,
             now,
             certificate.expires_at
@@ -116,15 +122,56 @@ pub async fn find_certificate(tx: &mut Tx, serial: &str) -> Result<Option<Certif
     .transpose()
 }
 
-/// Revokes the certificates of a client, all but one; gives how many.
-pub async fn revoke(
+/// Why a certificate was revoked; `None` when it was not, or is not known.
+pub async fn revocation(tx: &mut Tx, serial: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT revoked_because FROM certificates WHERE serial = $1 AND revoked_at IS NOT NULL";
+    match tx.optional(sql, args![serial]).await? {
+        Some(row) => row.opt_text("revoked_because"),
+        None => Ok(None),
+    }
+}
+
+/// Revokes the certificates of a client; gives how many.
+pub async fn revoke(tx: &mut Tx, client: ClientId, because: &str, now: i64) -> Result<u64, Error> {
+    let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 WHERE client_id = $3 AND revoked_at IS NULL";
+    tx.execute(sql, args![now, because, client]).await
+}
+
+/// Revokes those of a client's certificates that were given to agents in a realm, all but those of one key; gives how many.
+pub async fn revoke_in_realm(
     tx: &mut Tx,
     client: ClientId,
-    but: Option<&str>,
+    realm: Realm,
+    but: &Sha256,
     because: &str,
     now: i64,
 ) -> Result<u64, Error> {
     let sql = "UPDATE certificates SET revoked_at = $1, revoked_because = $2 \
-               WHERE client_id = $3 AND revoked_at IS NULL AND ($4 IS NULL OR serial <> $4)";
-    tx.execute(sql, args![now, because, client, but]).await
+               WHERE client_id = $3 AND revoked_at IS NULL AND realm = $4 AND fingerprint <> $5";
+    tx.execute(sql, args![now, because, client, word(realm), but]).await
+}
+
+/// Revokes what a certificate has replaced, now that it is used; gives how many.
+pub async fn revoke_replaced(tx: &mut Tx, serial: &str, because: &str, now: i64) -> Result<u64, Error> {
+    let sql = format!("UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE {REPLACED}");
+    tx.execute(&sql, args![serial, now, because]).await
+}
+
+/// Whether a certificate has replaced one that is not revoked yet.
+pub async fn has_replaced(tx: &mut Tx, serial: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT serial FROM certificates WHERE {REPLACED} LIMIT 1");
+    Ok(tx.optional(&sql, args![serial]).await?.is_some())
+}
+
+/// The certificates that the one with serial number `$1` has replaced: those of its client, with other keys, that are older and of its
+/// realm; and when it is an installed system's, those of installers, which that system has left behind. An installer replaces no
+/// installed system: the machine may only be there to be rescued.
+const REPLACED: &str = "revoked_at IS NULL AND EXISTS ( \
+    SELECT 1 FROM certificates used WHERE used.serial = $1 AND used.client_id = certificates.client_id \
+    AND used.fingerprint <> certificates.fingerprint AND ( \
+    (used.realm = certificates.realm AND used.created_at > certificates.created_at) \
+    OR (used.realm = 'system' AND certificates.realm = 'installer')))";
+
+fn word(realm: Realm) -> &'static str {
+    super::jobs::realm_word(Some(realm)).unwrap_or("system")
 }

@@ -141,7 +141,16 @@ pub async fn open(tx: &mut Tx, client: ClientId) -> Result<Vec<Job>, Error> {
 /// One statement decides and writes, so two nodes or two requests never take the same job; the unique index on running jobs
 /// is the second lock.
 pub async fn claim(tx: &mut Tx, client: ClientId, realm: Realm, now: i64) -> Result<Option<Job>, Error> {
-    let sql = format!(
+    let sql = claim_statement(tx);
+    match tx.optional(&sql, args![client, realm_word(Some(realm)), now]).await? {
+        Some(row) => with_needs(tx, from_row(&row)?).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The statement of [`claim`]: `$1` client, `$2` realm, `$3` now. Benchmarks run it alone.
+pub fn claim_statement(tx: &Tx) -> String {
+    format!(
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, version = version + 1 WHERE id = ( \
            SELECT j.id FROM jobs j WHERE j.client_id = $1 AND j.state = 'queued' \
              AND (j.realm IS NULL OR j.realm = $2) \
@@ -152,11 +161,7 @@ pub async fn claim(tx: &mut Tx, client: ClientId, realm: Realm, now: i64) -> Res
                              WHERE d.job_id = j.id AND n.state <> 'succeeded') \
            ORDER BY j.priority, j.id LIMIT 1 {}) RETURNING {COLUMNS}",
         dialect::skip_locked(tx)
-    );
-    match tx.optional(&sql, args![client, realm_word(Some(realm)), now]).await? {
-        Some(row) => with_needs(tx, from_row(&row)?).await.map(Some),
-        None => Ok(None),
-    }
+    )
 }
 
 /// Writes a change of state that the domain has allowed; tells whether the job was still in the expected version.
@@ -198,6 +203,14 @@ pub async fn set_wish(
 pub async fn dependents(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
     let sql = "SELECT d.job_id FROM job_dependencies d JOIN jobs j ON j.id = d.job_id \
                WHERE d.needs_job_id = $1 AND j.finished_at IS NULL ORDER BY d.job_id";
+    tx.all(sql, args![id]).await?.iter().map(|row| row.int("job_id").map(JobId)).collect()
+}
+
+/// Jobs that the queue has cancelled because this one did not succeed; not those that somebody has cancelled.
+pub async fn cancelled_with(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
+    let sql = "SELECT d.job_id FROM job_dependencies d JOIN jobs j ON j.id = d.job_id \
+               WHERE d.needs_job_id = $1 AND j.state = 'cancelled' AND 'queue' = \
+               (SELECT h.actor FROM job_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1) ORDER BY d.job_id";
     tx.all(sql, args![id]).await?.iter().map(|row| row.int("job_id").map(JobId)).collect()
 }
 

@@ -6,7 +6,8 @@ use super::{Db, Error, Tx, args};
 
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
-    (2, include_str!("../../migrations/0002_console.sql")),
+    (2, include_str!("../../migrations/0002_answers.sql")),
+    (3, include_str!("../../migrations/0003_console.sql")),
 ];
 
 /// Brings the schema up to date.
@@ -36,7 +37,7 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
     for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
-            Tx::Sqlite(tx) => {
+            Tx::Sqlite(tx, _) => {
                 let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT").replace("{WRITER}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }

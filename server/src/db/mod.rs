@@ -4,10 +4,12 @@
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
+pub mod answers;
 pub mod attempts;
 pub mod boot;
 pub mod clients;
 mod dialect;
+mod durable;
 pub mod events;
 pub mod groups;
 pub mod identities;
@@ -19,10 +21,10 @@ pub mod overview;
 pub mod people;
 pub mod sessions;
 
-use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Row as _,
+    Connection as _, Row as _,
     postgres::{PgPool, PgPoolOptions, PgRow},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -87,6 +89,12 @@ pub enum Error {
     /// A value that must be unique exists already.
     #[error("{0} exists already")]
     Exists(String),
+    /// A request with this key was carried out before.
+    #[error("the request with the Idempotency-Key `{0}` was carried out already")]
+    Repeated(String),
+    /// There is no room left for the database.
+    #[error("the disk of the database is full")]
+    Full(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the database refused a statement: {statement}")]
     Statement {
@@ -116,6 +124,8 @@ pub enum Db {
         write: SqlitePool,
         /// Readers.
         read: SqlitePool,
+        /// What makes commits last.
+        durable: Arc<durable::Durable>,
     },
     /// `PostgreSQL`.
     Postgres(PgPool),
@@ -157,42 +167,56 @@ impl Db {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
+            // What a commit needs to last, `durable` does for many at a time.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        let write =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // When the disk is full, SQLite itself takes the transaction back, but the driver goes on counting it and would refuse
+            // every later one: such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(open)?;
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(open)?;
-        Ok(Self::Sqlite { write, read })
+        let durable = Arc::new(durable::Durable::new(path));
+        Ok(Self::Sqlite { write, read, durable })
     }
 
     /// A transaction that only reads: everything it sees is of one moment.
     pub async fn read(&self) -> Result<Tx, Error> {
         match self {
-            Self::Sqlite { read, .. } => read.begin().await.map(Tx::Sqlite),
+            Self::Sqlite { read, .. } => read.begin().await.map(|tx| Tx::Sqlite(tx, None)),
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
-        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+        .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// A transaction that writes; dropped without [`Tx::commit`] it leaves no trace.
     pub async fn write(&self) -> Result<Tx, Error> {
         match self {
             // A deferred transaction that writes after reading fails at once with SQLITE_BUSY_SNAPSHOT.
-            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Sqlite { write, durable, .. } => {
+                let durable = Some(Arc::clone(durable));
+                write.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::Sqlite(tx, durable))
+            }
             Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
-        .map_err(|source| Error::Statement { statement: "BEGIN".to_owned(), source })
+        .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// Ends all connections.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { write, read } => {
+            Self::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -204,8 +228,8 @@ impl Db {
 /// A transaction on either engine.
 #[derive(Debug)]
 pub enum Tx {
-    /// On `SQLite`.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On `SQLite`; with what makes it last, when it writes.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Option<Arc<durable::Durable>>),
     /// On `PostgreSQL`.
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
@@ -262,7 +286,7 @@ macro_rules! on_engine {
                 for arg in $args {
                     query = match arg {
                         Arg::Int(value) => query.bind(value),
-                        Arg::Text(value) => query.bind(value),
+                        Arg::Text(value) => query.bind(value.map(dialect::storable)),
                         Arg::Bool(value) => query.bind(value),
                     };
                 }
@@ -270,7 +294,7 @@ macro_rules! on_engine {
             }};
         }
         match $tx {
-            Tx::Sqlite(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_sqlite),
+            Tx::Sqlite(tx, _) => bound!().$call(&mut **tx).await.map(OnEngine::from_sqlite),
             Tx::Postgres(tx) => bound!().$call(&mut **tx).await.map(OnEngine::from_postgres),
         }
         .map_err(|source| statement_error(sql, source))
@@ -303,12 +327,26 @@ impl OnEngine<Vec<SqliteRow>, Vec<PgRow>> for Vec<Row> {
 
 impl Tx {
     /// Makes everything that was written in the transaction last.
-    pub async fn commit(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Repeated`] when the request that it belongs to was carried out before; then nothing of it was done again.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let mark = answers::Mark::pending();
+        if let Some(mark) = &mark {
+            mark.write(&mut self).await?;
+        }
         match self {
-            Self::Sqlite(tx) => tx.commit().await,
+            Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {
+                (Ok(()), Some(durable)) => durable.wait().await.map_err(sqlx::Error::Io),
+                (committed, _) => committed,
+            },
             Self::Postgres(tx) => tx.commit().await,
         }
-        .map_err(|source| Error::Statement { statement: "COMMIT".to_owned(), source })
+        .map_err(|source| statement_error("COMMIT", source))?;
+        if let Some(mark) = mark {
+            mark.was_written();
+        }
+        Ok(())
     }
 
     /// Runs a statement and tells how many rows it changed.
@@ -356,6 +394,9 @@ fn statement_error(sql: &str, source: sqlx::Error) -> Error {
         && database.is_unique_violation()
     {
         return Error::Exists(dialect::unique_value(database.as_ref()));
+    }
+    if dialect::is_full(&source) {
+        return Error::Full(source);
     }
     Error::Statement { statement: sql.split_whitespace().take(6).collect::<Vec<_>>().join(" "), source }
 }

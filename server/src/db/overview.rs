@@ -15,7 +15,8 @@ fn line(row: &Row) -> Result<Line, Error> {
 
 /// How many clients are in each stage.
 pub async fn stages(tx: &mut Tx) -> Result<Vec<(Stage, i64)>, Error> {
-    let rows = tx.all("SELECT stage, count(*) AS count FROM clients GROUP BY stage ORDER BY stage", []).await?;
+    let rows =
+        tx.all("SELECT stage, count(*) AS count FROM clients GROUP BY stage ORDER BY stage", []).await?;
     rows.iter().map(|row| Ok((row.parsed("stage")?, row.int("count")?))).collect()
 }
 
@@ -49,14 +50,17 @@ pub async fn failed(tx: &mut Tx, since: i64, limit: i64) -> Result<Vec<Line>, Er
 
 /// Running attempts with client and job type, newest first.
 pub async fn running(tx: &mut Tx, limit: i64) -> Result<Vec<(String, String, Attempt)>, Error> {
-    let columns: Vec<_> = attempts::COLUMNS.split(", ").map(|column| format!("a.{}", column.trim())).collect();
+    let columns: Vec<_> =
+        attempts::COLUMNS.split(", ").map(|column| format!("a.{}", column.trim())).collect();
     let sql = format!(
         "SELECT {}, c.name AS client_name, j.job_type FROM attempts a JOIN clients c ON c.id = a.client_id \
          JOIN jobs j ON j.id = a.job_id WHERE a.state = 'running' ORDER BY a.id DESC LIMIT $1",
         columns.join(", ")
     );
     let rows = tx.all(&sql, args![limit]).await?;
-    rows.iter().map(|row| Ok((row.text("client_name")?, row.text("job_type")?, attempts::from_row(row)?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.text("client_name")?, row.text("job_type")?, attempts::from_row(row)?)))
+        .collect()
 }
 
 /// What has happened last, newest first, with the client's name.

@@ -38,8 +38,12 @@ pub async fn use_link(tx: &mut Tx, hash: &Sha256, now: i64) -> Result<Option<(i6
     if tx.execute(sql, args![now, hash]).await? == 0 {
         return Ok(None);
     }
-    let sql = "SELECT u.id, u.name, u.role FROM login_links l JOIN users u ON u.id = l.user_id WHERE l.hash = $1";
-    tx.optional(sql, args![hash]).await?.map(|row| Ok((row.int("id")?, row.text("name")?, row.parsed("role")?))).transpose()
+    let sql =
+        "SELECT u.id, u.name, u.role FROM login_links l JOIN users u ON u.id = l.user_id WHERE l.hash = $1";
+    tx.optional(sql, args![hash])
+        .await?
+        .map(|row| Ok((row.int("id")?, row.text("name")?, row.parsed("role")?)))
+        .transpose()
 }
 
 /// Keeps a new API token.
@@ -69,6 +73,12 @@ fn token(row: &Row) -> Result<ApiToken, Error> {
 pub async fn find_token(tx: &mut Tx, hash: &Sha256, now: i64) -> Result<Option<ApiToken>, Error> {
     let sql = "SELECT * FROM api_tokens WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
     tx.optional(sql, args![hash, now]).await?.as_ref().map(token).transpose()
+}
+
+/// Whether a token is valid, by its number: for whoever showed it a while ago.
+pub async fn is_valid(tx: &mut Tx, id: i64, now: i64) -> Result<bool, Error> {
+    let sql = "SELECT id FROM api_tokens WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+    Ok(tx.optional(sql, args![id, now]).await?.is_some())
 }
 
 /// All tokens, newest first.

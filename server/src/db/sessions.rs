@@ -80,5 +80,6 @@ pub async fn end_others(tx: &mut Tx, user: i64, hash: &Sha256) -> Result<u64, Er
 
 /// Forgets sessions that have expired or were idle since before `idle_since`.
 pub async fn prune(tx: &mut Tx, idle_since: i64, now: i64) -> Result<u64, Error> {
-    tx.execute("DELETE FROM sessions WHERE expires_at <= $1 OR last_used_at < $2", args![now, idle_since]).await
+    tx.execute("DELETE FROM sessions WHERE expires_at <= $1 OR last_used_at < $2", args![now, idle_since])
+        .await
 }

@@ -154,7 +154,7 @@ pub fn expect_next(last: Option<&BootEvent>, realm: Option<Realm>, now: i64) -> 
         BootEventKind::Tftp => (
             "the boot program asking for its script over HTTP",
             "the boot program has no driver for the network card, Secure Boot refused it, or the HTTP port is filtered",
-            "look at the machine's screen; with Secure Boot on, run `lotse pxe --secure-boot`; open the HTTP port of the server",
+            "look at the machine's screen; with Secure Boot on, run `lotse pxe dnsmasq --secure-boot`; open the HTTP port of the server",
         ),
         BootEventKind::Script => (
             "the kernel",

@@ -275,6 +275,11 @@ pub fn is_name(text: &str) -> bool {
     fits(&LABEL, text)
 }
 
+/// Whether a text is a DNS name (RFC 1123) in small letters.
+pub fn is_domain(text: &str) -> bool {
+    fits(&DOMAIN, text)
+}
+
 /// Whether a text is one public key as in `authorized_keys`, without options.
 pub fn is_ssh_key(text: &str) -> bool {
     fits(&SSH_KEY, text)

@@ -60,9 +60,25 @@ pub enum JobEvent {
     Expire,
 }
 
+impl std::fmt::Display for JobEvent {
+    /// What people ask for, after "cannot".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "be accepted",
+            Self::Hold => "be held",
+            Self::Claim => "be taken by an agent",
+            Self::Succeed => "succeed",
+            Self::Retry => "be tried again",
+            Self::Fail => "fail",
+            Self::Cancel => "be cancelled",
+            Self::Expire => "expire",
+        })
+    }
+}
+
 /// An event that makes no sense in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {state} cannot {event:?}")]
+#[error("a job that is {state} cannot {event}")]
 pub struct IllegalTransition {
     /// The state.
     pub state: JobState,

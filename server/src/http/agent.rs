@@ -1,11 +1,14 @@
 //! What agents call. Enrolment is on the open HTTPS listener; everything else needs the agent's certificate, looked up at every request.
 
+use std::time::Duration;
+
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, FromRequestParts, Path, State},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     routing::{get, post},
 };
+use tower_http::timeout::TimeoutLayer;
 use wire::{
     AttemptId, ClientId,
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
@@ -16,7 +19,7 @@ use wire::{
 
 use super::{Rejection, extract::Json};
 use crate::{
-    app::{Error, agents},
+    app::{Error, agents, enrolment},
     context::Ctx,
     identity::tls::Peer,
 };
@@ -24,11 +27,18 @@ use crate::{
 /// Facts of a machine with many disks are the largest message.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
+/// A stranger may say less: what strangers announce is kept for thousands of them, and read when clients are listed.
+const LARGEST_OF_STRANGERS: usize = 512 << 10;
+
+/// Longer than any poll waits; a message that takes longer to arrive is given up.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// Route of the open HTTPS listener.
 pub fn enrolment(ctx: Ctx) -> Router {
     Router::new()
         .route("/agent/v1/enrol", post(enrol))
-        .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .layer(DefaultBodyLimit::max(LARGEST_OF_STRANGERS))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }
 
@@ -41,6 +51,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/agent/v1/attempts/{id}/report", post(report))
         .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
         .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }
 
@@ -62,7 +73,7 @@ async fn enrol(
     State(ctx): State<Ctx>,
     Json(request): Json<EnrolRequest>,
 ) -> Result<Json<EnrolResponse>, Rejection> {
-    Ok(Json(agents::enrol(&ctx, &request).await?))
+    Ok(Json(enrolment::enrol(&ctx, &request).await?))
 }
 
 async fn renew(
@@ -70,7 +81,7 @@ async fn renew(
     Asking(client): Asking,
     Json(request): Json<RenewRequest>,
 ) -> Result<Json<Identity>, Rejection> {
-    Ok(Json(agents::renew(&ctx, client, &request).await?))
+    Ok(Json(enrolment::renew(&ctx, client, &request).await?))
 }
 
 async fn poll(

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -13,10 +13,10 @@ use axum::{
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_http::services::ServeFile;
+use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::Rejection;
+use super::{Rejection, extract::Json};
 use crate::{
     app::Error,
     boot::{
@@ -28,6 +28,9 @@ use crate::{
     domain::boot::BootEventKind,
 };
 
+/// Nobody waits longer for the beginning of an answer; a mirror that does not connect or is silent is given up before.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// All routes of the plain listener.
 pub fn router(ctx: Ctx) -> Router {
     Router::new()
@@ -38,6 +41,8 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/dhcp", axum::routing::post(dhcp))
         .route("/mirror/{name}/{*path}", get(pull_through))
         .layer(DefaultBodyLimit::max(4096))
+        // Until the answer begins: files may take as long as they move.
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         .with_state(ctx)
 }
 
@@ -177,6 +182,17 @@ async fn pull_through(
         }
     }
     let upstream = request.send().await.map_err(|error| {
+        if error.is_redirect() {
+            let error = anyhow::Error::from(error);
+            let reason = error.root_cause().to_string();
+            tracing::warn!(mirror = name, path, reason, "a redirect is not followed");
+            return Error::Unavailable {
+                title: format!("the mirror {name} cannot be used: {reason}"),
+                remedy: format!(
+                    "name the mirror's real address in the server's configuration: mirrors = [\"{name}=URL\"]"
+                ),
+            };
+        }
         tracing::warn!(
             mirror = name,
             path,

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, Collected};
-use wire::problem::Problem;
+use wire::problem::{FieldProblem, Problem};
 
 use crate::app::Error;
 
@@ -144,6 +144,13 @@ fn foreign(status: StatusCode, text: &str) -> Problem {
         }
         _ => ("malformed", "the request is not well formed", "GET /api/openapi.json shows what is expected"),
     };
+    // axum's words for a query that cannot be read: the parameter's name follows, and what is wrong with it.
+    if let Some(wrong) = text.strip_prefix("Failed to deserialize query string: ") {
+        let (field, message) = wrong.split_once(": ").unwrap_or(("", wrong));
+        let mut found = problem(status, code, "the query of this address is wrong", remedy);
+        found.fields.push(FieldProblem { field: field.to_owned(), message: message.to_owned() });
+        return found;
+    }
     problem(status, code, if text.is_empty() { title } else { text }, remedy)
 }
 
@@ -183,6 +190,13 @@ mod tests {
         let (status, text) = asked(Router::new().route("/", get(broken))).await;
         assert_eq!(status, 500);
         assert!(text.contains("r-1") && !text.contains("42"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_word_of_a_query_is_named() {
+        let text = "Failed to deserialize query string: limit: invalid digit found in string";
+        let found = foreign(StatusCode::BAD_REQUEST, text);
+        assert_eq!((found.fields[0].field.as_str(), found.code.as_str()), ("limit", "malformed"));
     }
 
     #[tokio::test]

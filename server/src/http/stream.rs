@@ -1,5 +1,5 @@
 //! Server-sent events that lose nothing: each batch is read from the database after the last number sent, so a reader that comes back
-//! with `Last-Event-ID` goes on exactly where it was.
+//! with `Last-Event-ID` goes on exactly where it was. A reader whose token or session ends meanwhile is given nothing more.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,7 +15,10 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use wire::AttemptId;
 
 use crate::{
-    app::{Error, job_records},
+    app::{
+        Error, job_records,
+        people::{self, Actor},
+    },
     context::Ctx,
     domain::job::AttemptState,
 };
@@ -45,21 +48,26 @@ pub(super) fn item<T: serde::Serialize>(id: i64, name: &str, value: &T) -> Resul
     Ok((id, event))
 }
 
-/// Follows what `read` gives, until it says that nothing can follow, an error, or the server's end.
-pub(super) fn follow<R>(ctx: Ctx, after: i64, read: R) -> impl IntoResponse + use<R>
+/// Follows what `read` gives, until it says that nothing can follow, an error, the end of the reader's token or session, or the server's.
+pub(super) fn follow<R>(ctx: Ctx, reader: Actor, after: i64, read: R) -> impl IntoResponse + use<R>
 where
     R: Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync + 'static,
 {
     let read: Box<Read> = Box::new(read);
-    let batches = stream::unfold(Some((ctx, after, read)), |state| async move {
-        let (ctx, mut after, read) = state?;
+    let batches = stream::unfold(Some((ctx, reader, after, read)), |state| async move {
+        let (ctx, reader, mut after, read) = state?;
         loop {
             // Registered before reading, so that what is stored in between wakes us.
             let doors = ctx.clone();
             let came = doors.presence.events().notified();
             tokio::pin!(came);
             came.as_mut().enable();
-            match read(ctx.clone(), after).await {
+            let batch = match people::is_still_let_in(&ctx, &reader).await {
+                Ok(true) => read(ctx.clone(), after).await,
+                Ok(false) => return None,
+                Err(error) => Err(error),
+            };
+            match batch {
                 Ok((items, ended)) => {
                     after = items.last().map_or(after, |(id, _)| *id);
                     let mut events: Vec<_> = items.into_iter().map(|(_, event)| event).collect();
@@ -68,7 +76,7 @@ where
                         return Some((events, None));
                     }
                     if !events.is_empty() {
-                        return Some((events, Some((ctx, after, read))));
+                        return Some((events, Some((ctx, reader, after, read))));
                     }
                 }
                 Err(error) => {
@@ -88,8 +96,8 @@ where
 }
 
 /// What an attempt reports, from a number on; ends with the attempt.
-pub(super) fn output(ctx: Ctx, id: AttemptId, after: i64) -> impl IntoResponse + use<> {
-    follow(ctx, after, move |ctx, after| {
+pub(super) fn output(ctx: Ctx, reader: Actor, id: AttemptId, after: i64) -> impl IntoResponse + use<> {
+    follow(ctx, reader, after, move |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             // The state is read first: what was stored when it was final is all there is.

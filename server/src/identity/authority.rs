@@ -58,12 +58,16 @@ impl Authority {
     /// A file cannot be read or written, or is damaged.
     pub fn open(data: &Path, now: i64) -> Result<Self, Error> {
         let file = |name: &str| -> PathBuf { data.join("keys").join(name) };
-        let ca_key = keys::read_or_make(&file("ca.key.pem"), || Ok(new_key()?.serialize_pem().into_bytes()))?;
+        let path = data.join("ca.pem");
+        // Written last on the first run: where it is, agents may trust it, and a new key would lock all of them out.
+        let is_made = path.is_file();
+        let ca_key =
+            keys::read_or_make(&file("ca.key.pem"), is_made, || Ok(new_key()?.serialize_pem().into_bytes()))?;
         let ca_key = KeyPair::from_pem(&String::from_utf8_lossy(&ca_key))
             .map_err(Error::certificate("reading the CA key"))?;
         let time_key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &ca_key.serialize_der())
             .map_err(|error| Error::certificate("reading the CA key")(error.to_string()))?;
-        let plan_key = keys::read_or_make(&file("plan.key"), || {
+        let plan_key = keys::read_or_make(&file("plan.key"), is_made, || {
             let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
                 .map_err(|error| Error::certificate("making the plan key")(error.to_string()))?;
             Ok(document.as_ref().to_vec())
@@ -72,15 +76,14 @@ impl Authority {
             .map_err(|error| Error::certificate("reading the plan key")(error.to_string()))?;
 
         // Made once and kept: agents trust the certificate's hash, not only its key.
-        let born = keys::read_or_make(&file("ca.born"), || Ok(now.to_string().into_bytes()))?;
+        let born = keys::read_or_make(&file("ca.born"), is_made, || Ok(now.to_string().into_bytes()))?;
         let born = String::from_utf8_lossy(&born)
             .trim()
             .parse()
             .map_err(Error::certificate("reading when the CA was made"))?;
         let issuer = CertifiedIssuer::self_signed(ca_params(born)?, ca_key)
             .map_err(Error::certificate("making the CA"))?;
-        let path = data.join("ca.pem");
-        let ca_pem = if path.is_file() {
+        let ca_pem = if is_made {
             std::fs::read_to_string(&path).map_err(|source| Error::File {
                 attempt: "reading",
                 path: path.clone(),
@@ -302,6 +305,26 @@ mod tests {
         let key = data.path().join("keys/ca.key.pem");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Authority::open(data.path(), NOW).is_err());
+    }
+
+    #[test]
+    fn a_key_that_was_lost_is_not_made_anew_behind_the_back_of_the_agents() {
+        for name in ["ca.key.pem", "plan.key", "ca.born"] {
+            let data = tempfile::tempdir().unwrap();
+            Authority::open(data.path(), NOW).unwrap();
+            std::fs::remove_file(data.path().join("keys").join(name)).unwrap();
+            let Err(error) = Authority::open(data.path(), NOW) else { panic!("{name} was made anew") };
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_first_run_that_broke_off_is_gone_on_with() {
+        let data = tempfile::tempdir().unwrap();
+        Authority::open(data.path(), NOW).unwrap();
+        std::fs::remove_file(data.path().join("ca.pem")).unwrap();
+        std::fs::remove_file(data.path().join("keys/plan.key")).unwrap();
+        Authority::open(data.path(), NOW).unwrap();
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::{
 
 use super::Error;
 
-/// Reads a secret file, or makes it with what `make` gives. A file that others may read is refused.
+/// Reads a secret file, or makes it with what `make` gives, unless it must be there. A file that others may read is refused.
 pub(super) fn read_or_make(
     path: &Path,
+    must_exist: bool,
     make: impl FnOnce() -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
     let file = |attempt| move |source| Error::File { attempt, path: path.to_owned(), source };
@@ -22,6 +23,13 @@ pub(super) fn read_or_make(
             Err(Error::File { attempt: "trusting the key file", path: path.to_owned(), source })
         }
         Ok(_) => std::fs::read(path).map_err(file("reading")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && must_exist => {
+            let source = std::io::Error::other(
+                "it is gone, but the ca.pem that belongs to it is here: put the directory `keys` back from a backup; \
+                 only if there is none, remove ca.pem, and enrol every client again",
+            );
+            Err(Error::File { attempt: "finding the key file", path: path.to_owned(), source })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let content = make()?;
             write(path, &content, 0o600).map_err(file("writing"))?;

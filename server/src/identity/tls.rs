@@ -57,14 +57,17 @@ fn with_alpn(mut config: ServerConfig) -> RustlsConfig {
 
 /// Accepts TLS and hands the serial number of the peer's certificate to the requests of the connection.
 #[derive(Clone)]
-pub struct PeerAcceptor(pub RustlsAcceptor);
+pub struct PeerAcceptor<A>(pub RustlsAcceptor<A>);
 
-impl<I, S> Accept<I, S> for PeerAcceptor
+impl<A, I, S> Accept<I, S> for PeerAcceptor<A>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Accept<I, S, Service = S> + Clone + Send + Sync + 'static,
+    A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
+    A::Future: Send,
+    I: Send + 'static,
     S: Send + 'static,
 {
-    type Stream = TlsStream<I>;
+    type Stream = TlsStream<A::Stream>;
     type Service = AddExtension<S, Peer>;
     type Future = BoxFuture<'static, std::io::Result<(Self::Stream, Self::Service)>>;
 

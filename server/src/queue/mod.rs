@@ -3,6 +3,8 @@
 //! Invariants (held by the database and proved by the fleet tests): one running job per client; a report of an attempt that is not
 //! running any more changes nothing; a job ends in exactly one final state; what a failed job was needed for is cancelled with it.
 
+use std::collections::BTreeSet;
+
 use wire::{
     AttemptId, ClientId, JobId,
     enrol::Realm,
@@ -36,6 +38,7 @@ pub async fn claim(
     lease_s: u32,
     now: i64,
 ) -> Result<Option<(Job, AttemptId)>, db::Error> {
+    clients::lock(tx, client).await?;
     let Some(job) = jobs::claim(tx, client, realm, now).await? else { return Ok(None) };
     let attempt = attempts::create(tx, &job, boot_id, now + i64::from(lease_s) * SECOND, now).await?;
     let actor = format!("client {client}");
@@ -114,6 +117,7 @@ pub async fn report(
     lease_s: u32,
     now: i64,
 ) -> Result<ReportResponse, Error> {
+    clients::lock(tx, client).await?;
     let attempt = attempts::find(tx, id)
         .await?
         .filter(|attempt| attempt.client == client)
@@ -223,18 +227,28 @@ pub async fn cancel(tx: &mut Tx, job: &Job, actor: &str, reason: &str, now: i64)
 
 /// Ends leases and expiry times that ran out. Idempotent; gives the clients whose queue changed.
 pub async fn reap(tx: &mut Tx, now: i64) -> Result<Vec<ClientId>, Error> {
-    let mut touched = Vec::new();
+    let mut touched = BTreeSet::new();
     for attempt in attempts::expired(tx, now).await? {
-        lose(tx, &attempt, "the agent was not heard any more, and its lease ran out", now).await?;
-        touched.push(attempt.client);
+        touched.insert(attempt.client);
     }
     for id in jobs::overdue(tx, now).await? {
-        if let Some(job) = jobs::find(tx, id).await? {
-            transition(tx, &job, JobEvent::Expire, "queue", "it was not begun in time", None, now).await?;
-            touched.push(job.client);
+        touched.extend(jobs::find(tx, id).await?.map(|job| job.client));
+    }
+    for client in &touched {
+        clients::lock(tx, *client).await?;
+    }
+    // Looked at again: before the lock was there, an agent may have been heard after all.
+    for attempt in attempts::expired(tx, now).await? {
+        if touched.contains(&attempt.client) {
+            lose(tx, &attempt, "the agent was not heard any more, and its lease ran out", now).await?;
         }
     }
-    Ok(touched)
+    for id in jobs::overdue(tx, now).await? {
+        if let Some(job) = jobs::find(tx, id).await?.filter(|job| touched.contains(&job.client)) {
+            transition(tx, &job, JobEvent::Expire, "queue", "it was not begun in time", None, now).await?;
+        }
+    }
+    Ok(touched.into_iter().collect())
 }
 
 /// The client's stage after its agent was heard in a realm.

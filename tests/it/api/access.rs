@@ -68,14 +68,17 @@ pub(super) async fn the_description_names_every_route_and_no_other(engine: Engin
                 !operation["summary"].as_str().unwrap_or_default().is_empty(),
                 "{method} {path} has no summary"
             );
-            let declared: BTreeSet<_> = operation["parameters"]
+            let mut declared: Vec<_> = operation["parameters"]
                 .as_array()
                 .into_iter()
                 .flatten()
                 .filter(|parameter| parameter["in"] == "path")
                 .map(|parameter| format!("{{{}}}", parameter["name"].as_str().unwrap()))
                 .collect();
-            let used = path.split('/').filter(|part| part.starts_with('{')).map(str::to_owned).collect();
+            let mut used: Vec<_> =
+                path.split('/').filter(|part| part.starts_with('{')).map(str::to_owned).collect();
+            declared.sort();
+            used.sort();
             assert_eq!(declared, used, "{method} {path}");
         }
     }

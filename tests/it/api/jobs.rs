@@ -78,6 +78,36 @@ pub(super) async fn a_cancelled_job_can_be_tried_again_and_an_open_one_not(engin
     server.stop().await.unwrap();
 }
 
+pub(super) async fn what_was_cancelled_because_of_a_job_is_queued_again_with_it(engine: Engine) {
+    let server = with_client(engine).await;
+    let first = order(&server, &json!({ "job_type": "hardware-detection" })).await;
+    let second = order(&server, &json!({ "job_type": "package-update", "needs": [first] })).await;
+    let third = order(&server, &json!({ "job_type": "shutdown", "needs": [second] })).await;
+    let unwanted = order(&server, &json!({ "job_type": "reboot", "needs": [second] })).await;
+    act(&server, unwanted, "cancel").await.ok().unwrap();
+    act(&server, first, "cancel").await.ok().unwrap();
+    assert_eq!(job(&server, third).await["state"], "cancelled");
+    // What needs it would never run, so that one is no beginning.
+    assert!(act(&server, second, "retry").await.is_problem(409));
+    let again = act(&server, first, "retry").await.ok().unwrap().as_i64().unwrap();
+    assert!(act(&server, first, "retry").await.is_problem(409), "twice the same");
+    let all = server.get("/api/v1/jobs?state=queued").await.unwrap().ok().unwrap();
+    let queued: Vec<_> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|job| (job["job_type"].as_str().unwrap().to_owned(), job["needs"].clone()))
+        .collect();
+    let expected = [
+        ("hardware-detection".to_owned(), json!([])),
+        ("package-update".to_owned(), json!([again])),
+        ("shutdown".to_owned(), json!([again + 1])),
+    ];
+    assert_eq!(queued, expected);
+    server.stop().await.unwrap();
+}
+
 pub(super) async fn orders_that_cannot_work_are_refused_by_field(engine: Engine) {
     let server = with_client(engine).await;
     for (status, body) in [
@@ -166,5 +196,19 @@ pub(super) async fn an_own_layout_wins_over_the_one_that_lotse_brings_until_it_g
     assert_eq!(server.get(path).await.unwrap().ok().unwrap(), brought);
     assert!(server.send(Method::DELETE, path, &json!({})).await.unwrap().is_problem(404));
     assert!(server.get("/api/v1/clients/lab-01/storage").await.unwrap().status.is_client_error());
+    server.stop().await.unwrap();
+}
+
+pub(super) async fn an_installation_is_refused_while_a_part_of_another_one_waits(engine: Engine) {
+    let server = with_client(engine).await;
+    let left = order(&server, &json!({ "job_type": "base-system" })).await;
+    let install =
+        async || server.send(Method::POST, "/api/v1/clients/lab-01/install", &json!({})).await.unwrap();
+    let got = install().await;
+    assert!(got.is_problem(409), "{got:?}");
+    assert!(got.json()["title"].as_str().unwrap().contains(&format!("job {left} (base-system)")), "{got:?}");
+    assert!(got.json()["remedy"].as_str().unwrap().contains("reset lab-01"), "{got:?}");
+    act(&server, left, "cancel").await.ok().unwrap();
+    install().await.ok().unwrap();
     server.stop().await.unwrap();
 }

@@ -46,6 +46,7 @@ on_both_engines! {
         passwords_are_hashed_and_never_come_back,
         pages_of_a_list_join_without_gap_or_double,
         a_client_joins_and_leaves_groups,
+        a_layout_that_nobody_knows_is_refused,
         a_machine_that_nobody_knows_has_a_timeline,
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
@@ -58,9 +59,11 @@ on_both_engines! {
         a_blob_is_stored_whole_with_its_hash_or_not_at_all,
     }
     jobs {
+        an_installation_is_refused_while_a_part_of_another_one_waits,
         a_job_that_waits_says_for_what,
         a_held_job_runs_only_when_somebody_accepts_it,
         a_cancelled_job_can_be_tried_again_and_an_open_one_not,
+        what_was_cancelled_because_of_a_job_is_queued_again_with_it,
         orders_that_cannot_work_are_refused_by_field,
         a_group_gets_its_jobs_as_a_whole_or_not_at_all,
         the_helpdesk_rescues_and_restarts_but_does_not_install,

@@ -7,7 +7,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +15,9 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+
+/// A killed process is gone after this long, however much memory it gives back.
+const LEAVING: Duration = Duration::from_secs(30);
 
 /// Runs a command to its end and gives its standard output.
 ///
@@ -88,12 +91,17 @@ impl Process {
         Ok(String::from_utf8_lossy(&fs_err::read(&self.log)?).into_owned())
     }
 
-    /// Ends the process and its children at once, without giving them time to save anything.
+    /// Ends the process and its children at once, without giving them time to save anything, and waits until they are gone: whoever
+    /// comes next may need their ports, files and network cards.
     pub(crate) fn kill(&mut self) {
-        let Ok(group) = i32::try_from(self.child.id()) else { return };
+        let Ok(group) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
         // It may have ended by itself: then there is nobody to kill, and `wait` only collects it.
-        killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+        killpg(group, Signal::SIGKILL).ok();
         self.child.wait().ok();
+        let deadline = Instant::now() + LEAVING;
+        while killpg(group, None).is_ok() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

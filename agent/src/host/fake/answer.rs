@@ -9,6 +9,7 @@ use wire::event::Stream;
 pub struct Answer {
     pub(super) lines: Vec<(Stream, String)>,
     pub(super) status: i32,
+    pub(super) pace: Duration,
     pub(super) delay: Duration,
     pub(super) missing: bool,
     pub(super) once: bool,
@@ -34,6 +35,20 @@ impl Answer {
     #[must_use]
     pub fn and(mut self, stream: Stream, text: &str) -> Self {
         self.lines.extend(text.lines().map(|line| (stream, line.to_owned())));
+        self
+    }
+
+    /// Prints only one line in this time (tokio's clock); told to stop, it prints no further one.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Duration) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Ends with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: i32) -> Self {
+        self.status = status;
         self
     }
 

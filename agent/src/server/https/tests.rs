@@ -206,3 +206,10 @@ async fn trust_is_asked_for_over_plain_http_with_the_nonce() {
     assert_eq!(trust.server_at, 3);
     assert!(seen.lock().unwrap()[0].0.starts_with("GET /boot/trust?nonce=n "));
 }
+
+#[tokio::test]
+async fn an_answer_without_end_does_not_fill_the_memory() {
+    let (address, _) = listen(None, "200 OK", " ".repeat(LARGEST_ANSWER + 1).leak()).await;
+    let error = Https.trust(&format!("http://{address}"), "n").await.unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("too large"), "{error:?}");
+}

@@ -209,6 +209,24 @@ async fn a_cancelled_job_stops_its_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_step_said_when_the_agent_was_told_to_stop_is_not_lost() {
+    let stage = Stage::enrolled();
+    stage.server.queue(1, &plan(&json!([script("a", "x")])));
+    stage.host.answer("/bin/sh", Answer::prints("one\ntwo\nthree").after(Duration::from_hours(1)));
+    stage.server.take_reports_down(true);
+    let (session, stop) = (stage.session(), CancellationToken::new());
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run(&session, &stop), told);
+    assert_eq!(ended.unwrap(), Ended::Stopped);
+    stage.server.take_reports_down(false);
+    stage.run().await;
+    assert_eq!(stage.server.output(1), ["one", "two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_superseded_attempt_is_stopped_and_never_mentioned_again() {
     let stage = Stage::enrolled();
     stage.server.queue(1, &plan(&json!([script("a", "x")])));
@@ -423,4 +441,22 @@ async fn a_step_that_prints_faster_than_the_server_takes_is_slowed_down() {
     stop.cancel();
     talk.await;
     assert_eq!(*said.lock().unwrap(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_lost_what_it_had_stored_hears_that_the_attempt_failed() {
+    let stage = Stage::enrolled();
+    stage.server.queue(1, &plan(&json!([script("a", "x")])));
+    stage.host.answer("/bin/sh", Answer::prints("one\ntwo").after(Duration::from_mins(5)));
+    let restoring = async {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(!stage.server.events(1).is_empty(), "nothing was stored before");
+        stage.server.restore_a_backup();
+    };
+    let running = tokio::time::timeout(Duration::from_hours(1), stage.run());
+    let (ended, ()) = tokio::join!(running, restoring);
+    ended.expect("it asks for ever");
+    let outcome = stage.server.outcome(1);
+    let Some(Outcome::Failed { reason, transient: true, .. }) = &outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("backup"), "{reason}");
 }

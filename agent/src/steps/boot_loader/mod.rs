@@ -101,15 +101,13 @@ async fn initial_ram_disks(ctx: &StepContext<'_>) -> Result<(), StepError> {
 }
 
 async fn missing(ctx: &StepContext<'_>, booting: &Booting<'_>) -> Vec<String> {
-    let mut missing = Vec::new();
-    for package in booting.kernel_packages.iter().chain(booting.packages) {
-        let query = Command::new(["dpkg-query", "-W", "-f=${db:Status-Status}", package]).in_root(ctx.target);
-        let state = ctx.host.run(&query, &|_, _| {}, ctx.stop).await.unwrap_or_default();
-        if state.trim() != "installed" {
-            missing.push(package.clone());
-        }
-    }
-    missing
+    // One question for all of them: on a slow machine, starting the program takes longer than its answer.
+    let query =
+        Command::new(["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n"]).in_root(ctx.target);
+    let listed = ctx.host.run(&query, &|_, _| {}, ctx.stop).await.unwrap_or_default();
+    let installed: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    let wanted = booting.kernel_packages.iter().chain(booting.packages);
+    wanted.filter(|package| !installed.contains(&package.as_str())).cloned().collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ fn target() -> FakeHost {
         .with_file("/sys/block/vda/size", "33554432")
         .with_file("/sys/block/vda/serial", "LOTSE-1")
         .with_file("/sys/block/vda/queue/logical_block_size", "512");
-    host.answer("dpkg-query", Answer::prints("installed"));
+    host.answer(
+        "dpkg-query",
+        Answer::prints("grub-pc installed\nlinux-image-amd64 installed\nlinux-old config-files\n"),
+    );
     host
 }
 

@@ -67,7 +67,35 @@ impl<'a> Disks<'a> {
                 return Err(refused("the plan has storage work that this agent does not know".to_owned()));
             }
         }
-        Ok(Self { work, paths })
+        let disks = Self { work, paths };
+        for expected in &work.disks {
+            if !disks.is_in_order(&expected.disk) {
+                return Err(refused(format!(
+                    "the plan makes or mounts file systems on disk `{}` where it makes no partitions",
+                    expected.disk
+                )));
+            }
+        }
+        Ok(disks)
+    }
+
+    /// First the table, once, and then only what lies in it: else a file system would be made over one that nobody looked at.
+    fn is_in_order(&self, name: &str) -> bool {
+        let mut table: Option<&[Partition]> = None;
+        self.work.actions.iter().filter(|action| named(action) == Some(name)).all(|action| {
+            let has = |volume: &Volume, keep: bool| {
+                let Volume::Partition { number, .. } = volume else { return false };
+                let mut partitions = table.into_iter().flatten();
+                partitions.any(|partition| partition.number == *number && partition.keep == keep)
+            };
+            match action {
+                StorageAction::Wipe { .. } => table.is_none(),
+                StorageAction::WriteTable { partitions, .. } => table.replace(partitions).is_none(),
+                StorageAction::Format { volume, .. } => has(volume, false),
+                StorageAction::Mount(entry) => has(&entry.volume, entry.keep),
+                StorageAction::Unknown => false,
+            }
+        })
     }
 
     fn tables(&self) -> impl Iterator<Item = (&Path, NewTable<'a>)> {
@@ -129,10 +157,12 @@ impl<'a> Disks<'a> {
 
 /// The disk of an action; `None` for what this agent does not know.
 fn named(action: &StorageAction) -> Option<&str> {
-    let on = |volume| match volume {
-        &Volume::Partition { ref disk, .. } => Some(disk.as_str()),
-        Volume::Unknown => None,
-    };
+    fn on(volume: &Volume) -> Option<&str> {
+        match volume {
+            Volume::Partition { disk, .. } => Some(disk),
+            Volume::Unknown => None,
+        }
+    }
     match action {
         StorageAction::Wipe { disk } | StorageAction::WriteTable { disk, .. } => Some(disk),
         StorageAction::Format { volume, .. } => on(volume),

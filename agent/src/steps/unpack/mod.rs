@@ -1,5 +1,7 @@
 //! Unpacks a base-system archive into the target while its hash is checked; a wrong hash takes everything away again.
 //!
+//! Invariant: when the step ends well, the target holds what the archive holds and nothing else.
+//!
 //! Three things happen at once: the download with its hash, decompression, writing.
 
 use std::{
@@ -26,6 +28,9 @@ const CLUSTER: u64 = 4096;
 /// Unpacks the archive.
 pub(super) async fn execute(ctx: &StepContext<'_>, blob: &BlobRef) -> Result<(), StepError> {
     ctx.say(&format!("unpacking the base system ({} MB packed)", blob.size_bytes / 1_000_000));
+    // An attempt that broke off was never checked against its hash: whoever is on the way of the bytes may have put files into it that
+    // the archive does not have, and that unpacking it again would leave where they are.
+    empty(ctx)?;
     let (sink, source) = tokio::sync::mpsc::channel::<Bytes>(PIECES);
     let (unpacker, target) = (ctx.host.unpacker(), ctx.target.to_owned());
     let unpacking = tokio::task::spawn_blocking(move || {
@@ -50,14 +55,22 @@ pub(super) async fn execute(ctx: &StepContext<'_>, blob: &BlobRef) -> Result<(),
     }
 }
 
-/// Removes everything below the target, but not the places where something is mounted.
+/// Removes everything below the target, but not the places where something is mounted, and nothing of what is no file system of a disk:
+/// after an agent that was killed there, devices and the firmware's variables are reached below the target.
 fn empty(ctx: &StepContext<'_>) -> Result<(), StepError> {
-    let mounted: Vec<PathBuf> = usage::mounted(ctx.host)?.into_iter().map(|mounted| mounted.place).collect();
+    let mounted = usage::mounted(ctx.host)?;
+    let is_foreign = |path: &Path| {
+        let on_top = mounted.iter().rev().find(|mounted| mounted.place == path);
+        on_top.is_some_and(|mounted| !mounted.source.starts_with("/dev"))
+    };
     let mut waiting = vec![ctx.target.to_owned()];
     while let Some(directory) = waiting.pop() {
         for name in ctx.host.list(&directory)? {
             let path: PathBuf = directory.join(name);
-            if mounted.iter().any(|place| place.starts_with(&path)) {
+            if is_foreign(&path) {
+                continue;
+            }
+            if mounted.iter().any(|mounted| mounted.place.starts_with(&path)) {
                 waiting.push(path);
             } else {
                 ctx.host.remove(&path)?;

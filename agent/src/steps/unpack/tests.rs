@@ -185,8 +185,12 @@ async fn a_wrong_archive_is_named_by_both_hashes_and_taken_away_again() {
     let host = FakeHost::new(0)
         .with_file(
             "/proc/self/mountinfo",
-            "1 0 8:1 / /target rw - ext4 a rw\n2 1 8:2 / /target/boot/efi rw - vfat b rw\n",
+            "1 0 8:1 / /target rw - ext4 /dev/sda1 rw\n2 1 8:2 / /target/boot/efi rw - vfat /dev/sda2 rw\n\
+             3 1 0:5 / /target/dev rw - devtmpfs devtmpfs rw\n4 1 0:6 / /target/sys/firmware/efi/efivars rw - efivarfs efivarfs rw\n",
         )
+        // Left there by an agent that was killed in the target: the machine's own, not the target's.
+        .with_file("/target/dev/null", "device")
+        .with_file("/target/sys/firmware/efi/efivars/BootOrder", "firmware")
         .with_file("/target/bin/evil", "x")
         .with_file("/target/boot/vmlinuz", "x")
         .with_file("/target/boot/efi/EFI/BOOT/BOOTX64.EFI", "x");
@@ -201,4 +205,17 @@ async fn a_wrong_archive_is_named_by_both_hashes_and_taken_away_again() {
     assert!(text.contains(wanted.sha256.as_str()) && text.contains(got.as_str()), "{text}");
     assert_eq!(stage.host.text("/target/bin/evil") + &stage.host.text("/target/boot/vmlinuz"), "");
     assert_eq!(stage.host.text("/target/boot/efi/EFI/BOOT/BOOTX64.EFI"), "");
+    assert_eq!(stage.host.text("/target/dev/null"), "device");
+    assert_eq!(stage.host.text("/target/sys/firmware/efi/efivars/BootOrder"), "firmware");
+}
+
+#[tokio::test]
+async fn what_an_attempt_that_broke_off_has_left_is_not_in_the_system() {
+    let host = FakeHost::new(0)
+        .with_file("/proc/self/mountinfo", "1 0 8:1 / /target rw - ext4 /dev/sda1 rw\n")
+        .with_file("/target/etc/cron.d/evil", "* * * * * root x");
+    let mut stage = Stage::new(host);
+    stage.server.blob = vec![1; 2000];
+    execute(&stage.ctx(), &stage.server.reference()).await.unwrap();
+    assert_eq!(stage.host.text("/target/etc/cron.d/evil"), "");
 }

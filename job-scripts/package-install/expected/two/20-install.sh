@@ -6,9 +6,11 @@ LC_ALL=C apt-get -q -o DPkg::Lock::Timeout=600 check 2>&1 | while read -r line; 
 done || exit 75
 # What an interrupted run left half configured would make every further run fail.
 dpkg --configure -a --force-confdef --force-confold
-# Refuses what is not signed, keeps changed configuration files, and shows plain lines instead of a progress bar.
+# Refuses what is not signed and takes names for names only: without that, `remove python3.9` where there is none removes everything
+# that matches it as a regular expression. Keeps changed configuration files, and shows plain lines instead of a progress bar.
 set -- -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o APT::Get::AllowUnauthenticated=false \
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    -o APT::Cmd::Pattern-Only=true
 # What cannot be resolved will not be resolved by trying again; what cannot be fetched may be.
 apt-get "$@" --simulate install -- 'hello' 'libstdc++6=12.2.0-14' > /dev/null
 apt-get "$@" --download-only install -- 'hello' 'libstdc++6=12.2.0-14' || exit 75

@@ -47,7 +47,8 @@ pub(super) async fn install(
             note(&format!("  destroyed: {destroyed}"));
             for part in &disk.written {
                 note(&format!(
-                    "  written:   {:<8} {:>10}  {:<10} {}",
+                    "  {:<10} {:<8} {:>10}  {:<10} {}",
+                    if part.kept { "kept:" } else { "written:" },
                     part.id,
                     human(part.size_bytes),
                     part.content,

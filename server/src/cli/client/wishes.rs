@@ -13,8 +13,8 @@ pub(in crate::cli) struct Wishes {
     /// YAML or JSON file with a whole configuration; the flags below change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Group to belong to; repeat it for several.
-    #[arg(long = "group")]
+    /// Group to belong to; repeat it for several. A client that is there already leaves its other groups.
+    #[arg(long = "group", value_name = "GROUP")]
     pub(super) groups: Vec<String>,
     /// Distribution, such as debian-12.
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Wishes {
     /// Serial console, such as ttyS0,115200.
     #[arg(long)]
     serial_console: Option<String>,
-    /// Make this user, with sudo.
+    /// Make this user, with sudo. Without a password and without keys nobody can log in as this user.
     #[arg(long)]
     user: Option<String>,
     /// File with the user's password in its first line; `-` reads standard input.
@@ -102,9 +102,15 @@ impl Wishes {
         config.base = self.base.unwrap_or(config.base);
         let keys = self.ssh_keys.as_deref().map(read_keys).transpose()?;
         if let Some(name) = &self.user {
-            let ssh_keys = keys.clone().unwrap_or_default();
-            config.users.retain(|user| user.name != *name);
-            config.users.push(User { name: name.clone(), sudo: true, ssh_keys, ..User::default() });
+            // One who is there already keeps what nobody has spoken of.
+            let known = config.users.iter().position(|user| user.name == *name);
+            let at = known.unwrap_or_else(|| {
+                config.users.push(User { name: name.clone(), sudo: true, ..User::default() });
+                config.users.len() - 1
+            });
+            if let (Some(user), Some(keys)) = (config.users.get_mut(at), &keys) {
+                user.ssh_keys.clone_from(keys);
+            }
         }
         if let Some(keys) = keys {
             config.root_ssh_keys = keys;
@@ -144,4 +150,33 @@ pub(in crate::cli) fn read_keys(path: &std::path::Path) -> anyhow::Result<Vec<St
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        wishes: Wishes,
+    }
+
+    #[test]
+    fn a_new_password_leaves_a_user_the_name_and_the_keys() {
+        let ann = User {
+            name: "ann".to_owned(),
+            full_name: "Ann Müller".to_owned(),
+            ssh_keys: vec!["ssh-ed25519 AAAA ann".to_owned()],
+            ..User::default()
+        };
+        let present = ClientConfig { users: vec![ann.clone()], ..ClientConfig::default() };
+        let words = Words::parse_from(["x", "--user", "ann", "--password-file", "-"]);
+        assert_eq!(words.wishes.apply(present.clone()).unwrap().users, [ann]);
+        let words = Words::parse_from(["x", "--user", "ben"]);
+        let users = words.wishes.apply(present).unwrap().users;
+        assert_eq!((users.len(), users[1].name.as_str(), users[1].sudo), (2, "ben", true));
+    }
 }

@@ -6,6 +6,8 @@ use super::{KeptPartition, Layout, LayoutProblem, PartitionLayout, PartitionMatc
 
 /// MBR without an extended partition.
 const MBR_PARTITIONS: usize = 4;
+/// As the agent reports them (`wire::facts::Disk::transport`).
+const TRANSPORTS: [&str; 6] = ["nvme", "sata", "scsi", "virtio", "usb", "mmc"];
 /// An installation writes here, so what is kept untouched cannot be mounted here.
 const WRITTEN: [&str; 9] = ["/", "/boot", "/boot/efi", "/etc", "/opt", "/root", "/usr", "/var", "/var/lib"];
 
@@ -42,6 +44,9 @@ impl Layout {
                     "must be a size in bytes, such as 8GiB",
                 );
             }
+            let known = disk.wanted.transport.as_deref().is_none_or(|word| TRANSPORTS.contains(&word));
+            let message = format!("must be one of {}", TRANSPORTS.join(", "));
+            problems.unless(known, &format!("{place}.match.transport"), &message);
             for (at, kept) in disk.keep.iter().enumerate() {
                 let place = format!("{place}.keep[{at}]");
                 let twice = disk.keep[..at].iter().any(|other| other.id == kept.id)

@@ -44,6 +44,7 @@ fn contradictions_are_found_without_a_machine() {
         ("table: gpt", "table: gpt\n    raid: x", "unknown field"),
         ("id: swap, size: 10%", "id: swap, lvm: vg0, size: 10%", "not available yet"),
         ("mount: /boot/efi", "mount: ../boot", "absolute path"),
+        ("min_size: 8GiB", "transport: floppy", "must be one of nvme"),
     ] {
         let found = problems(from, to);
         assert!(found.iter().any(|problem| problem.message.contains(says)), "{to}: {found:?}");
@@ -57,4 +58,43 @@ fn sizes_are_read_in_binary_and_decimal_units() {
     for text in ["", "0MiB", "10", "-1GB", "101%", "0%", "1.5GiB", "99999999999TiB"] {
         assert!(text.parse::<Size>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn every_layout_of_the_documentation_is_one() {
+    let text = include_str!("../../../../docs/layouts.md");
+    let examples: Vec<_> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        Layout::parse(example).unwrap();
+    }
+}
+
+#[test]
+fn what_is_kept_is_named_and_not_mounted_where_an_installation_writes() {
+    let with = |kept: &str| {
+        GOOD.replace("    partitions:", &format!("    keep:\n      - {{ {kept} }}\n    partitions:"))
+    };
+    Layout::parse(&with("id: home, match: { name: home }, mount: /home")).unwrap();
+    for (kept, says) in [
+        ("id: home, match: {}", "must name the partition"),
+        ("id: home, match: { number: 3 }, mount: /var", "an installation writes there"),
+        ("id: esp, match: { number: 3 }", "used twice"),
+        ("id: home, match: { number: 3 }, mount: /boot/efi", "mounted twice"),
+        ("id: home, match: { number: 3 }, mount: home", "absolute path"),
+        ("id: Home, match: { number: 3 }", "small letters"),
+        ("id: home", "missing field `match`"),
+    ] {
+        let found = Layout::parse(&with(kept)).unwrap_err();
+        assert!(
+            found.iter().any(|problem| problem.message.contains(says) && problem.line > 0),
+            "{kept}: {found:?}"
+        );
+    }
+    let full = with("id: home, match: { number: 1 }")
+        .replace("gpt", "mbr")
+        .replace(", when: uefi", "")
+        .replace(", when: bios", "");
+    assert!(Layout::parse(&full).unwrap_err().iter().any(|problem| problem.message.contains("at most four")));
 }

@@ -22,7 +22,7 @@ use crate::{
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
-        layouts,
+        layouts, retirement,
     },
     context::Ctx,
     domain::client::Stage,
@@ -39,6 +39,8 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(adopt))
         .routes(routes!(install))
         .routes(routes!(reset))
+        .routes(routes!(retire))
+        .routes(routes!(reinstate))
         .routes(routes!(clear_alarm))
         .routes(routes!(storage))
         .routes(routes!(create_job))
@@ -101,13 +103,23 @@ async fn view(ctx: &Ctx, name: &str) -> Result<Response, Error> {
 }
 
 /// A client.
-#[utoipa::path(get, path = "/clients/{name}", responses((status = 200, body = ClientView)))]
+#[utoipa::path(
+    get,
+    path = "/clients/{name}",
+    responses((status = 200, body = ClientView, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+)]
 async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     Ok(view(&ctx, &name).await?)
 }
 
 /// Changes a client; with `If-Match` only when it is still of that version.
-#[utoipa::path(patch, path = "/clients/{name}", request_body = ClientChange, responses((status = 200, body = ClientView)))]
+#[utoipa::path(
+    patch,
+    path = "/clients/{name}",
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the client was changed since.")),
+    request_body = ClientChange,
+    responses((status = 200, body = ClientView, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+)]
 async fn update(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
@@ -149,7 +161,9 @@ async fn delete(
 async fn facts(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Facts>, Rejection> {
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
-    let facts = client.facts.ok_or_else(|| Error::not_found(format!("facts of client {name}")))?;
+    let facts = client.facts.ok_or_else(|| {
+        Error::not_found(format!("measured hardware of client {name} (its agent has not reported any yet)"))
+    })?;
     Ok(Json(facts))
 }
 
@@ -205,6 +219,28 @@ async fn reset(
 ) -> Result<StatusCode, Rejection> {
     let id = id_of(&ctx, &name).await?;
     installation::reset(&ctx, id, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a client out of service: its identity ends, its jobs are cancelled, its record and history stay.
+#[utoipa::path(post, path = "/clients/{name}/retire", responses((status = 204)))]
+async fn retire(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    retirement::retire(&ctx, &name, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a retired client back into service; it gets a new identity at its next boot.
+#[utoipa::path(post, path = "/clients/{name}/reinstate", responses((status = 204)))]
+async fn reinstate(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    retirement::reinstate(&ctx, &name, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -187,9 +187,10 @@ async fn output(
 }
 
 /// The same, live: server-sent events whose id is the event's number; it ends with the attempt. `Last-Event-ID` resumes.
-#[utoipa::path(get, path = "/attempts/{id}/output/stream", params(OutputQuery), responses((status = 200, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/attempts/{id}/output/stream", params(OutputQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Resumes after this number; it wins over `after`.")), responses((status = 200, content_type = "text/event-stream")))]
 async fn output_stream(
     State(ctx): State<Ctx>,
+    Asking(reader): Asking,
     Path(id): Path<AttemptId>,
     Query(query): Query<OutputQuery>,
     headers: HeaderMap,
@@ -198,5 +199,6 @@ async fn output_stream(
         let mut tx = ctx.db.read().await?;
         job_records::attempt(&mut tx, id).await?;
     }
-    Ok(stream::output(ctx, id, stream::last_event_id(&headers).unwrap_or(query.after)))
+    let after = stream::last_event_id(&headers).unwrap_or(query.after);
+    Ok(stream::output(ctx, reader, id, after))
 }

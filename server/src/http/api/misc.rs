@@ -100,9 +100,10 @@ struct StreamQuery {
 }
 
 /// What happens, live: server-sent events whose id is the event's number. `Last-Event-ID` or `after` resumes; without them only what is new comes.
-#[utoipa::path(get, path = "/events/stream", params(StreamQuery), responses((status = 200, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/events/stream", params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Resumes after this number; it wins over `after`.")), responses((status = 200, content_type = "text/event-stream")))]
 async fn events_stream(
     State(ctx): State<Ctx>,
+    Asking(reader): Asking,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Rejection> {
@@ -112,7 +113,7 @@ async fn events_stream(
         let mut tx = ctx.db.read().await?;
         happenings::newest(&mut tx).await?
     };
-    Ok(stream::follow(ctx, after, |ctx, after| {
+    Ok(stream::follow(ctx, reader, after, |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             let events = happenings::after(&mut tx, after, stream::BATCH).await?;

@@ -7,6 +7,7 @@ mod files;
 mod groups;
 mod jobs;
 mod misc;
+mod repeat;
 mod spec;
 pub mod view;
 
@@ -65,6 +66,8 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
     (POST, "/api/v1/clients/{name}/reset", Role::Operator),
+    (POST, "/api/v1/clients/{name}/retire", Role::Operator),
+    (POST, "/api/v1/clients/{name}/reinstate", Role::Operator),
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
@@ -111,7 +114,8 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())
-        .merge(misc::router());
+        .merge(misc::router())
+        .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
             .nest("/api/v1", router)
@@ -130,7 +134,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
         .merge(guarded)
-        .fallback(async || Rejection(Error::not_found("this address")))
+        .fallback(async || StatusCode::NOT_FOUND)
         .with_state(ctx)
 }
 

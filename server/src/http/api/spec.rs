@@ -27,9 +27,19 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 
 /// Says of every operation that it needs a token.
 pub(super) fn guard(api: &mut OpenApi) {
-    for item in api.paths.paths.values_mut() {
-        for (_, operation) in operations(item) {
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in operations(item) {
             operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
+            // A file is named by its content, so sending it again changes nothing anyway.
+            if method == "post" && path != "/api/v1/blobs" {
+                let parameter = ParameterBuilder::new()
+                    .name("Idempotency-Key")
+                    .required(Required::False)
+                    .parameter_in(ParameterIn::Header)
+                    .description(Some("Random; the same request with the same key is carried out once, and gets the same answer for a day."))
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(128)).build()));
+                operation.parameters.get_or_insert_default().push(RefOr::T(parameter.build()));
+            }
         }
     }
 }
@@ -64,6 +74,12 @@ pub(super) fn complete(api: &mut OpenApi) {
 fn add_path_parameters(operation: &mut Operation, path: &str) {
     let parameters = operation.parameters.get_or_insert_default();
     for name in path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}')) {
+        // Where a handler takes a single text, utoipa has put it there already; twice is not valid OpenAPI.
+        let there =
+            |known: &RefOr<openapi::path::Parameter>| matches!(known, RefOr::T(known) if known.name == name);
+        if parameters.iter().any(there) {
+            continue;
+        }
         let kind = if name == "id" { Type::Integer } else { Type::String };
         let schema = ObjectBuilder::new().schema_type(kind).build();
         let parameter = ParameterBuilder::new()

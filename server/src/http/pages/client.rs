@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{
     app::{
-        Error,
-        boot_timeline,
+        Error, boot_timeline,
         clients::{self, ClientChange},
         installation, job_records, layouts,
         passwords::Passwords,
@@ -385,7 +384,10 @@ async fn adopt(
     };
     // Adopting is accepting this very key; without having compared it nobody can say so.
     if form.compared.is_empty() {
-        let fault = FieldProblem { field: "compared".to_owned(), message: "compare the fingerprint first".to_owned() };
+        let fault = FieldProblem {
+            field: "compared".to_owned(),
+            message: "compare the fingerprint first".to_owned(),
+        };
         return Ok(adopt_page(&ctx, &visitor, &name, form, vec![fault], None).await?.into_response());
     }
     let change = form.change(client.config.clone(), client.announced_key.clone());

@@ -111,16 +111,19 @@ impl Status {
             }
             Activity::Working { job, job_type, step, percent, message } => {
                 (status.activity, status.job, status.percent) = ("working", Some(job.0), *percent);
-                (status.job_type, status.step, status.message) = (job_type.clone(), step.clone(), message.clone());
+                (status.job_type, status.step, status.message) =
+                    (job_type.clone(), step.clone(), message.clone());
             }
         }
         match &standing.health {
             Health::Ok => {}
             Health::Warning { reason } => {
-                (status.health, status.health_kind, status.health_reason) = ("warning", "warn", reason.clone());
+                (status.health, status.health_kind, status.health_reason) =
+                    ("warning", "warn", reason.clone());
             }
             Health::Critical { reason } => {
-                (status.health, status.health_kind, status.health_reason) = ("critical", "bad", reason.clone());
+                (status.health, status.health_kind, status.health_reason) =
+                    ("critical", "bad", reason.clone());
             }
             Health::Offline { since_at } => {
                 (status.health, status.health_kind) = ("offline", "");

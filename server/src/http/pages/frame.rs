@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::super::Rejection;
 use crate::{
-    app::{Error, sessions::LoggedIn},
+    app::{Error, people::Actor, sessions::LoggedIn},
     context::Ctx,
     pages::LANGUAGES,
 };
@@ -69,6 +69,12 @@ impl Visitor {
         self.who.as_ref().map_or("", |who| &who.actor.name)
     }
 
+    /// Who asks, for streams that outlast the request.
+    pub(super) fn actor(&self) -> Result<Actor, Error> {
+        let who = self.who.as_ref().ok_or_else(|| Error::Unauthenticated("log in first".to_owned()))?;
+        Ok(who.actor.clone())
+    }
+
     /// The frame; `current` is the entry of the navigation that the page belongs to.
     pub(super) fn frame(&self, current: &str) -> Frame {
         let role = self.who.as_ref().map_or("", |who| who.actor.role.as_str());
@@ -103,7 +109,8 @@ pub(super) fn page(
     name: &str,
     view: &impl Serialize,
 ) -> Result<Page, Rejection> {
-    let text = ctx.pages.render(visitor.language, name, view).map_err(|error| Error::Internal(error.into()))?;
+    let text =
+        ctx.pages.render(visitor.language, name, view).map_err(|error| Error::Internal(error.into()))?;
     Ok(Html(text))
 }
 
@@ -121,15 +128,15 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// The chosen language, else the first that the browser likes (RFC 9110, 12.5.4; its weights are taken as sorted), else English.
 fn language(headers: &HeaderMap) -> &'static str {
-    let liked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let liked =
+        headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let chosen = cookie(headers, LANGUAGE_COOKIE).into_iter();
     chosen
         .chain(liked.split(','))
-        .filter_map(|word| {
+        .find_map(|word| {
             let word = word.trim().split([';', '-']).next().unwrap_or_default();
             LANGUAGES.into_iter().find(|known| known.eq_ignore_ascii_case(word))
         })
-        .next()
         .unwrap_or(LANGUAGES[0])
 }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use wire::AttemptId;
 
-use super::super::stream;
+use super::{super::stream, frame::Visitor};
 use crate::{
     app::{happenings, job_records},
     context::Ctx,
@@ -21,17 +21,22 @@ pub(super) fn router() -> Router<Ctx> {
 }
 
 /// Says `changed` whenever something has happened; pages then fetch what they show.
-async fn live(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<impl IntoResponse, Rejection> {
+async fn live(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Rejection> {
     let newest = {
         let mut tx = ctx.db.read().await?;
         happenings::newest(&mut tx).await?
     };
     let after = stream::last_event_id(&headers).unwrap_or(newest);
-    Ok(stream::follow(ctx, after, |ctx, after| {
+    Ok(stream::follow(ctx, visitor.actor()?, after, |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             let newest = happenings::newest(&mut tx).await?;
-            let items = if newest > after { vec![stream::item(newest, "changed", &newest)?] } else { Vec::new() };
+            let items =
+                if newest > after { vec![stream::item(newest, "changed", &newest)?] } else { Vec::new() };
             Ok((items, false))
         })
     }))
@@ -39,6 +44,7 @@ async fn live(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<impl IntoRes
 
 async fn output(
     State(ctx): State<Ctx>,
+    visitor: Visitor,
     Path(id): Path<AttemptId>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Rejection> {
@@ -46,5 +52,5 @@ async fn output(
         let mut tx = ctx.db.read().await?;
         job_records::attempt(&mut tx, id).await?;
     }
-    Ok(stream::output(ctx, id, stream::last_event_id(&headers).unwrap_or(0)))
+    Ok(stream::output(ctx, visitor.actor()?, id, stream::last_event_id(&headers).unwrap_or(0)))
 }

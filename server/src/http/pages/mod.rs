@@ -90,7 +90,10 @@ async fn guard(
         Needed::OtherMethod => {}
         Needed::Role(needed) => {
             let (have, needed) = (who.actor.role.as_str(), needed.as_str());
-            return Err(crate::app::Error::Forbidden(format!("this needs the role {needed}; you have {have}")).into());
+            return Err(crate::app::Error::Forbidden(format!(
+                "this needs the role {needed}; you have {have}"
+            ))
+            .into());
         }
         Needed::Unknown => {
             return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
@@ -110,7 +113,8 @@ struct ErrorView {
 /// A problem is a page here.
 async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -> Response {
     let visitor = Visitor::stranger(&request);
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let id =
+        request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let status = response.status();
@@ -136,7 +140,11 @@ async fn secured(request: Request, next: Next) -> Response {
     response
 }
 
-async fn asset(State(ctx): State<Ctx>, Path(name): Path<String>, request: Request) -> Result<Response, Rejection> {
+async fn asset(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Rejection> {
     let asset =
         ctx.pages.asset(&name).ok_or_else(|| crate::app::Error::not_found(format!("the file {name}")))?;
     let tag = format!("\"{}\"", asset.tag);

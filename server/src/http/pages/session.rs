@@ -54,7 +54,11 @@ struct LoginView {
     locked: bool,
 }
 
-async fn form(State(ctx): State<Ctx>, Query(query): Query<Next>, request: Request) -> Result<Page, Rejection> {
+async fn form(
+    State(ctx): State<Ctx>,
+    Query(query): Query<Next>,
+    request: Request,
+) -> Result<Page, Rejection> {
     let visitor = Visitor::stranger(&request);
     let view = LoginView {
         page: visitor.frame(""),
@@ -85,10 +89,11 @@ async fn login(
 ) -> Result<Response, Rejection> {
     let visitor = Visitor::stranger(&request);
     let browser = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
-    let origin = Origin { address: peer.ip().to_canonical(), browser: browser.unwrap_or_default().to_owned() };
-    let Form(login) = Form::<Login>::from_request(request, &ctx).await.map_err(|_| {
-        Error::invalid("the login is not what the form sends", "open the login page again")
-    })?;
+    let origin =
+        Origin { address: peer.ip().to_canonical(), browser: browser.unwrap_or_default().to_owned() };
+    let Form(login) = Form::<Login>::from_request(request, &ctx)
+        .await
+        .map_err(|_| Error::invalid("the login is not what the form sends", "open the login page again"))?;
     let begun = if login.link.is_empty() {
         sessions::by_password(&ctx, &login.name, &login.password, &origin).await
     } else {
@@ -103,13 +108,17 @@ async fn login(
         Err(Error::Unavailable { .. }) => true,
         Err(error) => return Err(error.into()),
     };
-    let view = LoginView { page: visitor.frame(""), next: login.next, name: login.name, fault: !locked, locked };
+    let view =
+        LoginView { page: visitor.frame(""), next: login.next, name: login.name, fault: !locked, locked };
     let status = if locked { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
     Ok((status, page(&ctx, &visitor, "pages/login.html", &view)?).into_response())
 }
 
 fn logged_in(secret: &Token, next: &str) -> Response {
-    with_cookie(Redirect::to(next), &format!("{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax", secret.reveal()))
+    with_cookie(
+        Redirect::to(next),
+        &format!("{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax", secret.reveal()),
+    )
 }
 
 fn with_cookie(answer: Redirect, cookie: &str) -> Response {
@@ -124,7 +133,10 @@ async fn logout(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<Response, 
     if let Some(secret) = super::frame::cookie(&headers, COOKIE) {
         sessions::end(&ctx, secret).await?;
     }
-    Ok(with_cookie(Redirect::to("/login"), &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")))
+    Ok(with_cookie(
+        Redirect::to("/login"),
+        &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
+    ))
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use wire::{
     facts::Firmware,
     storage::{
-        DiskExpectation, MountEntry, PartitionPurpose, StorageAction, StorageWork, TableFormat, Volume,
+        DiskExpectation, FileSystem, MountEntry, PartitionPurpose, StorageAction, StorageWork, TableFormat,
+        Volume,
     },
 };
 
@@ -25,7 +26,9 @@ pub fn boot_disks(work: &StorageWork) -> Vec<DiskExpectation> {
 pub(super) fn what_is_missing(layout: &Layout, work: &StorageWork, firmware: Firmware) -> Vec<LayoutProblem> {
     let Some(root) = carrier(work, "/boot").or_else(|| carrier(work, "/")) else { return Vec::new() };
     let message = match firmware {
-        Firmware::Uefi if !mounts(work).any(|entry| entry.mount == "/boot/efi") => {
+        Firmware::Uefi
+            if !mounts(work).any(|entry| entry.mount == "/boot/efi" && entry.format == FileSystem::Vfat) =>
+        {
             "the machine starts by UEFI, which needs `{ type: efi-system, format: vfat, mount: /boot/efi }`"
         }
         Firmware::Bios | Firmware::Unknown

@@ -228,11 +228,8 @@ fn the_table_of_each_job_is_its_own() {
 #[test]
 fn a_machine_that_could_not_boot_is_not_wiped() {
     let without = |id: &str| {
-        LAYOUT
-            .lines()
-            .filter(|line| !line.contains(&format!("id: {id},")))
-            .map(|line| format!("{line}\n"))
-            .collect::<String>()
+        let lines = LAYOUT.lines().filter(|line| !line.contains(&format!("id: {id},")));
+        lines.collect::<Vec<_>>().join("\n")
     };
     let said = |id, firmware| refused(&without(id), &facts(firmware, vec![disk("/dev/vda", 8 << 30)]));
     assert!(said("esp", Firmware::Uefi).contains("efi-system"));

@@ -1,8 +1,4 @@
-//! Storage work on real (loop) disks with the real programs, and refusals before the first byte.
-
-use wire::storage::{
-    DiskExpectation, FileSystem, MountEntry, Partition, PartitionPurpose as Purpose, TableFormat,
-};
+//! On real (loop) disks with the real programs: what was made is read by others, and the agent is killed after every change.
 
 use super::*;
 use crate::{
@@ -10,10 +6,6 @@ use crate::{
     host::{Host, fake::FakeHost},
     steps::testing::Stage,
 };
-
-const GUID: &str = "7b702344-475f-5e92-b709-6334120da4c8";
-
-struct Wanted(&'static str, u64, Purpose, Option<FileSystem>, &'static str);
 
 const GPT: &[Wanted] = &[
     Wanted("esp", 300, Purpose::EfiSystem, Some(FileSystem::Vfat), ""),
@@ -30,61 +22,8 @@ const MBR: &[Wanted] = &[
 ];
 const SIZE: u64 = 1200 << 20;
 
-fn uuid(token: &str, number: u32, format: FileSystem) -> String {
-    match format {
-        FileSystem::Vfat => "ABCD-1234".to_owned(),
-        _ => format!("0000000{number}-{token}-b709-6334120da4c8"),
-    }
-}
-
 fn work(host: &LoopHost, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
     work_on(host.expectation(), host.token(), table, wanted)
-}
-
-fn work_on(disk: DiskExpectation, token: &str, table: TableFormat, wanted: &[Wanted]) -> StorageWork {
-    let (mut partitions, mut formats, mut mounts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut start = 1;
-    for (number, Wanted(id, mib, purpose, format, place)) in (1..).zip(wanted) {
-        let volume = Volume::Partition { disk: disk.disk.clone(), number };
-        partitions.push(Partition {
-            number,
-            id: (*id).to_owned(),
-            start_bytes: start << 20,
-            size_bytes: mib << 20,
-            purpose: *purpose,
-            guid: format!("0000000{number}-475f-5e92-b709-6334120da4c8"),
-            keep: false,
-            type_code: String::new(),
-        });
-        start += mib;
-        let Some(format) = *format else { continue };
-        let uuid = uuid(token, number, format);
-        formats.push(StorageAction::Format {
-            volume: volume.clone(),
-            format,
-            uuid: uuid.clone(),
-            label: (*id).to_owned(),
-        });
-        if !place.is_empty() {
-            mounts.push(StorageAction::Mount(MountEntry {
-                volume,
-                disk: disk.clone(),
-                format,
-                uuid,
-                mount: (*place).to_owned(),
-                options: "defaults".to_owned(),
-                keep: false,
-            }));
-        }
-    }
-    let (name, guid) = (disk.disk.clone(), GUID.to_owned());
-    let mut actions = vec![
-        StorageAction::Wipe { disk: name.clone() },
-        StorageAction::WriteTable { disk: name, table, guid, partitions },
-    ];
-    actions.extend(formats);
-    actions.extend(mounts);
-    StorageWork { disks: vec![disk], actions }
 }
 
 fn without_wipe(mut work: StorageWork) -> StorageWork {
@@ -111,7 +50,7 @@ fn mounted(host: &LoopHost) -> Vec<PathBuf> {
 }
 
 async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
-    let Some(host) = LoopHost::new(SIZE, sector_bytes) else { return };
+    let host = LoopHost::new(SIZE, sector_bytes);
     let stage = stage();
     let (ctx, work) = (ctx(&stage, &host), work(&host, table, wanted));
     for round in 0..2 {
@@ -148,6 +87,21 @@ async fn made_twice(table: TableFormat, wanted: &[Wanted], sector_bytes: u32) {
             assert!(said.contains("32 bit"), "{said}");
         }
     }
+    let read: serde_json::Value =
+        serde_json::from_str(&host.look(&["sfdisk", "--json", "/dev/vdz"])).unwrap();
+    let read = &read["partitiontable"];
+    assert_eq!(read["sectorsize"], sector_bytes);
+    let StorageAction::WriteTable { partitions, .. } = &work.actions[1] else {
+        panic!("wipe, then the table")
+    };
+    for (at, partition) in partitions.iter().enumerate() {
+        let bytes = |word: &str| read["partitions"][at][word].as_u64().unwrap() * u64::from(sector_bytes);
+        assert_eq!(
+            (bytes("start"), bytes("size")),
+            (partition.start_bytes, partition.size_bytes),
+            "{partition:?}"
+        );
+    }
     match table {
         TableFormat::Gpt => {
             let said = host.look(&["sgdisk", "--verify", "/dev/vdz"]);
@@ -178,7 +132,7 @@ async fn an_mbr_disk_is_made_and_made_again_with_either_sector_size() {
 
 #[tokio::test]
 async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_boot() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let mut work = work(&host, TableFormat::Gpt, GPT);
     let Some(StorageAction::Mount(last)) = work.actions.last_mut() else { panic!("mounts come last") };
@@ -195,7 +149,7 @@ async fn a_failure_with_file_systems_mounted_still_leaves_a_disk_that_does_not_b
 
 #[tokio::test]
 async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     *host.broken.lock().unwrap() = Some("mkfs.xfs".to_owned());
@@ -207,7 +161,7 @@ async fn a_program_that_fails_leaves_no_table_and_the_next_attempt_succeeds() {
 
 #[tokio::test]
 async fn a_disk_that_is_no_longer_blank_is_refused_where_wiping_was_not_planned() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = without_wipe(work(&host, TableFormat::Gpt, GPT));
     host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz"]);
@@ -226,7 +180,7 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
     for (table, wanted, sector) in
         [(TableFormat::Gpt, GPT, 512), (TableFormat::Gpt, GPT, 4096), (TableFormat::Mbr, MBR, 512)]
     {
-        let Some(host) = LoopHost::new(SIZE, sector) else { return };
+        let host = LoopHost::new(SIZE, sector);
         let stage = stage();
         let work = without_wipe(work(&host, table, wanted));
         let half = StorageWork { disks: work.disks.clone(), actions: work.actions[..2].to_vec() };
@@ -235,9 +189,167 @@ async fn its_own_half_done_work_on_a_blank_disk_is_gone_on_with() {
     }
 }
 
+/// What can be seen of the disk by programs that did not write it.
+fn seen(host: &LoopHost) -> String {
+    let table = host
+        .look(&["sfdisk", "--dump", "/dev/vdz"])
+        .lines()
+        .filter(|line| !line.starts_with("device"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let content = (1..=3).map(|number| {
+        let device = format!("/dev/vdz{number}");
+        host.look(&[
+            "blkid",
+            "-p",
+            "-s",
+            "TYPE",
+            "-s",
+            "UUID",
+            "-s",
+            "LABEL",
+            "-s",
+            "PART_ENTRY_UUID",
+            "-o",
+            "export",
+            &device,
+        ])
+    });
+    content.fold(table, |text, content| text + "\n" + &content)
+}
+
+/// Kills the agent after every change that it makes, starts it again with what is mounted left as it is or not, and looks at the result.
+async fn killed_everywhere(table: TableFormat, sector_bytes: u32, wipes: bool, breaks: bool) {
+    let host = LoopHost::new(96 << 20, sector_bytes);
+    let stage = stage();
+    let ctx = ctx(&stage, &host);
+    let work = work(&host, table, SMALL);
+    let work = if wipes { work } else { without_wipe(work) };
+    let blank = host.bytes();
+    let mut reference = String::new();
+    for changes in 0.. {
+        if breaks {
+            *host.broken.lock().unwrap() = Some("mkfs.ext4".to_owned());
+        }
+        host.kill_after(Some(changes));
+        let first = execute(&ctx, &work).await;
+        let is_whole = if breaks { !host.was_killed() } else { first.is_ok() };
+        assert!(is_whole || host.was_killed(), "after {changes} changes: {first:?}");
+        host.kill_after(None);
+        *host.broken.lock().unwrap() = None;
+        if changes % 2 == 0 {
+            // The machine was restarted, too.
+            usage::unmount_below(&ctx, host.target()).unwrap();
+            host.reread_partitions(Path::new("/dev/vdz")).unwrap();
+        }
+        execute(&ctx, &work)
+            .await
+            .unwrap_or_else(|error| panic!("killed after {changes} changes: {error}\n{}", stage.said()));
+        let now = seen(&host);
+        if reference.is_empty() {
+            reference.clone_from(&now);
+            assert!(reference.contains("ext4") && reference.contains("swap"), "{reference}");
+        }
+        assert_eq!(now, reference, "killed after {changes} changes");
+        assert_eq!(mounted(&host), [host.target()]);
+        usage::unmount_below(&ctx, host.target()).unwrap();
+        if is_whole {
+            assert!(changes > 10, "{changes}");
+            return;
+        }
+        host.become_again(&blank);
+    }
+}
+
+#[tokio::test]
+async fn killed_after_any_change_on_a_disk_that_may_be_wiped_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 512, true, false).await;
+}
+
+#[tokio::test]
+async fn killed_after_any_change_on_a_blank_disk_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 4096, false, false).await;
+    killed_everywhere(TableFormat::Mbr, 512, false, false).await;
+}
+
+#[tokio::test]
+async fn killed_while_it_takes_back_what_failed_it_ends_as_planned() {
+    killed_everywhere(TableFormat::Gpt, 512, false, true).await;
+}
+
+/// A disk with a file system that shall stay as partition 2, with a letter in it, and one that goes.
+fn with_a_letter(host: &LoopHost) -> StorageWork {
+    let script = "label: gpt\nsize=8MiB\nsize=16MiB, name=home\n";
+    host.look(&[
+        "sh",
+        "-c",
+        &format!("printf '{script}' | sfdisk --quiet --no-tell-kernel --no-reread /dev/vdz"),
+    ]);
+    host.reread_partitions(Path::new("/dev/vdz")).unwrap();
+    host.look(&["mkfs.ext4", "-q", "-F", "/dev/vdz2"]);
+    let home = host.target().display().to_string();
+    host.look(&["mount", "/dev/vdz2", &home]);
+    std::fs::write(host.target().join("letter"), "dear").unwrap();
+    host.look(&["umount", &home]);
+    let there = block::disks(host).remove(0).partitions.remove(1);
+    let mut work =
+        work(host, TableFormat::Gpt, &[Wanted("root", 16, Purpose::Linux, Some(FileSystem::Ext4), "/")]);
+    let StorageAction::WriteTable { partitions, .. } = &mut work.actions[1] else { panic!() };
+    partitions[0].start_bytes = 32 << 20;
+    partitions.push(Partition {
+        number: there.number,
+        id: "home".to_owned(),
+        start_bytes: there.start_bytes,
+        size_bytes: there.size_bytes,
+        purpose: Purpose::Other,
+        guid: there.guid,
+        keep: true,
+        type_code: there.type_code,
+    });
+    work
+}
+
+fn letter(host: &LoopHost) -> String {
+    let place = host.target().join("home");
+    std::fs::create_dir_all(&place).unwrap();
+    host.look(&["mount", "-o", "ro", "/dev/vdz2", &place.display().to_string()]);
+    std::fs::read_to_string(place.join("letter")).unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_file_system_is_there_after_everything_beside_it_was_made_anew() {
+    let host = LoopHost::new(96 << 20, 512);
+    let stage = stage();
+    let work = with_a_letter(&host);
+    let refused = execute(&ctx(&stage, &host), &without_wipe(work.clone())).await.unwrap_err();
+    assert!(
+        matches!(&refused, StepError::Refused(why) if why.contains("partition 1 is neither")),
+        "{refused}"
+    );
+    for _ in 0..2 {
+        execute(&ctx(&stage, &host), &work).await.unwrap();
+        assert_eq!(letter(&host), "dear");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_takes_the_new_partitions_back_and_leaves_the_kept_one() {
+    let host = LoopHost::new(96 << 20, 512);
+    let stage = stage();
+    let work = with_a_letter(&host);
+    *host.broken.lock().unwrap() = Some("mkfs.ext4".to_owned());
+    execute(&ctx(&stage, &host), &work).await.unwrap_err();
+    let dump = host.look(&["sfdisk", "--dump", "/dev/vdz"]);
+    assert!(dump.contains("name=\"home\"") && !dump.contains("root"), "{dump}");
+    assert!(!host.exists(Path::new("/dev/vdz1")));
+    assert_eq!(letter(&host), "dear");
+    *host.broken.lock().unwrap() = None;
+    execute(&ctx(&stage, &host), &work).await.unwrap();
+}
+
 #[tokio::test]
 async fn swap_and_foreign_mounts_are_let_go_of_first() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     execute(&ctx(&stage, &host), &work).await.unwrap();
@@ -254,7 +366,7 @@ async fn swap_and_foreign_mounts_are_let_go_of_first() {
 
 #[tokio::test]
 async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let work = work(&host, TableFormat::Gpt, GPT);
     // A btrfs that once began where the EFI system partition begins now, with no table that leads there any more.
@@ -269,7 +381,7 @@ async fn what_a_former_system_left_inside_a_new_partition_does_not_shine_through
 
 #[tokio::test]
 async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
-    let Some(host) = LoopHost::new(SIZE, 512) else { return };
+    let host = LoopHost::new(SIZE, 512);
     let stage = stage();
     let good = work(&host, TableFormat::Gpt, GPT);
     let spoil = |spoil: &dyn Fn(&mut Vec<Partition>)| {
@@ -289,33 +401,11 @@ async fn a_table_that_cannot_be_is_refused_before_the_first_byte() {
         ("head", spoil(&|p| p[0].start_bytes = 512)),
         ("sector", spoil(&|p| p[2].size_bytes += 1)),
         ("GUID", spoil(&|p| p[3].guid = "no".to_owned())),
-        ("kept", spoil(&|p| p[3].keep = true)),
-        ("twice", spoil(&|p| p[3].number = 3)),
+        ("kept", spoil(&|p| p[1].keep = true)),
+        ("twice", spoil(&|p| p[1].number = 1)),
     ] {
         let error = execute(&ctx(&stage, &host), &bad).await.unwrap_err();
         assert!(matches!(&error, StepError::Refused(said) if said.contains(why)), "{why}: {error}");
     }
     assert!(host.bytes().starts_with(mark.as_bytes()));
-}
-
-#[tokio::test]
-async fn a_disk_that_somebody_else_holds_is_refused_before_the_first_command() {
-    // The device itself is missing on this machine: it can be measured, but not be opened.
-    let host = FakeHost::new(0)
-        .with_file("/sys/block/vdz/size", (SIZE / 512).to_string())
-        .with_file("/sys/block/vdz/queue/logical_block_size", "512")
-        .with_file("/sys/block/vdz/serial", "S1");
-    let stage = Stage::new(host);
-    let disk = DiskExpectation {
-        disk: "system".into(),
-        path: "/dev/vdz".into(),
-        serial: "S1".into(),
-        wwn: String::new(),
-        size_bytes: SIZE,
-        sector_bytes: 512,
-        model: String::new(),
-    };
-    let error = execute(&stage.ctx(), &work_on(disk, "aaaa-5e92", TableFormat::Gpt, GPT)).await.unwrap_err();
-    assert!(matches!(error, StepError::Refused(_)), "{error:?}");
-    assert_eq!(stage.host.command_lines(), Vec::<String>::new());
 }
