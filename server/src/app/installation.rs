@@ -61,11 +61,27 @@ pub async fn adopt(
 /// # Errors
 /// The layout cannot hold on this machine, an image is missing, or an installation is under way.
 pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Result<Installation, Error> {
-    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    clients::lock(&mut tx, id).await?;
-    let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
-    check(&mut tx, &client).await?;
+    let installation = queue_chain(ctx, &mut tx, id, actor).await?;
+    if dry_run {
+        return Ok(installation);
+    }
+    tx.commit().await?;
+    ctx.presence.work_waits_for(id);
+    ctx.presence.events_came();
+    Ok(installation)
+}
+
+/// Queues the installation of a client as part of something larger.
+pub(super) async fn queue_chain(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: ClientId,
+    actor: &str,
+) -> Result<Installation, Error> {
+    clients::lock(tx, id).await?;
+    let client = clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+    check(tx, &client).await?;
     let chain = planner::installation(&client);
     let mut installation = Installation { jobs: Vec::new(), plans: Vec::new() };
     for entry in &chain {
@@ -78,25 +94,19 @@ pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Res
             expires_at: None,
             needs,
         };
-        let job = jobs::add(ctx, &mut tx, &client, &order, actor).await?;
+        let job = jobs::add(ctx, tx, &client, &order, actor).await?;
         installation.jobs.push(job);
         if client.facts.is_some() {
-            let job = jobs::get(&mut tx, job).await?;
-            let signed = planning::plan(ctx, &mut tx, &job).await?;
+            let job = jobs::get(tx, job).await?;
+            let signed = planning::plan(ctx, tx, &job).await?;
             installation
                 .plans
                 .push(serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()))?);
         }
     }
-    if dry_run {
-        return Ok(installation);
-    }
-    clients::set_stage(&mut tx, client.id, Stage::Installing).await?;
-    events::add(&mut tx, "client.installing", Some(client.id), None, actor, &client.config.distribution, now)
-        .await?;
-    tx.commit().await?;
-    ctx.presence.work_waits_for(client.id);
-    ctx.presence.events_came();
+    clients::set_stage(tx, client.id, Stage::Installing).await?;
+    let distribution = &client.config.distribution;
+    events::add(tx, "client.installing", Some(client.id), None, actor, distribution, ctx.now()).await?;
     Ok(installation)
 }
 

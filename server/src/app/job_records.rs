@@ -6,7 +6,7 @@ use super::{Error, clients, jobs, planning};
 use crate::{
     context::Ctx,
     db::{Tx, attempts, clients as client_rows, jobs as rows},
-    domain::job::{Attempt, Job, JobState},
+    domain::job::{Attempt, Job, JobState, Wait},
 };
 
 pub use crate::db::jobs::HistoryLine;
@@ -18,31 +18,49 @@ pub struct JobRecord {
     /// Name of its client.
     pub client_name: String,
     /// For what it waits; `None` when it does not.
-    pub waits_for: Option<String>,
+    pub waits_for: Option<Wait>,
     /// Every change of its state; empty in lists.
     pub history: Vec<HistoryLine>,
     /// Its attempts, oldest first; empty in lists.
     pub attempts: Vec<Attempt>,
 }
 
-/// Jobs, newest first, before a number; optionally of one client or in one state.
+/// Which jobs are wanted; what is absent is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of the client with this name.
+    pub client: Option<String>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this type.
+    pub job_type: Option<String>,
+    /// With this text in their reason, whatever its case.
+    pub cause: Option<String>,
+}
+
+/// Jobs, newest first, before a number.
 ///
 /// # Errors
 /// There is no such client.
 pub async fn list(
     ctx: &Ctx,
     tx: &mut Tx,
-    client: Option<&str>,
-    state: Option<JobState>,
+    wanted: &Wanted,
     before: i64,
     limit: i64,
 ) -> Result<Vec<JobRecord>, Error> {
-    let client = match client {
+    let client = match &wanted.client {
         Some(name) => Some(clients::get(tx, name).await?.id),
         None => None,
     };
+    let filter = rows::Filter {
+        client,
+        state: wanted.state,
+        job_type: wanted.job_type.clone(),
+        cause: wanted.cause.clone(),
+    };
     let mut records = Vec::new();
-    for job in rows::list(tx, client, state, before, limit).await? {
+    for job in rows::list(tx, &filter, before, limit).await? {
         records.push(record(ctx, tx, job).await?);
     }
     Ok(records)

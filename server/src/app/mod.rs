@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod boot_timeline;
 pub mod clients;
+pub mod discovery;
 pub mod enrolment;
 mod error;
 pub mod groups;
@@ -13,11 +14,16 @@ pub mod installation;
 pub mod job_records;
 pub mod jobs;
 pub mod layouts;
+pub mod mass_installation;
+pub mod notes;
 pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod presets;
+pub mod recovery;
 pub mod retirement;
+pub mod rules;
 pub mod sessions;
 
 pub use error::Error;

@@ -16,9 +16,13 @@ pub mod identities;
 pub mod images;
 pub mod jobs;
 pub mod layouts;
+pub mod mass;
 mod migrate;
+pub mod notes;
 pub mod overview;
 pub mod people;
+pub mod presets;
+pub mod rules;
 pub mod sessions;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};

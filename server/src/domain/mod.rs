@@ -6,4 +6,7 @@ pub mod client_status;
 pub mod image;
 pub mod job;
 pub mod layout;
+pub mod naming;
 pub mod people;
+pub mod rule;
+pub mod sheet;

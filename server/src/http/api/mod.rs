@@ -6,6 +6,7 @@ mod clients;
 mod files;
 mod groups;
 mod jobs;
+mod machines;
 mod misc;
 mod repeat;
 mod spec;
@@ -71,6 +72,22 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (POST, "/api/v1/clients/{name}/recover", Role::Operator),
+    (POST, "/api/v1/clients/{name}/forget", Role::Operator),
+    (GET, "/api/v1/clients/{name}/notes", Role::Viewer),
+    (POST, "/api/v1/clients/{name}/notes", Role::Helpdesk),
+    (DELETE, "/api/v1/clients/{name}/notes/{id}", Role::Operator),
+    (GET, "/api/v1/clients/{name}/history", Role::Viewer),
+    (GET, "/api/v1/presets", Role::Viewer),
+    (GET, "/api/v1/presets/{name}", Role::Viewer),
+    (PUT, "/api/v1/presets/{name}", Role::Operator),
+    (DELETE, "/api/v1/presets/{name}", Role::Operator),
+    (GET, "/api/v1/rules", Role::Viewer),
+    (GET, "/api/v1/rules/{name}", Role::Viewer),
+    (PUT, "/api/v1/rules/{name}", Role::Operator),
+    (DELETE, "/api/v1/rules/{name}", Role::Operator),
+    (POST, "/api/v1/rule-runs", Role::Operator),
+    (POST, "/api/v1/mass-installations", Role::Operator),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
@@ -113,6 +130,7 @@ pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
         .merge(groups::router())
         .merge(jobs::router())
+        .merge(machines::router())
         .merge(files::router())
         .merge(misc::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));

@@ -11,6 +11,7 @@ use super::{
     Rejection,
     frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
+    words::{WaitView, job_title},
 };
 use crate::{
     app::{
@@ -73,7 +74,7 @@ pub(super) struct Status {
     pub(super) step: String,
     pub(super) percent: i64,
     pub(super) message: String,
-    pub(super) waits_for: String,
+    pub(super) waits: Option<WaitView>,
     pub(super) health: &'static str,
     pub(super) health_kind: &'static str,
     pub(super) health_reason: String,
@@ -81,7 +82,8 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn new(standing: &Standing, now: i64, language: &str) -> Self {
+    pub(super) fn new(ctx: &Ctx, standing: &Standing, language: &str) -> Self {
+        let now = ctx.now();
         let stage = standing.client.stage;
         let mut status = Self {
             stage: stage.as_str(),
@@ -97,7 +99,7 @@ impl Status {
             step: String::new(),
             percent: 0,
             message: String::new(),
-            waits_for: String::new(),
+            waits: None,
             health: "ok",
             health_kind: "good",
             health_reason: String::new(),
@@ -107,12 +109,13 @@ impl Status {
             Activity::Idle => {}
             Activity::Waiting { job, job_type, reason } => {
                 (status.activity, status.job) = ("waiting", Some(job.0));
-                (status.job_type, status.waits_for) = (job_type.clone(), reason.clone());
+                status.job_type = job_title(ctx, language, job_type);
+                status.waits = Some(WaitView::new(ctx, reason, language));
             }
             Activity::Working { job, job_type, step, percent, message } => {
                 (status.activity, status.job, status.percent) = ("working", Some(job.0), *percent);
-                (status.job_type, status.step, status.message) =
-                    (job_type.clone(), step.clone(), message.clone());
+                status.job_type = job_title(ctx, language, job_type);
+                (status.step, status.message) = (step.clone(), message.clone());
             }
         }
         match &standing.health {
@@ -148,8 +151,8 @@ async fn list(
     for client in found.into_iter().take(usize::try_from(ROWS).unwrap_or(0)) {
         let standing = clients::standing(&ctx, &mut tx, client).await?;
         rows.push(Row {
-            status: Status::new(&standing, ctx.now(), visitor.language),
-            hardware: standing.client.facts.as_ref().map(super::client::hardware).unwrap_or_default(),
+            status: Status::new(&ctx, &standing, visitor.language),
+            hardware: standing.client.facts.as_ref().map(crate::planner::storage::hardware).unwrap_or_default(),
             seen: standing.client.last_seen_at.map(|at| Moment::new(at, ctx.now(), visitor.language)),
             groups: standing.groups,
             name: standing.client.name,

@@ -51,7 +51,8 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 2] = [("/", "nav-overview"), ("/clients", "nav-clients")];
+const NAVIGATION: [(&str, &str); 4] =
+    [("/", "nav-overview"), ("/clients", "nav-clients"), ("/discovered", "nav-discovered"), ("/jobs", "nav-jobs")];
 
 impl Visitor {
     pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {

@@ -4,11 +4,17 @@
 
 mod client;
 mod clients;
+mod discovered;
 mod frame;
+mod jobs;
 mod live;
+mod machine_form;
+mod mass;
 mod moment;
 mod overview;
+mod rules;
 mod session;
+mod words;
 
 use axum::{
     Router,
@@ -40,6 +46,26 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/adopt", Role::Operator),
     (GET, "/clients/{name}/install", Role::Operator),
     (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/clients/{name}/edit", Role::Operator),
+    (POST, "/clients/{name}/edit", Role::Operator),
+    (GET, "/clients/{name}/do/{order}", Role::Helpdesk),
+    (POST, "/clients/{name}/do/{order}", Role::Helpdesk),
+    (POST, "/clients/{name}/notes", Role::Helpdesk),
+    (POST, "/clients/{name}/notes/{id}/delete", Role::Operator),
+    (POST, "/clients/{name}/packages", Role::Operator),
+    (GET, "/add-client", Role::Operator),
+    (POST, "/add-client", Role::Operator),
+    (POST, "/presets/{name}/delete", Role::Operator),
+    (GET, "/discovered", Role::Viewer),
+    (POST, "/discovered", Role::Operator),
+    (GET, "/rules", Role::Viewer),
+    (POST, "/rules", Role::Operator),
+    (POST, "/rules/{name}/delete", Role::Operator),
+    (GET, "/mass-installation", Role::Operator),
+    (POST, "/mass-installation", Role::Operator),
+    (GET, "/jobs", Role::Viewer),
+    (GET, "/jobs/{id}", Role::Viewer),
+    (POST, "/jobs/{id}/{order}", Role::Helpdesk),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -55,6 +81,10 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(client::router())
+        .merge(discovered::router())
+        .merge(rules::router())
+        .merge(mass::router())
+        .merge(jobs::router())
         .merge(live::router())
         .merge(session::account())
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));

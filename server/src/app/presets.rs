@@ -1,0 +1,71 @@
+//! Presets: values kept under a name for new clients.
+
+use super::{Error, clients, groups};
+use crate::{
+    context::Ctx,
+    db::{Tx, events, presets},
+    domain::client::{ClientConfig, is_name},
+};
+
+pub use crate::db::presets::Preset;
+
+/// All presets by name.
+///
+/// # Errors
+/// The database refuses.
+pub async fn list(tx: &mut Tx) -> Result<Vec<Preset>, Error> {
+    Ok(presets::list(tx).await?)
+}
+
+/// A preset that must exist, by name.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn get(tx: &mut Tx, name: &str) -> Result<Preset, Error> {
+    presets::find(tx, name).await?.ok_or_else(|| Error::not_found(format!("preset {name}")))
+}
+
+/// Keeps a preset. Passwords are in none: its users get theirs when a client is made.
+///
+/// # Errors
+/// The name or a value cannot be used.
+pub async fn set(ctx: &Ctx, preset: &Preset, actor: &str) -> Result<(), Error> {
+    if !is_name(&preset.name) {
+        return Err(Error::invalid(
+            format!("`{}` cannot be a preset's name", preset.name),
+            "use small letters, digits and hyphens",
+        ));
+    }
+    for group in &preset.groups {
+        groups::check_name(group)?;
+    }
+    let mut kept = preset.clone();
+    for user in &mut kept.config.users {
+        user.has_password = false;
+    }
+    // An address is one client's own.
+    kept.config.network.interfaces = ClientConfig::default().network.interfaces;
+    let mut tx = ctx.db.write().await?;
+    clients::check_config(ctx, &mut tx, &kept.config).await?;
+    presets::set(&mut tx, &kept, ctx.now()).await?;
+    noted(ctx, tx, "preset.changed", &preset.name, actor).await
+}
+
+/// Removes a preset; clients that were made with it stay as they are.
+///
+/// # Errors
+/// There is no such preset.
+pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    if !presets::delete(&mut tx, name).await? {
+        return Err(Error::not_found(format!("preset {name}")));
+    }
+    noted(ctx, tx, "preset.deleted", name, actor).await
+}
+
+async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {
+    events::add(&mut tx, kind, None, None, actor, name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
+}
