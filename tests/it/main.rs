@@ -10,6 +10,7 @@
 mod api;
 mod bad_days;
 mod boot;
+mod browser;
 mod database;
 mod fleet;
 mod races;
