@@ -54,8 +54,9 @@ where
     R: Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync + 'static,
 {
     let read: Box<Read> = Box::new(read);
-    let batches = stream::unfold(Some((ctx, reader, after, read)), |state| async move {
-        let (ctx, reader, mut after, read) = state?;
+    let counted = ctx.metrics.stream();
+    let batches = stream::unfold(Some((ctx, reader, after, read, counted)), |state| async move {
+        let (ctx, reader, mut after, read, counted) = state?;
         loop {
             // Registered before reading, so that what is stored in between wakes us.
             let doors = ctx.clone();
@@ -76,7 +77,7 @@ where
                         return Some((events, None));
                     }
                     if !events.is_empty() {
-                        return Some((events, Some((ctx, reader, after, read))));
+                        return Some((events, Some((ctx, reader, after, read, counted))));
                     }
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use harness::{
     browser::{Look, Page, Stop, stops},
     sample,
-    server::Engine,
+    server::{Engine, TestServer},
 };
 
 use super::logged_in;
@@ -33,6 +33,20 @@ async fn faults(page: &mut Page, stop: &Stop, name: &str) -> Vec<String> {
     }
     page.picture(&pictures().join(format!("{}-{name}.png", stop.name))).await.unwrap();
     faults.into_iter().map(|fault| format!("{} ({name}): {fault}", stop.address)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_blind_person_would_miss_is_found() {
+    let server = TestServer::start(Engine::Sqlite).await.unwrap();
+    let (_browser, page) = logged_in(&server, Look::DESK).await;
+    assert_eq!(page.barriers().await.unwrap(), Vec::<String>::new());
+    page.eval("document.querySelector('main').append(new Image(), document.createElement('input')), true")
+        .await
+        .unwrap();
+    let found = page.barriers().await.unwrap();
+    assert!(found.iter().any(|told| told.starts_with("image-alt")), "{found:?}");
+    assert!(found.iter().any(|told| told.starts_with("label")), "{found:?}");
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
