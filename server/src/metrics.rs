@@ -1,4 +1,4 @@
-//! What the server counts about itself, for Prometheus (OpenMetrics text). What only the database knows is asked when somebody scrapes.
+//! What the server counts about itself, for Prometheus (`OpenMetrics` text). What only the database knows is asked when somebody scrapes.
 //!
 //! Invariant: a name that was released keeps its meaning, since dashboards and alarms of sites depend on it;
 //! `packaging/grafana/lotse.json` uses no other names. What is counted is this process's, but for what is read from the database

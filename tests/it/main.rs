@@ -13,5 +13,6 @@ mod boot;
 mod browser;
 mod database;
 mod fleet;
+mod metrics;
 mod races;
 mod tidy;

@@ -20,7 +20,7 @@ use crate::{
     context::Ctx,
 };
 
-/// As in the OpenMetrics specification.
+/// As in the `OpenMetrics` specification.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What proxies add (RFC 7239 and the custom before it).
 const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];

@@ -1,4 +1,4 @@
-//! The DevTools protocol over a pair of pipes: requests and their answers, and what pages complain about meanwhile.
+//! The `DevTools` protocol over a pair of pipes: requests and their answers, and what pages complain about meanwhile.
 //!
 //! Messages are JSON, each ended by a zero byte (`--remote-debugging-pipe`). Knows nothing of pages; see [`super::page`].
 

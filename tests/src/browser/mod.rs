@@ -1,4 +1,4 @@
-//! A real browser for tests: headless Chromium by the DevTools protocol.
+//! A real browser for tests: headless Chromium by the `DevTools` protocol.
 //!
 //! Invariants: whatever a page complains about (an error of a script, a violation of the content security policy, a file that cannot
 //! be loaded) fails the test that opened it, unless the test has forgiven it by name. The server's certificate is verified: the browser
