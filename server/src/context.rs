@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
-    config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
+    config::Config, db::Db, identity::Authority, metrics::Metrics, pages::Pages, presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -31,6 +31,8 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// What the server counts about itself.
+    pub metrics: Metrics,
     /// Failed logins.
     pub tries: Tries,
     /// Who is connected, and who has work waiting.

@@ -160,3 +160,6 @@ fn assets(folder: &Path) -> Result<BTreeMap<String, Asset>, Error> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub mod installation;
 pub mod job_records;
 pub mod jobs;
 pub mod layouts;
+pub mod measures;
 pub mod overview;
 pub mod passwords;
 pub mod people;

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
@@ -282,4 +283,19 @@ pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
     clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
     say(std::str::from_utf8(&text)?);
     Ok(())
+}
+
+#[derive(clap::Args)]
+pub(super) struct Man {
+    /// Folder for the pages, one file a command; it is made when it is missing.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// One page for each command, such as `lotse-client-adopt.1`.
+pub(super) fn man(man: &Man) -> anyhow::Result<()> {
+    fs_err::create_dir_all(&man.folder)?;
+    // Not of this build's day: the same program writes the same pages.
+    clap_mangen::generate_to(Arguments::command(), &man.folder)
+        .with_context(|| format!("writing manual pages into {}", man.folder.display()))
 }

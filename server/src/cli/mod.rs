@@ -109,6 +109,8 @@ enum Command {
     Ca,
     /// Write completion for a shell
     Completion(misc::Completion),
+    /// Write the manual pages of all commands
+    Man(misc::Man),
 }
 
 /// Why a command did not do what was asked, as exit status.
@@ -182,6 +184,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),
+        Command::Man(man) => misc::man(&man),
     }
 }
 
