@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::{images::Builds, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -90,6 +90,7 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            builds: Builds::default(),
             tries,
             presence,
         });

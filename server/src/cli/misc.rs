@@ -21,13 +21,17 @@ use super::{
 use crate::{
     app::{
         happenings::ServerEvent,
+        health::Health,
         people::{self, ShownToken},
     },
     blobs,
     clock::Clock,
     config::{Config, Settings},
     db::{Db, Location},
-    domain::people::{ApiToken, Role},
+    domain::{
+        health::Condition,
+        people::{ApiToken, Role},
+    },
 };
 
 #[derive(clap::Args)]
@@ -281,5 +285,32 @@ pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
     say(std::str::from_utf8(&text)?);
+    Ok(())
+}
+
+/// Ends badly when a part does not work, so that scripts need not read.
+pub(super) async fn health(api: &Api) -> anyhow::Result<()> {
+    let found: Health = api.get("/health").await?;
+    if !api.wrote_json(&found)? {
+        let rows: Vec<_> = found
+            .parts
+            .iter()
+            .map(|part| {
+                let condition = match part.condition {
+                    Condition::Good => "good",
+                    Condition::Unknown => "unknown",
+                    Condition::Warning => "WARNING",
+                    Condition::Bad => "BAD",
+                };
+                let remedy =
+                    if part.remedy.is_empty() { String::new() } else { format!(" → {}", part.remedy) };
+                vec![part.name.clone(), condition.to_owned(), format!("{}{remedy}", part.said)]
+            })
+            .collect();
+        table(&["PART", "CONDITION", "FOUND"], &rows);
+    }
+    if found.condition == Condition::Bad {
+        return Err(Failure::error(Exit::Failed, "a part of the server does not work"));
+    }
     Ok(())
 }
