@@ -325,6 +325,7 @@ disks:
 /// What the installed system has to say of itself, a line each. The password is asked of `crypt(3)`.
 const ASKED: &str = "\
 hostname --fqdn
+grep -o root=UUID= /proc/cmdline
 ip -brief -4 address show scope global | awk '{print $3}' | sort | tr '\\n' ' '; echo
 ip -brief -6 address show scope global | awk '{print $3}' | tr '\\n' ' '; echo
 resolvectl dns | grep -o 192.0.2.53 | head -n 1
@@ -391,6 +392,7 @@ async fn everything_configured_with_two_cards_on_a_4k_disk(
     let said = ssh(&v4.to_string(), &key, ASKED).await?;
     let wanted = [
         "pc-01.lab.example".to_owned(),
+        "root=UUID=".to_owned(),
         format!("{v4}/24 192.168.77.5/24 "),
         format!("{v6}/64 "),
         "192.0.2.53".to_owned(),
