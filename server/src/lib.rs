@@ -16,6 +16,7 @@ pub mod db;
 pub mod domain;
 pub mod http;
 pub mod identity;
+pub mod metrics;
 pub mod pages;
 pub mod patience;
 pub mod planner;

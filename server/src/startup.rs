@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::{images::Builds, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -30,6 +30,7 @@ use crate::{
     domain::people::Role,
     http,
     identity::{Authority, tls, token::Token},
+    metrics::Metrics,
     pages::Pages,
     presence::Presence,
     reconcile,
@@ -90,6 +91,8 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            metrics: Metrics::new(now),
+            builds: Builds::default(),
             tries,
             presence,
         });
@@ -121,7 +124,9 @@ impl Server {
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
         let https = layered(
+            &ctx,
             http::api::router(ctx.clone())
+                .merge(http::metrics::router(ctx.clone()))
                 .merge(http::agent::enrolment(ctx.clone()))
                 .merge(http::pages::router(ctx.clone())),
         );
@@ -132,14 +137,14 @@ impl Server {
         let https = https.into_make_service_with_connect_info::<SocketAddr>();
         tasks.spawn(async move { server.serve(https).await.context("serving HTTPS") });
 
-        let agents = layered(http::agent::router(ctx.clone()));
+        let agents = layered(&ctx, http::agent::router(ctx.clone()));
         let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(patience.handshake).acceptor(patience);
         let server =
             axum_server::from_tcp(self.agents)?.acceptor(tls::PeerAcceptor(acceptor)).handle(handle.clone());
         let server = patience.bound(server);
         tasks.spawn(async move { server.serve(agents.into_make_service()).await.context("serving agents") });
 
-        let boot = layered(http::boot::router(ctx.clone()));
+        let boot = layered(&ctx, http::boot::router(ctx.clone()));
         // Firmware and package managers speak HTTP/1; telling versions apart would mean to wait for a silent peer's first bytes.
         let server = axum_server::from_tcp(self.boot)?.acceptor(patience).handle(handle.clone()).http1_only();
         let server = patience.bound(server);
@@ -186,10 +191,11 @@ impl Server {
     }
 }
 
-fn layered(router: Router) -> Router {
+fn layered(ctx: &Ctx, router: Router) -> Router {
     router
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(http::uniform))
+        .layer(axum::middleware::from_fn_with_state(ctx.clone(), http::metrics::counted))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
             // The query of an address may carry a secret, so only the path is logged.
             let id =

@@ -10,7 +10,9 @@
 mod api;
 mod bad_days;
 mod boot;
+mod browser;
 mod database;
 mod fleet;
+mod metrics;
 mod races;
 mod tidy;

@@ -103,12 +103,16 @@ enum Command {
     Pxe(pxe::PxeCommand),
     /// Follow what happens
     Events(misc::Events),
+    /// Show how every part of the server is, and what to do about it
+    Health,
     /// Show the server's addresses and the fingerprint of its CA
     Info,
     /// Show the fingerprint of the server's CA, to compare it with a machine's screen
     Ca,
     /// Write completion for a shell
     Completion(misc::Completion),
+    /// Write the manual pages of all commands
+    Man(misc::Man),
 }
 
 /// Why a command did not do what was asked, as exit status.
@@ -179,9 +183,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
+        Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),
+        Command::Man(man) => misc::man(&man),
     }
 }
 

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
     (7, include_str!("../../migrations/0007_machines.sql")),
+    (9, include_str!("../../migrations/0009_metrics.sql")),
 ];
 
 /// Brings the schema up to date.

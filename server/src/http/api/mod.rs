@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::get,
@@ -27,7 +27,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Rejection,
-    access::{Needed, Route, needed},
+    access::{Needed, Route, bearer, needed},
 };
 use crate::{
     app::{
@@ -111,10 +111,16 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/layouts/{name}", Role::Viewer),
     (PUT, "/api/v1/layouts/{name}", Role::Operator),
     (DELETE, "/api/v1/layouts/{name}", Role::Operator),
+    (POST, "/api/v1/layout-checks", Role::Viewer),
     (GET, "/api/v1/distributions", Role::Viewer),
     (GET, "/api/v1/job-types", Role::Viewer),
     (GET, "/api/v1/images", Role::Viewer),
     (POST, "/api/v1/images", Role::Admin),
+    (DELETE, "/api/v1/images/{id}", Role::Admin),
+    (GET, "/api/v1/image-uses", Role::Viewer),
+    (GET, "/api/v1/image-builds", Role::Viewer),
+    (POST, "/api/v1/image-builds", Role::Admin),
+    (GET, "/api/v1/health", Role::Viewer),
     (POST, "/api/v1/blobs", Role::Admin),
     (GET, "/api/v1/events", Role::Viewer),
     (GET, "/api/v1/events/stream", Role::Viewer),
@@ -158,16 +164,9 @@ pub fn router(ctx: Ctx) -> Router {
 
 /// Lets a request through when its token's role is enough for the route.
 async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Result<Response, Rejection> {
-    let secret = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .ok_or_else(|| {
-            Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
-        })?;
+    let secret = bearer(request.headers()).ok_or_else(|| {
+        Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
+    })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();

@@ -51,8 +51,15 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 4] =
-    [("/", "nav-overview"), ("/clients", "nav-clients"), ("/discovered", "nav-discovered"), ("/jobs", "nav-jobs")];
+const NAVIGATION: [(&str, &str); 7] = [
+    ("/", "nav-overview"),
+    ("/clients", "nav-clients"),
+    ("/discovered", "nav-discovered"),
+    ("/jobs", "nav-jobs"),
+    ("/layouts", "nav-layouts"),
+    ("/images", "nav-images"),
+    ("/about", "nav-about"),
+];
 
 impl Visitor {
     pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {

@@ -2,11 +2,14 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod about;
 mod client;
 mod clients;
 mod discovered;
 mod frame;
 mod jobs;
+mod images;
+mod layouts;
 mod live;
 mod machine_form;
 mod mass;
@@ -66,6 +69,16 @@ pub const ROUTES: &[Route] = &[
     (GET, "/jobs", Role::Viewer),
     (GET, "/jobs/{id}", Role::Viewer),
     (POST, "/jobs/{id}/{order}", Role::Helpdesk),
+    (GET, "/about", Role::Viewer),
+    (GET, "/images", Role::Viewer),
+    (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/layouts", Role::Viewer),
+    (GET, "/layouts/{name}", Role::Viewer),
+    (POST, "/layouts/{name}", Role::Operator),
+    (POST, "/layouts/{name}/delete", Role::Operator),
+    (GET, "/new-layout", Role::Operator),
+    (POST, "/new-layout", Role::Operator),
+    (POST, "/layout-check", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -85,6 +98,9 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(rules::router())
         .merge(mass::router())
         .merge(jobs::router())
+        .merge(about::router())
+        .merge(images::router())
+        .merge(layouts::router())
         .merge(live::router())
         .merge(session::account())
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
