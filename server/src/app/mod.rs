@@ -1,6 +1,8 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod approvals;
+pub mod audit;
 pub mod boot_timeline;
 pub mod clients;
 pub mod enrolment;
@@ -19,5 +21,6 @@ pub mod people;
 pub mod planning;
 pub mod retirement;
 pub mod sessions;
+pub mod settings;
 
 pub use error::Error;

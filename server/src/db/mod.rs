@@ -5,7 +5,9 @@
 //! Rows become domain types here and nowhere else.
 
 pub mod answers;
+pub mod approvals;
 pub mod attempts;
+pub mod audit;
 pub mod boot;
 pub mod clients;
 mod dialect;
@@ -20,6 +22,7 @@ mod migrate;
 pub mod overview;
 pub mod people;
 pub mod sessions;
+pub mod settings;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
@@ -51,6 +54,16 @@ impl FromStr for Location {
             Ok(Self::Postgres(text.to_owned()))
         } else {
             Err("the database must be `sqlite:PATH` or `postgres://USER@HOST/NAME`".to_owned())
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    /// Without a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
 }
@@ -335,6 +348,7 @@ impl Tx {
         if let Some(mark) = &mark {
             mark.write(&mut self).await?;
         }
+        audit::seal(&mut self).await?;
         match self {
             Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {
                 (Ok(()), Some(durable)) => durable.wait().await.map_err(sqlx::Error::Io),
