@@ -30,6 +30,7 @@ use crate::{
     domain::people::Role,
     http,
     identity::{Authority, tls, token::Token},
+    notices,
     pages::Pages,
     presence::Presence,
     reconcile,
@@ -159,6 +160,11 @@ impl Server {
         let (reconciled, reconcile_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
             reconcile::run(reconciled, reconcile_stop).await;
+            Ok(())
+        });
+        let (told, notices_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            notices::run(told, notices_stop).await;
             Ok(())
         });
         write_addresses(&ctx)?;

@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod channel;
 mod client;
 mod file;
 mod group;
@@ -111,6 +112,9 @@ enum Command {
     /// What needs a second person
     #[command(subcommand)]
     Approval(audit::ApprovalCommand),
+    /// Who is told of what happens: by mail and by webhook
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show the server's addresses and the fingerprint of its CA
@@ -193,6 +197,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Audit(command) => audit::audit(&connect()?, command).await,
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
+        Command::Channel(command) => channel::run(&connect()?, command).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,

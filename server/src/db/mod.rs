@@ -9,6 +9,7 @@ pub mod approvals;
 pub mod attempts;
 pub mod audit;
 pub mod boot;
+pub mod channels;
 pub mod clients;
 mod dialect;
 mod durable;

@@ -46,11 +46,11 @@ action-group-create = Gruppe angelegt
 action-group-delete = Gruppe gelöscht
 action-group-join = In Gruppe aufgenommen
 action-group-leave = Aus Gruppe genommen
-action-job-create = Auftrag erteilt
-action-job-accept = Auftrag angenommen
-action-job-hold = Auftrag angehalten
-action-job-cancel = Auftrag abgebrochen
-action-job-release = Auftrag freigegeben
+action-job-create = Job angelegt
+action-job-accept = Job angenommen
+action-job-hold = Job angehalten
+action-job-cancel = Job abgebrochen
+action-job-release = Job beendet
 action-layout-change = Layout geändert
 action-layout-delete = Layout gelöscht
 action-image-create = Image gebaut
@@ -157,3 +157,60 @@ approvals-waiting = { $count ->
    *[other] { $count } Bitten warten auf eine zweite Person.
 }
 approvals-look = Ansehen
+nav-channels = Benachrichtigungen
+channels = Kanäle
+channels-none = Noch wird niemand benachrichtigt.
+channels-none-more = Legen Sie einen Kanal an: per E-Mail für Menschen, per Webhook für Programme.
+channel-to = An
+channel-events = Arten von Ereignissen
+channel-events-hint = Etwa job.failed, client.* oder *, durch Leerzeichen getrennt.
+channel-groups = Nur Clients dieser Gruppen
+channel-groups-hint = Leer: alle.
+channel-gather = So viele Sekunden sammeln
+channel-gather-hint = 500 Fehler in dieser Zeit sind eine Benachrichtigung.
+channel-on = an
+channel-off = aus
+channel-new = Neuer Kanal
+channel-mail = Per E-Mail
+channel-webhook = Per Webhook
+channel-name-hint = Kleinbuchstaben, Ziffern und Bindestriche.
+channel-url = URL
+channel-url-hint = https; nie an diesen Rechner oder sein lokales Segment.
+channel-addresses = E-Mail-Adressen
+channel-addresses-hint = Durch Leerzeichen getrennt.
+channel-language = Sprache der E-Mails
+channel-create = Kanal anlegen
+channel-made = Der Kanal { $name } ist angelegt.
+channel-secret-once = Mit diesem Schlüssel werden Anfragen signiert. Er wird nicht noch einmal gezeigt:
+channel-look-test = Ansehen und eine Testnachricht senden
+channel-test = Testnachricht senden
+channel-arrived = Die Testnachricht ist angekommen.
+channel-edit = Was wem gemeldet wird
+channel-enabled = Benachrichtigungen gehen hinaus
+channel-save = Kanal speichern
+channel-saved = Der Kanal ist gespeichert.
+channel-danger = Gefahrenzone
+channel-new-secret = Neuer Schlüssel
+channel-delete = Kanal löschen
+notices = Letzte Benachrichtigungen
+notices-none = Es gab noch keine Benachrichtigungen.
+notice-waiting = wartet
+notice-sent = gesendet
+notice-given-up = aufgegeben
+notice-attempts = { $count ->
+    [one] ein Versuch
+   *[other] { $count } Versuche
+}
+notice-retry = Erneut senden
+mail-subject = Lotse: { $count ->
+    [one] ein Ereignis
+   *[other] { $count } Ereignisse
+}
+mail-test-subject = Lotse: Test
+mail-test = Diese E-Mail zeigt nur, dass der Weg funktioniert.
+mail-left-out = { $count ->
+    [one] und ein weiteres
+   *[other] und { $count } weitere
+}
+mail-where = Alles: { $server }
+mail-why = Diese E-Mail schickt Lotse über den Kanal { $channel }.

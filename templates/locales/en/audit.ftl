@@ -157,3 +157,60 @@ approvals-waiting = { $count ->
    *[other] { $count } requests wait for a second person.
 }
 approvals-look = Look at them
+nav-channels = Notices
+channels = Channels
+channels-none = Nobody is told of anything yet.
+channels-none-more = Make a channel: by mail for people, by webhook for programs.
+channel-to = To
+channel-events = Kinds of events
+channel-events-hint = Such as job.failed, client.* or *, divided by spaces.
+channel-groups = Only clients of these groups
+channel-groups-hint = Empty: of all.
+channel-gather = Gather for so many seconds
+channel-gather-hint = 500 failures within this time are one notice.
+channel-on = on
+channel-off = off
+channel-new = New channel
+channel-mail = By mail
+channel-webhook = By webhook
+channel-name-hint = Small letters, digits and hyphens.
+channel-url = URL
+channel-url-hint = https; never to this machine or its link.
+channel-addresses = Mail addresses
+channel-addresses-hint = Divided by spaces.
+channel-language = Language of the mails
+channel-create = Make the channel
+channel-made = The channel { $name } is made.
+channel-secret-once = Requests are signed with this secret. It is not shown again:
+channel-look-test = Look at it, and send a test notice
+channel-test = Send a test notice
+channel-arrived = The test notice has arrived.
+channel-edit = What is told to whom
+channel-enabled = Notices go out
+channel-save = Save the channel
+channel-saved = The channel is saved.
+channel-danger = Danger zone
+channel-new-secret = New secret
+channel-delete = Delete the channel
+notices = Latest notices
+notices-none = There were no notices yet.
+notice-waiting = waiting
+notice-sent = sent
+notice-given-up = given up
+notice-attempts = { $count ->
+    [one] one attempt
+   *[other] { $count } attempts
+}
+notice-retry = Send again
+mail-subject = Lotse: { $count ->
+    [one] one event
+   *[other] { $count } events
+}
+mail-test-subject = Lotse: test
+mail-test = This mail only shows that the way works.
+mail-left-out = { $count ->
+    [one] and one more
+   *[other] and { $count } more
+}
+mail-where = All of it: { $server }
+mail-why = You get this mail from Lotse by the channel { $channel }.

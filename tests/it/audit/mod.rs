@@ -7,6 +7,7 @@ use server::{app::people, domain::people::Role};
 
 mod approvals;
 mod chain;
+mod notices;
 mod routes;
 mod settings;
 
@@ -47,6 +48,14 @@ on_both_engines! {
     settings {
         a_setting_is_checked_and_changed_and_its_change_is_an_entry,
         a_session_ends_when_the_settings_say_so,
+    }
+    notices {
+        five_hundred_failures_are_one_mail,
+        a_mail_server_that_is_not_trusted_or_refuses_gets_nothing_and_is_named,
+        a_webhook_is_signed_and_tried_again_under_the_same_id,
+        a_webhook_never_goes_to_this_machine_unless_allowed,
+        a_channel_hears_of_its_groups_and_of_changed_health,
+        what_does_not_arrive_is_given_up_and_can_be_sent_again,
     }
     approvals {
         a_second_person_approves_and_whoever_asks_cannot,

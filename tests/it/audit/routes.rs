@@ -7,10 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
     blobs,
-    db::{approvals, clients},
+    db::{approvals, channels, clients},
     domain::{
         approval::{Approval, ApprovalState, Risk},
         client::Stage,
+        notice::Notice,
         people::Role,
     },
     http::api::ROUTES,
@@ -293,6 +294,7 @@ async fn about_people_and_settings(walk: &mut Walk<'_>) {
         ("setting.change", "setting retention.events", CHANGED),
     )
     .await;
+    about_channels(walk).await;
     for (route, action) in [
         ("/api/v1/approvals/{id}/approve", "approval.approve"),
         ("/api/v1/approvals/{id}/refuse", "approval.refuse"),
@@ -301,6 +303,58 @@ async fn about_people_and_settings(walk: &mut Walk<'_>) {
         walk.seen = entries(server).await.len();
         walk.step(p(Method::POST, route), &[("id", &number)], none, (action, "approval ", CHANGED)).await;
     }
+}
+
+async fn about_channels(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let hook = &[("name", "hook")];
+    let wish = json!({ "name": "hook", "kind": "webhook", "url": "https://hooks.example/x" });
+    walk.step(p(Method::POST, "/api/v1/channels"), &[], &wish, ("channel.create", "channel hook", NEW)).await;
+    let off = json!({ "kind": "webhook", "url": "https://hooks.example/x", "enabled": false });
+    walk.step(
+        p(Method::PUT, "/api/v1/channels/{name}"),
+        hook,
+        &off,
+        ("channel.change", "channel hook", CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::POST, "/api/v1/channels/{name}/secret"),
+        hook,
+        none,
+        ("channel.new-secret", "channel hook", NEW),
+    )
+    .await;
+    // It does not arrive, and that, too, is an entry.
+    let test = server.send(Method::POST, "/api/v1/channels/hook/test", none).await.unwrap();
+    assert!(test.is_problem(503), "{test:?}");
+    walk.used.insert("POST /api/v1/channels/{name}/test".to_owned());
+    let all = entries(server).await;
+    assert_eq!(all.last().unwrap()["action"], "channel.test");
+    walk.seen = all.len();
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let id = channels::find(&mut tx, "hook").await.unwrap().unwrap().id;
+    let notice = Notice::test("n".to_owned(), "hook", server.ctx.now());
+    let posted = channels::post(&mut tx, id, &notice, server.ctx.now()).await.unwrap();
+    channels::finish(&mut tx, posted, "given-up", "nobody there", server.ctx.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let number = posted.to_string();
+    walk.step(
+        p(Method::POST, "/api/v1/notices/{id}/retry"),
+        &[("id", &number)],
+        none,
+        ("notice.retry", "notice ", CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::DELETE, "/api/v1/channels/{name}"),
+        hook,
+        none,
+        ("channel.delete", "channel hook", GONE),
+    )
+    .await;
 }
 
 /// A request by somebody else that waits for a second person.
@@ -350,9 +404,12 @@ pub(super) async fn what_nobody_notes_is_noted_as_the_request_itself(engine: Eng
 
 pub(super) async fn failed_logins_are_entries_and_secrets_are_not(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
-    let form = [("name", "admin"), ("password", "my old password")];
-    let login = server.request(None, Method::POST, "/login").header("sec-fetch-site", "same-origin");
-    assert_eq!(answer(login.form(&form)).await.unwrap().status, 401);
+    let login = server
+        .request(None, Method::POST, "/login")
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=admin&password=my+old+password");
+    assert_eq!(answer(login).await.unwrap().status, 401);
     let link = json!({ "link": "lotse_nonsense-that-somebody-typed" });
     let login = server.request(None, Method::POST, "/api/v1/login").json(&link);
     assert!(answer(login).await.unwrap().is_problem(401));

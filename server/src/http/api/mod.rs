@@ -4,6 +4,7 @@
 
 mod approvals;
 pub(super) mod audit;
+mod channels;
 mod clients;
 mod files;
 mod groups;
@@ -120,6 +121,15 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/approvals/{id}", Role::Helpdesk),
     (POST, "/api/v1/approvals/{id}/approve", Role::Operator),
     (POST, "/api/v1/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/api/v1/channels", Role::Admin),
+    (POST, "/api/v1/channels", Role::Admin),
+    (GET, "/api/v1/channels/{name}", Role::Admin),
+    (PUT, "/api/v1/channels/{name}", Role::Admin),
+    (DELETE, "/api/v1/channels/{name}", Role::Admin),
+    (POST, "/api/v1/channels/{name}/test", Role::Admin),
+    (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/notices", Role::Admin),
+    (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
 
 /// All routes of the API.
@@ -132,6 +142,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(audit::router())
         .merge(settings::router())
         .merge(approvals::router())
+        .merge(channels::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

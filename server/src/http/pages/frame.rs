@@ -55,11 +55,12 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 5] = [
+const NAVIGATION: [(&str, &str, Role); 6] = [
     ("/", "nav-overview", Role::Viewer),
     ("/clients", "nav-clients", Role::Viewer),
     ("/approvals", "nav-approvals", Role::Helpdesk),
     ("/audit", "nav-audit", Role::Admin),
+    ("/channels", "nav-channels", Role::Admin),
     ("/settings", "nav-settings", Role::Admin),
 ];
 

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod audit;
+mod channels;
 mod client;
 mod clients;
 mod frame;
@@ -53,6 +54,14 @@ pub const ROUTES: &[Route] = &[
     (POST, "/approvals/{id}/refuse", Role::Helpdesk),
     (GET, "/audit", Role::Admin),
     (GET, "/audit/export", Role::Admin),
+    (GET, "/channels", Role::Admin),
+    (POST, "/channels", Role::Admin),
+    (GET, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}/test", Role::Admin),
+    (POST, "/channels/{name}/secret", Role::Admin),
+    (POST, "/channels/{name}/delete", Role::Admin),
+    (POST, "/notices/{id}/retry", Role::Admin),
     (GET, "/settings", Role::Admin),
     (POST, "/settings", Role::Admin),
 ];
@@ -69,6 +78,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(live::router())
         .merge(session::account())
         .merge(approvals::router())
+        .merge(channels::router())
         .merge(audit::router())
         .merge(settings::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
