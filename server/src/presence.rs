@@ -12,8 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::{ClientId, enrol::Realm};
 
-/// An agent counts as connected for this long after its last word, in microseconds.
-pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
+pub use crate::domain::client_status::ONLINE_FOR;
 
 /// What is known of one agent.
 #[derive(Clone, Debug)]
@@ -181,6 +180,8 @@ impl Presence {
                 unwritten.push((*client, seen.clone()));
             }
         }
+        // Whoever changes several clients changes them in the order of their numbers, so that two never wait for each other.
+        unwritten.sort_by_key(|(client, _)| *client);
         unwritten
     }
 

@@ -5,6 +5,7 @@ pub mod boot_timeline;
 pub mod clients;
 pub mod enrolment;
 mod error;
+pub mod filters;
 pub mod groups;
 pub mod happenings;
 pub mod helpdesk;
@@ -18,6 +19,7 @@ pub mod passwords;
 pub mod people;
 pub mod planning;
 pub mod retirement;
+pub mod search;
 pub mod sessions;
 
 pub use error::Error;

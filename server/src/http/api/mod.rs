@@ -74,6 +74,7 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
+    (PATCH, "/api/v1/groups/{name}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
     (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),

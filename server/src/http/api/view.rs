@@ -26,6 +26,32 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// A part of the list of clients.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClientPage {
+    /// The clients; only the fields that were asked for, when some were.
+    pub items: Vec<ClientItem>,
+    /// How many clients there are in all.
+    pub total: i64,
+    /// Give this as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Give this as `before` for the page before; absent on the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+}
+
+/// A client in a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ClientItem {
+    /// With all fields.
+    Whole(Box<ClientView>),
+    /// With those fields that were asked for, and its name.
+    #[schema(value_type = Object)]
+    Part(serde_json::Map<String, serde_json::Value>),
+}
+
 /// A client.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClientView {
@@ -41,8 +67,11 @@ pub struct ClientView {
     pub health: Health,
     /// Its hardware addresses.
     pub macs: Vec<Mac>,
-    /// Names of its groups.
+    /// Names of the groups in which it is named.
     pub groups: Vec<String>,
+    /// Names of the groups whose search finds it.
+    #[serde(default)]
+    pub found_in: Vec<String>,
     /// What is wanted of it.
     pub config: ClientConfig,
     /// The key fingerprint that the machine shows while it waits for adoption.
@@ -69,6 +98,7 @@ impl From<Standing> for ClientView {
             health: standing.health,
             macs: client.macs,
             groups: standing.groups,
+            found_in: standing.found_in,
             config: client.config,
             announced_fingerprint: client.announced_key,
             realm: client.realm,

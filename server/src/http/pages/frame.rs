@@ -11,6 +11,7 @@ use super::super::Rejection;
 use crate::{
     app::{Error, people::Actor, sessions::LoggedIn},
     context::Ctx,
+    domain::people::Role,
     pages::LANGUAGES,
 };
 
@@ -67,6 +68,11 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// Whether their role is enough.
+    pub(super) fn may(&self, role: Role) -> bool {
+        self.who.as_ref().is_some_and(|who| who.actor.role >= role)
     }
 
     /// Who asks, for streams that outlast the request.

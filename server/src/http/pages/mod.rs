@@ -4,11 +4,13 @@
 
 mod client;
 mod clients;
+mod columns;
 mod frame;
 mod live;
 mod moment;
 mod overview;
 mod session;
+mod status;
 
 use axum::{
     Router,
@@ -35,6 +37,7 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (GET, "/clients-words", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
     (GET, "/clients/{name}/adopt", Role::Operator),
     (POST, "/clients/{name}/adopt", Role::Operator),
