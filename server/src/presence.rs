@@ -52,6 +52,7 @@ pub struct Presence {
     clients: Mutex<HashMap<ClientId, Entry>>,
     certificates: Mutex<HashMap<String, Certificate>>,
     events: Notify,
+    batches: Notify,
     closing: CancellationToken,
 }
 
@@ -193,6 +194,16 @@ impl Presence {
     /// Says that something was added to the event stream or to an attempt.
     pub fn events_came(&self) {
         self.events.notify_waiters();
+    }
+
+    /// Fires when an order for many clients was given.
+    pub fn batches(&self) -> &Notify {
+        &self.batches
+    }
+
+    /// Says that an order for many clients was given.
+    pub fn batch_came(&self) {
+        self.batches.notify_one();
     }
 
     /// Says that the server stops: whatever waits here ends.

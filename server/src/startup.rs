@@ -161,6 +161,11 @@ impl Server {
             reconcile::run(reconciled, reconcile_stop).await;
             Ok(())
         });
+        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            reconcile::batches(batched, batches_stop).await;
+            Ok(())
+        });
         write_addresses(&ctx)?;
         tracing::info!(
             https = ctx.addresses.https,

@@ -13,4 +13,5 @@ mod boot;
 mod database;
 mod fleet;
 mod races;
+mod search;
 mod tidy;

@@ -1,6 +1,7 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod batches;
 pub mod boot_timeline;
 pub mod clients;
 pub mod enrolment;

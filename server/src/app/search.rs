@@ -13,9 +13,7 @@ use crate::{
         Tx, clients as rows, groups, packages,
         search::{self, Around, Key, Part, Place},
     },
-    domain::search::{
-        Completion, Expr, SearchError, Span, Test, Text, check_expansion, completions, parse,
-    },
+    domain::search::{Completion, Expr, SearchError, Span, Test, Text, check_expansion, completions, parse},
 };
 
 pub use crate::db::search::SortBy;
@@ -221,6 +219,7 @@ pub async fn complete(tx: &mut Tx, text: &str) -> Result<Vec<String>, Error> {
         }
         Completion::Packages(before, beginning) => (before, packages::names(tx, &beginning, OFFERED).await?),
     };
-    let quoted = |word: String| if word.contains(' ') && !word.ends_with(' ') { format!("\"{word}\"") } else { word };
+    let quoted =
+        |word: String| if word.contains(' ') && !word.ends_with(' ') { format!("\"{word}\"") } else { word };
     Ok(words.into_iter().map(|word| format!("{before}{}", quoted(word))).collect())
 }

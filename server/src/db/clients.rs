@@ -105,8 +105,9 @@ async fn completed(tx: &mut Tx, rows: &[Row]) -> Result<Vec<Client>, Error> {
             macs.entry(row.int("client_id")?).or_default().push(row.parsed("mac")?);
         }
         let mut groups: HashMap<i64, Vec<GroupId>> = HashMap::new();
-        let sql =
-            format!("SELECT client_id, group_id FROM group_members WHERE client_id IN {list} ORDER BY group_id");
+        let sql = format!(
+            "SELECT client_id, group_id FROM group_members WHERE client_id IN {list} ORDER BY group_id"
+        );
         for row in tx.all(&sql, args).await? {
             groups.entry(row.int("client_id")?).or_default().push(GroupId(row.int("group_id")?));
         }

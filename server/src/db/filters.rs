@@ -47,15 +47,7 @@ pub async fn save(tx: &mut Tx, filter: &SavedFilter, now: i64) -> Result<i64, Er
         "INSERT INTO saved_filters (owner, name, query, sort, columns, shared, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (owner, name) DO UPDATE SET query = excluded.query, \
          sort = excluded.sort, columns = excluded.columns, shared = excluded.shared RETURNING id",
-        args![
-            &filter.owner,
-            &filter.name,
-            &filter.query,
-            &filter.sort,
-            &filter.columns,
-            filter.shared,
-            now
-        ],
+        args![&filter.owner, &filter.name, &filter.query, &filter.sort, &filter.columns, filter.shared, now],
     )
     .await
 }

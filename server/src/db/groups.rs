@@ -37,7 +37,8 @@ pub async fn update(tx: &mut Tx, id: GroupId, description: &str, query: Option<&
     Ok(())
 }
 
-const COLUMNS: &str = "id, name, description, query, (SELECT count(*) FROM group_members m WHERE m.group_id = g.id) AS members";
+const COLUMNS: &str =
+    "id, name, description, query, (SELECT count(*) FROM group_members m WHERE m.group_id = g.id) AS members";
 
 fn from_row(row: &Row) -> Result<Group, Error> {
     Ok(Group {
@@ -57,13 +58,15 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<Group>, Error> {
 
 /// A group by its name; members that are found by a search are not counted.
 pub async fn get(tx: &mut Tx, name: &str) -> Result<Option<Group>, Error> {
-    let row = tx.optional(&format!("SELECT {COLUMNS} FROM client_groups g WHERE name = $1"), args![name]).await?;
+    let row =
+        tx.optional(&format!("SELECT {COLUMNS} FROM client_groups g WHERE name = $1"), args![name]).await?;
     row.as_ref().map(from_row).transpose()
 }
 
 /// Names and searches of the groups whose members are found.
 pub async fn found(tx: &mut Tx) -> Result<Vec<(String, String)>, Error> {
-    let rows = tx.all("SELECT name, query FROM client_groups WHERE query IS NOT NULL ORDER BY name", []).await?;
+    let rows =
+        tx.all("SELECT name, query FROM client_groups WHERE query IS NOT NULL ORDER BY name", []).await?;
     rows.iter().map(|row| Ok((row.text("name")?, row.text("query")?))).collect()
 }
 

@@ -359,7 +359,8 @@ pub async fn find_plan(tx: &mut Tx, job: JobId) -> Result<Option<SignedPlan>, Er
 
 /// The newest job of a client that has failed and after which none has succeeded: number, type and reason.
 pub async fn last_failed(tx: &mut Tx, client: ClientId) -> Result<Option<(JobId, String, String)>, Error> {
-    let sql = "SELECT id, job_type, reason FROM jobs WHERE id = (SELECT failed_job FROM clients WHERE id = $1)";
+    let sql =
+        "SELECT id, job_type, reason FROM jobs WHERE id = (SELECT failed_job FROM clients WHERE id = $1)";
     let row = tx.optional(sql, args![client]).await?;
     row.map(|row| Ok((JobId(row.int("id")?), row.text("job_type")?, row.text("reason")?))).transpose()
 }

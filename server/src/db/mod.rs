@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod batches;
 pub mod boot;
 pub mod clients;
 mod dialect;

@@ -10,7 +10,9 @@ use super::{Error, Tx, args};
 use crate::domain::search::version::key;
 
 /// A package in one version.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 pub struct Package {
     /// Its name.
     pub name: String,

@@ -11,9 +11,7 @@ use crate::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
     job::UnknownWord,
-    search::{
-        ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version,
-    },
+    search::{ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version},
 };
 
 /// What surrounds a search.
@@ -268,7 +266,9 @@ fn sort_column(by: SortBy) -> (&'static str, bool) {
         SortBy::Distribution => ("c.distribution", true),
         SortBy::Model => ("c.model_key", true),
         SortBy::Serial => ("c.serial", true),
-        SortBy::Mac => ("coalesce((SELECT min(m.mac) FROM client_macs m WHERE m.client_id = c.id), '')", true),
+        SortBy::Mac => {
+            ("coalesce((SELECT min(m.mac) FROM client_macs m WHERE m.client_id = c.id), '')", true)
+        }
         SortBy::Ip => (
             "coalesce((SELECT min(a.address_key) FROM client_addresses a WHERE a.client_id = c.id), '')",
             true,
@@ -435,7 +435,8 @@ impl<'a> Statement<'a> {
             [(made_of(":"), "client_macs", "mac"), (made_of(".:"), "client_addresses", "address")]
         {
             if fits {
-                self.text.push_str(&format!(" OR c.id IN (SELECT client_id FROM {table} WHERE {column} LIKE "));
+                self.text
+                    .push_str(&format!(" OR c.id IN (SELECT client_id FROM {table} WHERE {column} LIKE "));
                 self.value(&like);
                 self.text.push_str(" ESCAPE '!')");
             }

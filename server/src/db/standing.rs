@@ -43,10 +43,8 @@ pub async fn deeds(tx: &mut Tx, clients: &[ClientId]) -> Result<HashMap<ClientId
             deeds.next = Some(job);
         }
     }
-    let sql = format!(
-        "SELECT {} FROM attempts WHERE client_id IN {list} AND state = 'running'",
-        attempts::COLUMNS
-    );
+    let sql =
+        format!("SELECT {} FROM attempts WHERE client_id IN {list} AND state = 'running'", attempts::COLUMNS);
     for row in tx.all(&sql, args.clone()).await? {
         let attempt = attempts::from_row(&row)?;
         if let Some(deeds) = found.get_mut(&attempt.client) {

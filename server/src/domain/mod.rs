@@ -1,5 +1,6 @@
 //! What the server knows of the world: plain types and pure functions. No IO, no clock, no randomness.
 
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;

@@ -127,11 +127,9 @@ pub fn parse(text: &str) -> Result<Expr, SearchError> {
     let expr = parser.any()?;
     match parser.rest().chars().next() {
         None => Ok(expr),
-        Some(next) => Err(parser.wrong(
-            ErrorKind::Unexpected,
-            parser.at..parser.at + next.len_utf8(),
-            Vec::new(),
-        )),
+        Some(next) => {
+            Err(parser.wrong(ErrorKind::Unexpected, parser.at..parser.at + next.len_utf8(), Vec::new()))
+        }
     }
 }
 
@@ -298,7 +296,8 @@ impl<'a> Parser<'a> {
         let Some((sign, comparison)) = sign else { return Ok(None) };
         let name = begin..begin + length;
         let Some(field) = find(&self.text[name.clone()]) else {
-            let word = rest.split(|c: char| c.is_whitespace() || "()\"".contains(c)).next().unwrap_or_default();
+            let word =
+                rest.split(|c: char| c.is_whitespace() || "()\"".contains(c)).next().unwrap_or_default();
             // A hardware or IPv6 address that begins with a letter.
             if sign == ":" && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
                 return Ok(None);
@@ -324,9 +323,8 @@ impl<'a> Parser<'a> {
         }
         let comparison = comparison.unwrap_or(Comparison::Equal);
         let wrong = |kind, possible| Err(self.wrong(kind, span.clone(), possible));
-        let unknown = || {
-            wrong(ErrorKind::UnknownValue, values(field.shape).into_iter().map(str::to_owned).collect())
-        };
+        let unknown =
+            || wrong(ErrorKind::UnknownValue, values(field.shape).into_iter().map(str::to_owned).collect());
         let word = value.to_lowercase();
         let test = match field.shape {
             Shape::Stage => match word.parse() {
@@ -511,8 +509,11 @@ mod tests {
             Just(Test::Activity(ActivityWord::Idle)),
             ("[a-z*.+-]{1,6}", proptest::option::of((comparison.clone(), "[0-9a-z.+~:-]{1,8}")))
                 .prop_map(|(name, version)| Test::Package(Pattern(name), version)),
-            (comparison.clone(), 0..u64::MAX / 2)
-                .prop_map(|(comparison, bytes)| Test::Number(Number::Disk, comparison, bytes)),
+            (comparison.clone(), 0..u64::MAX / 2).prop_map(|(comparison, bytes)| Test::Number(
+                Number::Disk,
+                comparison,
+                bytes
+            )),
             (comparison.clone().prop_filter("see Age", |c| *c != Comparison::Equal), 0..9_999_999_i64)
                 .prop_map(|(comparison, age)| Test::Age(Age::Seen, comparison, age * 1_000_000)),
             Just(Test::NeverSeen),

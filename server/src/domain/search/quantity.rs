@@ -43,7 +43,8 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 pub(super) fn show_size(bytes: u64) -> String {
-    let unit = SIZES.iter().find(|(name, factor)| name.len() == 1 && bytes > 0 && bytes.is_multiple_of(*factor));
+    let unit =
+        SIZES.iter().find(|(name, factor)| name.len() == 1 && bytes > 0 && bytes.is_multiple_of(*factor));
     match unit {
         Some(("B", _)) | None => bytes.to_string(),
         Some((name, factor)) => format!("{}{name}", bytes / factor),

@@ -74,7 +74,8 @@ mod tests {
         let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
         let (mut i, mut j) = (0, 0);
         while i < a.len() || j < b.len() {
-            while a.get(i).is_some_and(|c| !c.is_ascii_digit()) || b.get(j).is_some_and(|c| !c.is_ascii_digit())
+            while a.get(i).is_some_and(|c| !c.is_ascii_digit())
+                || b.get(j).is_some_and(|c| !c.is_ascii_digit())
             {
                 match order(a.get(i)).cmp(&order(b.get(j))) {
                     Ordering::Equal => (i, j) = (i + 1, j + 1),
@@ -108,8 +109,22 @@ mod tests {
     #[test]
     fn versions_are_ordered_as_the_manual_says() {
         let rising = [
-            "1.0~~", "1.0~~a", "1.0~", "1.0~rc1", "1.0", "1.0-1", "1.0a", "1.0+b1", "1.0.1", "1.2", "1.10",
-            "2.0-1~deb12u1", "2.0-1", "2.0-1+b2", "2.0-10", "1:0.1",
+            "1.0~~",
+            "1.0~~a",
+            "1.0~",
+            "1.0~rc1",
+            "1.0",
+            "1.0-1",
+            "1.0a",
+            "1.0+b1",
+            "1.0.1",
+            "1.2",
+            "1.10",
+            "2.0-1~deb12u1",
+            "2.0-1",
+            "2.0-1+b2",
+            "2.0-10",
+            "1:0.1",
         ];
         for pair in rising.windows(2) {
             assert!(key(pair[0]) < key(pair[1]), "{pair:?}");

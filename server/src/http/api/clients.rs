@@ -52,6 +52,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(create_job))
         .routes(routes!(redo))
         .routes(routes!(restart))
+        .routes(routes!(wake))
         .routes(routes!(rescue))
         .routes(routes!(release))
         .routes(routes!(enrol_command))
@@ -85,10 +86,7 @@ struct ListQuery {
 
 /// Clients that a search means, in any order.
 #[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = ClientPage)))]
-async fn list(
-    State(ctx): State<Ctx>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<ClientPage>, Rejection> {
+async fn list(State(ctx): State<Ctx>, Query(query): Query<ListQuery>) -> Result<Json<ClientPage>, Rejection> {
     let mut tx = ctx.db.read().await?;
     let mut expr = parse(&query.q).map_err(Error::from)?;
     if let Some(name) = &query.group {
@@ -363,6 +361,17 @@ async fn restart(
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<JobId>), Rejection> {
     Ok((StatusCode::CREATED, Json(helpdesk::restart(&ctx, &name, &actor.name).await?)))
+}
+
+/// Wakes a machine over the network.
+#[utoipa::path(post, path = "/clients/{name}/wake", responses((status = 204)))]
+async fn wake(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    helpdesk::wake(&ctx, &name, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

@@ -2,8 +2,10 @@
 //!
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod batches;
 mod clients;
 mod files;
+mod filters;
 mod groups;
 mod jobs;
 mod misc;
@@ -62,6 +64,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
     (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/wake", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
@@ -71,6 +74,13 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (GET, "/api/v1/batches", Role::Viewer),
+    (POST, "/api/v1/batches", Role::Helpdesk),
+    (GET, "/api/v1/batches/{id}", Role::Viewer),
+    (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/filters", Role::Viewer),
+    (POST, "/api/v1/filters", Role::Viewer),
+    (DELETE, "/api/v1/filters/{id}", Role::Viewer),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
@@ -112,6 +122,8 @@ pub const ROUTES: &[Route] = &[
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
+        .merge(batches::router())
+        .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())

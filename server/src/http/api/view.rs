@@ -82,10 +82,51 @@ pub struct ClientView {
     pub agent_version: Option<String>,
     /// When its agent was last heard.
     pub last_seen_at: Option<i64>,
+    /// When the record was made.
+    #[serde(default)]
+    pub created_at: i64,
     /// Hardware in one line.
     pub hardware: String,
+    /// Hardware and system, as far as searches look at them.
+    #[serde(default)]
+    pub traits: Traits,
     /// Grows with every change; the `ETag`.
     pub version: i64,
+}
+
+/// Hardware and system of a client; empty or 0 is what is not known.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Traits {
+    /// The system that runs.
+    pub os: String,
+    /// Maker and model.
+    pub model: String,
+    /// Serial number.
+    pub serial: String,
+    /// IP addresses.
+    pub addresses: Vec<String>,
+    /// Memory.
+    pub memory_bytes: u64,
+    /// The largest disk.
+    pub disk_bytes: u64,
+    /// Hardware threads.
+    pub threads: u32,
+}
+
+impl From<&Facts> for Traits {
+    fn from(facts: &Facts) -> Self {
+        let addresses = facts.nics.iter().flat_map(|nic| &nic.addresses);
+        let shown = addresses.filter(|address| !address.starts_with("fe80:"));
+        Self {
+            os: facts.os.name.clone(),
+            model: format!("{} {}", facts.dmi.vendor.trim(), facts.dmi.product.trim()).trim().to_owned(),
+            serial: facts.dmi.serial.trim().to_owned(),
+            addresses: shown.filter_map(|text| text.split('/').next()).map(str::to_owned).collect(),
+            memory_bytes: facts.memory_bytes,
+            disk_bytes: facts.disks.iter().map(|disk| disk.size_bytes).max().unwrap_or(0),
+            threads: facts.cpu.threads,
+        }
+    }
 }
 
 impl From<Standing> for ClientView {
@@ -104,7 +145,9 @@ impl From<Standing> for ClientView {
             realm: client.realm,
             agent_version: client.agent_version,
             last_seen_at: client.last_seen_at,
+            created_at: client.created_at,
             hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
+            traits: client.facts.as_ref().map(Traits::from).unwrap_or_default(),
             version: client.version,
             name: client.name,
         }

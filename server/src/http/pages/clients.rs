@@ -1,9 +1,10 @@
 //! The list of clients: searched, sorted, page by page.
 
 use axum::{
-    Router,
-    extract::{Query, State},
-    routing::get,
+    Form, Router,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{
-        filters::{self, SavedFilter},
+        filters::{self, NewFilter, SavedFilter},
         search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
@@ -26,25 +27,45 @@ use crate::{
 const ROWS: i64 = 100;
 
 pub(super) fn router() -> Router<Ctx> {
-    Router::new().route("/clients", get(list)).route("/clients-words", get(words))
+    Router::new()
+        .route("/clients", get(list))
+        .route("/clients-words", get(words))
+        .route("/filters", post(keep))
+        .route("/filters/{id}/delete", post(forget))
 }
 
 /// What the address of a list says.
-#[derive(Clone, Default, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
+#[derive(Clone, Default)]
+struct Asked {
     q: String,
-    #[serde(default)]
     sort: String,
-    #[serde(default)]
     columns: String,
-    #[serde(default)]
     after: String,
-    #[serde(default)]
     before: String,
 }
 
 impl Asked {
+    /// Reads the query of an address. A form says `column=` once for each column; an address that is kept says them all at once.
+    fn read(query: Option<&str>) -> Self {
+        let mut asked = Self::default();
+        let mut columns = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match name.as_ref() {
+                "q" => asked.q = value.into_owned(),
+                "sort" => asked.sort = value.into_owned(),
+                "columns" => asked.columns = value.into_owned(),
+                "column" => columns.push(value.into_owned()),
+                "after" => asked.after = value.into_owned(),
+                "before" => asked.before = value.into_owned(),
+                _ => {}
+            }
+        }
+        if !columns.is_empty() {
+            asked.columns = columns.join(",");
+        }
+        asked
+    }
+
     /// The address of the list, with some of it changed.
     fn address(&self, sort: &str, place: Option<(&str, &str)>) -> String {
         let mut parts = Vec::new();
@@ -72,7 +93,7 @@ struct View {
     previous: Option<String>,
     filtered: bool,
     choices: Vec<Choice>,
-    filters: Vec<SavedFilter>,
+    filters: Vec<FilterView>,
     fields: Vec<(&'static str, &'static str)>,
     may_order: bool,
 }
@@ -88,6 +109,33 @@ struct Row {
 struct Choice {
     word: &'static str,
     shown: bool,
+}
+
+/// A search that somebody keeps.
+#[derive(Serialize)]
+struct FilterView {
+    id: i64,
+    name: String,
+    owner: String,
+    query: String,
+    href: String,
+    own: bool,
+    shared: bool,
+}
+
+impl FilterView {
+    fn new(filter: SavedFilter, visitor: &str) -> Self {
+        let asked = Asked { q: filter.query.clone(), columns: filter.columns.clone(), ..Asked::default() };
+        Self {
+            id: filter.id,
+            href: asked.address(&filter.sort, None),
+            own: filter.owner == visitor,
+            name: filter.name,
+            owner: filter.owner,
+            query: filter.query,
+            shared: filter.shared,
+        }
+    }
 }
 
 /// Why a search could not be read.
@@ -113,8 +161,9 @@ impl From<SearchError> for Fault {
 async fn list(
     State(ctx): State<Ctx>,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Result<Page, Rejection> {
+    let asked = Asked::read(query.as_deref());
     let mut tx = ctx.db.read().await?;
     let (expr, fault) = match parse(&asked.q) {
         Ok(expr) => (Some(expr), None),
@@ -125,13 +174,8 @@ async fn list(
         Some(word) => (word.parse().unwrap_or_default(), true),
         None => (asked.sort.parse().unwrap_or_default(), false),
     };
-    let wanted = Wanted {
-        by,
-        descending,
-        after: asked.after.clone(),
-        before: asked.before.clone(),
-        limit: ROWS,
-    };
+    let wanted =
+        Wanted { by, descending, after: asked.after.clone(), before: asked.before.clone(), limit: ROWS };
     let found = match expr {
         Some(expr) => {
             let search = Search::of(&ctx, &mut tx, expr).await?;
@@ -164,7 +208,10 @@ async fn list(
         .iter()
         .map(|standing| Row {
             name: standing.client.name.clone(),
-            cells: columns.iter().map(|column| columns::cell(*column, standing, now, visitor.language)).collect(),
+            cells: columns
+                .iter()
+                .map(|column| columns::cell(*column, standing, now, visitor.language))
+                .collect(),
         })
         .collect();
     let view = View {
@@ -172,7 +219,11 @@ async fn list(
         filtered: !asked.q.trim().is_empty(),
         next: next.map(|place| asked.address(&asked.sort, Some(("after", &place)))),
         previous: previous.map(|place| asked.address(&asked.sort, Some(("before", &place)))),
-        filters: filters::list(&mut tx, visitor.name()).await?,
+        filters: filters::list(&mut tx, visitor.name())
+            .await?
+            .into_iter()
+            .map(|filter| FilterView::new(filter, visitor.name()))
+            .collect(),
         fields: FIELDS.iter().map(|field| (field.name, field.example)).collect(),
         choices: SortBy::ALL
             .into_iter()
@@ -200,9 +251,47 @@ struct Words {
 async fn words(
     State(ctx): State<Ctx>,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Result<Page, Rejection> {
+    let asked = Asked::read(query.as_deref());
     let mut tx = ctx.db.read().await?;
     let words = search::complete(&mut tx, &asked.q).await?;
     page(&ctx, &visitor, "pages/clients-words.html", &Words { words })
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    name: String,
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    sort: String,
+    #[serde(default)]
+    columns: String,
+    shared: Option<String>,
+}
+
+async fn keep(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Form(kept): Form<Kept>,
+) -> Result<Response, Rejection> {
+    let new = NewFilter {
+        name: kept.name,
+        query: kept.query,
+        sort: kept.sort,
+        columns: kept.columns,
+        shared: kept.shared.is_some(),
+    };
+    let filter = filters::save(&ctx, &new, visitor.name()).await?;
+    Ok(Redirect::to(&FilterView::new(filter, visitor.name()).href).into_response())
+}
+
+async fn forget(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Path(id): Path<i64>,
+) -> Result<Redirect, Rejection> {
+    filters::delete(&ctx, id, visitor.name()).await?;
+    Ok(Redirect::to("/clients"))
 }

@@ -6,6 +6,7 @@ use super::{moment::Moment, status::Status};
 use crate::{
     app::{clients::Standing, search::SortBy},
     domain::layout::size::human,
+    http::api::view::Traits,
 };
 
 /// What is shown when nobody has chosen.
@@ -52,7 +53,7 @@ pub(super) fn chosen(words: &str) -> Vec<SortBy> {
 /// What stands in a column for a client.
 pub(super) fn cell(column: SortBy, standing: &Standing, now: i64, language: &str) -> Cell {
     let client = &standing.client;
-    let facts = client.facts.as_ref();
+    let traits = client.facts.as_ref().map(Traits::from).unwrap_or_default();
     let moment = |at: Option<i64>| at.map(|at| Moment::new(at, now, language));
     let mut cell = Cell { word: column.as_str(), text: String::new(), status: None, time: None };
     match column {
@@ -64,29 +65,18 @@ pub(super) fn cell(column: SortBy, standing: &Standing, now: i64, language: &str
             let all: Vec<_> = standing.groups.iter().chain(&standing.found_in).cloned().collect();
             cell.text = all.join(", ");
         }
-        SortBy::Os => cell.text = facts.map(|facts| facts.os.name.clone()).unwrap_or_default(),
+        SortBy::Os => cell.text = traits.os,
         SortBy::Distribution => cell.text.clone_from(&client.config.distribution),
-        SortBy::Model => {
-            let model = facts.map(|facts| format!("{} {}", facts.dmi.vendor.trim(), facts.dmi.product.trim()));
-            cell.text = model.unwrap_or_default().trim().to_owned();
-        }
-        SortBy::Serial => cell.text = facts.map(|facts| facts.dmi.serial.clone()).unwrap_or_default(),
+        SortBy::Model => cell.text = traits.model,
+        SortBy::Serial => cell.text = traits.serial,
         SortBy::Mac => {
             cell.text = client.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         }
-        SortBy::Ip => {
-            let addresses = facts.iter().flat_map(|facts| &facts.nics).flat_map(|nic| &nic.addresses);
-            let shown = addresses.filter(|address| !address.starts_with("fe80:"));
-            cell.text = shown.filter_map(|text| text.split('/').next()).collect::<Vec<_>>().join(", ");
-        }
-        SortBy::Memory => cell.text = facts.map(|facts| human(facts.memory_bytes)).unwrap_or_default(),
-        SortBy::Disk => {
-            let largest = facts.and_then(|facts| facts.disks.iter().map(|disk| disk.size_bytes).max());
-            cell.text = largest.map(human).unwrap_or_default();
-        }
-        SortBy::Threads => {
-            cell.text = facts.map(|facts| facts.cpu.threads.to_string()).unwrap_or_default();
-        }
+        SortBy::Ip => cell.text = traits.addresses.join(", "),
+        SortBy::Memory if traits.memory_bytes > 0 => cell.text = human(traits.memory_bytes),
+        SortBy::Disk if traits.disk_bytes > 0 => cell.text = human(traits.disk_bytes),
+        SortBy::Threads if traits.threads > 0 => cell.text = traits.threads.to_string(),
+        SortBy::Memory | SortBy::Disk | SortBy::Threads => {}
         SortBy::Agent => cell.text = client.agent_version.clone().unwrap_or_default(),
         SortBy::Seen => cell.time = moment(client.last_seen_at),
         SortBy::Added => cell.time = moment(Some(client.created_at)),

@@ -38,6 +38,8 @@ pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
     (GET, "/clients-words", Role::Viewer),
+    (POST, "/filters", Role::Viewer),
+    (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
     (GET, "/clients/{name}/adopt", Role::Operator),
     (POST, "/clients/{name}/adopt", Role::Operator),
