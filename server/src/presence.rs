@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wire::{ClientId, enrol::Realm};
+use wire::{AttemptId, ClientId, enrol::Realm};
 
 pub use crate::domain::client_status::ONLINE_FOR;
 
@@ -51,7 +51,8 @@ struct Certificate {
 pub struct Presence {
     clients: Mutex<HashMap<ClientId, Entry>>,
     certificates: Mutex<HashMap<String, Certificate>>,
-    events: Notify,
+    events: Arc<Notify>,
+    outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
     batches: Notify,
     closing: CancellationToken,
 }
@@ -186,12 +187,12 @@ impl Presence {
         unwritten
     }
 
-    /// Fires whenever something was added to the event stream or to an attempt.
-    pub fn events(&self) -> &Notify {
-        &self.events
+    /// Fires whenever something was added to the event stream.
+    pub fn events(&self) -> Arc<Notify> {
+        Arc::clone(&self.events)
     }
 
-    /// Says that something was added to the event stream or to an attempt.
+    /// Says that something was added to the event stream.
     pub fn events_came(&self) {
         self.events.notify_waiters();
     }
@@ -204,6 +205,24 @@ impl Presence {
     /// Says that an order for many clients was given.
     pub fn batch_came(&self) {
         self.batches.notify_one();
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fires whenever the attempt has reported something, for as long as it is kept.
+    pub fn output(&self, attempt: AttemptId) -> Arc<Notify> {
+        let mut outputs = self.outputs();
+        outputs.retain(|_, notify| Arc::strong_count(notify) > 1);
+        Arc::clone(outputs.entry(attempt).or_default())
+    }
+
+    /// Says that the attempt has reported something.
+    pub fn output_came(&self, attempt: AttemptId) {
+        if let Some(notify) = self.outputs().get(&attempt) {
+            notify.notify_waiters();
+        }
     }
 
     /// Says that the server stops: whatever waits here ends.

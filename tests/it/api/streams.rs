@@ -80,7 +80,7 @@ async fn report(server: &TestServer, client: ClientId, attempt: AttemptId, event
     let mut tx = server.ctx.db.write().await.unwrap();
     queue::report(&mut tx, client, attempt, events, 60, server.ctx.now()).await.unwrap();
     tx.commit().await.unwrap();
-    server.ctx.presence.events_came();
+    server.ctx.presence.output_came(attempt);
 }
 
 pub(super) async fn output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt(engine: Engine) {

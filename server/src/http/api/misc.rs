@@ -113,7 +113,8 @@ async fn events_stream(
         let mut tx = ctx.db.read().await?;
         happenings::newest(&mut tx).await?
     };
-    Ok(stream::follow(ctx, reader, after, |ctx, after| {
+    let came = ctx.presence.events();
+    Ok(stream::follow(ctx, reader, came, after, |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             let events = happenings::after(&mut tx, after, stream::BATCH).await?;
