@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod audit;
 mod bad_days;
 mod boot;
 mod browser;
@@ -15,4 +16,5 @@ mod database;
 mod fleet;
 mod metrics;
 mod races;
+mod search;
 mod tidy;

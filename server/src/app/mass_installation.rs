@@ -8,14 +8,20 @@ mod row;
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use wire::{JobId, problem::FieldProblem};
 
 use self::{known::Known, row::carry_out};
-use super::{Error, passwords::Passwords};
+use super::{
+    Error,
+    approvals::{self, Wish},
+    passwords::Passwords,
+};
 use crate::{
     context::Ctx,
-    db::{events, mass},
+    db::{Tx, audit, events, mass},
     domain::{
+        approval::Risk,
         client::ClientConfig,
         naming::{AddressRange, NamePattern},
         sheet::{self, Column, Row},
@@ -103,6 +109,8 @@ pub struct MassRow {
     pub disks: Vec<DiskPreview>,
     /// What is wrong, by column.
     pub problems: Vec<FieldProblem>,
+    /// An installed system is replaced.
+    pub installed_over: bool,
     /// The jobs that were queued.
     pub jobs: Vec<JobId>,
 }
@@ -168,23 +176,21 @@ pub async fn preview(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPl
 /// # Errors
 /// [`Error::Invalid`] with every row and column that is wrong.
 pub async fn begin(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPlan, Error> {
-    let mut tx = ctx.db.write().await?;
-    if !order.key.is_empty()
-        && let Some(outcome) = mass::find(&mut tx, &order.key).await?
-    {
-        return serde_json::from_str(&outcome).map_err(|error| Error::Internal(error.into()));
+    if let Some(plan) = begun(&mut ctx.db.read().await?, order).await? {
+        return Ok(plan);
+    }
+    // What is wrong is told before a second person is asked, and whom it is for must be known by then.
+    let shown = preview(ctx, order, actor).await?;
+    check_ready(&shown)?;
+    let over = shown.rows.iter().any(|row| row.installed_over).then_some(Risk::InstallOver);
+    let wish = Wish::MassInstall { order: Box::new(without_passwords(order, &shown)) };
+    let tx = ctx.db.write().await?;
+    let mut tx = approvals::gate(ctx, tx, &wish, over, shown.rows.len(), actor).await?;
+    if let Some(plan) = begun(&mut tx, order).await? {
+        return Ok(plan);
     }
     let (plan, clients) = work(ctx, &mut tx, order, actor, true).await?;
-    if !plan.is_ready() {
-        let mut problems = plan.all_problems();
-        if plan.rows.is_empty() && problems.is_empty() {
-            problems.push(FieldProblem {
-                field: "sheet".to_owned(),
-                message: "names no machine".to_owned(),
-            });
-        }
-        return Err(Error::fields("nothing was begun, because a row is wrong", problems));
-    }
+    check_ready(&plan)?;
     let plan = MassPlan { done: true, ..plan };
     if !order.key.is_empty() {
         let mut kept = plan.clone();
@@ -195,6 +201,9 @@ pub async fn begin(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPlan
         let text = serde_json::to_string(&kept).map_err(|error| Error::Internal(error.into()))?;
         mass::keep(&mut tx, &order.key, &text, actor, ctx.now()).await?;
     }
+    let names: Vec<_> = plan.rows.iter().filter_map(|row| row.cells.get(Column::Name.as_str())).collect();
+    let after = json!({ "machines": names, "install": order.install, "wipe": order.wipe });
+    audit::note(&mut tx, "client.mass-install", "machines", &(), &after).await?;
     let detail = format!("{} machines", plan.rows.len());
     events::add(&mut tx, "client.mass-installation", None, None, actor, &detail, ctx.now()).await?;
     tx.commit().await?;
@@ -205,10 +214,41 @@ pub async fn begin(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPlan
     Ok(plan)
 }
 
+/// What was begun under the order's key before.
+async fn begun(tx: &mut Tx, order: &MassOrder) -> Result<Option<MassPlan>, Error> {
+    if order.key.is_empty() {
+        return Ok(None);
+    }
+    let outcome = mass::find(tx, &order.key).await?;
+    outcome
+        .map(|outcome| serde_json::from_str(&outcome).map_err(|error| Error::Internal(error.into())))
+        .transpose()
+}
+
+fn check_ready(plan: &MassPlan) -> Result<(), Error> {
+    if plan.is_ready() {
+        return Ok(());
+    }
+    let mut problems = plan.all_problems();
+    if problems.is_empty() {
+        problems.push(FieldProblem { field: "sheet".to_owned(), message: "names no machine".to_owned() });
+    }
+    Err(Error::fields("nothing was begun, because a row is wrong", problems))
+}
+
+/// The order as somebody else may read it later.
+fn without_passwords(order: &MassOrder, shown: &MassPlan) -> MassOrder {
+    let mut rows = sheet::read(&shown.sheet).unwrap_or_default();
+    for row in &mut rows {
+        row.set(Column::Password, "");
+    }
+    MassOrder { sheet: sheet::write(&rows), passwords: false, ..order.clone() }
+}
+
 /// Does everything inside a transaction; whoever calls commits it, or not.
 async fn work(
     ctx: &Ctx,
-    tx: &mut crate::db::Tx,
+    tx: &mut Tx,
     order: &MassOrder,
     actor: &str,
     for_good: bool,

@@ -1,11 +1,16 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod approvals;
+pub mod audit;
+pub mod batches;
 pub mod boot_timeline;
+pub mod channels;
 pub mod clients;
 pub mod discovery;
 pub mod enrolment;
 mod error;
+pub mod filters;
 pub mod groups;
 pub mod happenings;
 pub mod health;
@@ -18,6 +23,7 @@ pub mod layouts;
 pub mod mass_installation;
 pub mod notes;
 pub mod measures;
+pub mod notices;
 pub mod overview;
 pub mod passwords;
 pub mod people;
@@ -26,6 +32,8 @@ pub mod presets;
 pub mod recovery;
 pub mod retirement;
 pub mod rules;
+pub mod search;
 pub mod sessions;
+pub mod settings;
 
 pub use error::Error;

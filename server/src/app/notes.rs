@@ -1,9 +1,11 @@
 //! What people note about a client, and what has happened to it.
 
+use serde_json::json;
+
 use super::{Error, clients};
 use crate::{
     context::Ctx,
-    db::{Tx, events, notes},
+    db::{Tx, audit, events, notes},
 };
 
 pub use crate::db::{events::ServerEvent, notes::Note};
@@ -35,6 +37,8 @@ pub async fn add(ctx: &Ctx, name: &str, text: &str, actor: &str) -> Result<i64, 
     let mut tx = ctx.db.write().await?;
     let client = clients::get(&mut tx, name).await?;
     let id = notes::add(&mut tx, client.id, text, actor, ctx.now()).await?;
+    let object = format!("client {name}");
+    audit::note(&mut tx, "client.note", &object, &(), &json!({ "note": id, "text": text })).await?;
     let first = text.lines().next().unwrap_or_default();
     events::add(&mut tx, "client.noted", Some(client.id), None, actor, first, ctx.now()).await?;
     tx.commit().await?;
@@ -52,6 +56,8 @@ pub async fn delete(ctx: &Ctx, name: &str, id: i64, actor: &str) -> Result<(), E
     if !notes::delete(&mut tx, client.id, id).await? {
         return Err(Error::not_found(format!("note {id} about client {name}")));
     }
+    let object = format!("client {name}");
+    audit::note(&mut tx, "client.delete-note", &object, &json!({ "note": id }), &()).await?;
     let number = id.to_string();
     events::add(&mut tx, "client.note-deleted", Some(client.id), None, actor, &number, ctx.now()).await?;
     tx.commit().await?;

@@ -3,7 +3,7 @@
 use super::{Error, clients, groups};
 use crate::{
     context::Ctx,
-    db::{Tx, events, presets},
+    db::{Tx, audit, events, presets},
     domain::client::{ClientConfig, is_name},
 };
 
@@ -47,6 +47,9 @@ pub async fn set(ctx: &Ctx, preset: &Preset, actor: &str) -> Result<(), Error> {
     kept.config.network.interfaces = ClientConfig::default().network.interfaces;
     let mut tx = ctx.db.write().await?;
     clients::check_config(ctx, &mut tx, &kept.config).await?;
+    let before = presets::find(&mut tx, &kept.name).await?;
+    let object = format!("preset {}", kept.name);
+    audit::note(&mut tx, "preset.set", &object, &before, &kept).await?;
     presets::set(&mut tx, &kept, ctx.now()).await?;
     noted(ctx, tx, "preset.changed", &preset.name, actor).await
 }
@@ -57,9 +60,11 @@ pub async fn set(ctx: &Ctx, preset: &Preset, actor: &str) -> Result<(), Error> {
 /// There is no such preset.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    let before = presets::find(&mut tx, name).await?;
     if !presets::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("preset {name}")));
     }
+    audit::note(&mut tx, "preset.delete", &format!("preset {name}"), &before, &()).await?;
     noted(ctx, tx, "preset.deleted", name, actor).await
 }
 

@@ -3,8 +3,9 @@
 use wire::JobId;
 
 use super::{
-    Error, clients as cases,
-    helpdesk,
+    Error,
+    approvals::{self, Wish},
+    clients as cases, helpdesk,
     installation::{self, Installation},
     jobs::{self, JobOrder},
 };
@@ -12,6 +13,7 @@ use crate::{
     context::Ctx,
     db::{Tx, clients, jobs as rows},
     domain::{
+        approval::Risk,
         client::{Client, Stage},
         job::{Job, JobState},
     },
@@ -37,6 +39,11 @@ pub async fn recover(ctx: &Ctx, name: &str, dry_run: bool, actor: &str) -> Resul
             format!("client {name} is {}: it was never installed, so nothing can be recovered", client.stage.as_str()),
             "install it: `lotse client install`",
         ));
+    }
+    if !dry_run {
+        let wish = Wish::Recover { client: name.to_owned() };
+        let risk = (client.stage == Stage::Installed).then_some(Risk::InstallOver);
+        tx = approvals::gate(ctx, tx, &wish, risk, 1, actor).await?;
     }
     let again = done_before(&mut tx, &client).await?;
     let mut installation = installation::queue_chain(ctx, &mut tx, client.id, actor).await?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, events, mass, rules},
+    db::{Tx, audit, clients, events, mass, rules},
     domain::{
         client::{Client, ClientConfig},
         naming::NamePattern,
@@ -79,6 +79,8 @@ pub async fn set(ctx: &Ctx, rule: &Rule, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let config = config_of(&mut tx, rule).await?;
     cases::check_config(ctx, &mut tx, &config).await?;
+    let before = rules::list(&mut tx).await?.into_iter().find(|other| other.name == rule.name);
+    audit::note(&mut tx, "rule.set", &format!("rule {}", rule.name), &before, rule).await?;
     rules::set(&mut tx, rule, ctx.now()).await?;
     noted(ctx, tx, "rule.changed", &rule.name, actor).await
 }
@@ -89,9 +91,11 @@ pub async fn set(ctx: &Ctx, rule: &Rule, actor: &str) -> Result<(), Error> {
 /// There is no such rule.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    let before = rules::list(&mut tx).await?.into_iter().find(|rule| rule.name == name);
     if !rules::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("rule {name}")));
     }
+    audit::note(&mut tx, "rule.delete", &format!("rule {name}"), &before, &()).await?;
     noted(ctx, tx, "rule.deleted", name, actor).await
 }
 

@@ -1,5 +1,8 @@
 //! What the server knows of the world: plain types and pure functions. No IO, no clock, no randomness.
 
+pub mod approval;
+pub mod audit;
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;
@@ -8,6 +11,9 @@ pub mod image;
 pub mod job;
 pub mod layout;
 pub mod naming;
+pub mod notice;
 pub mod people;
 pub mod rule;
+pub mod search;
+pub mod settings;
 pub mod sheet;

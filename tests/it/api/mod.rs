@@ -7,6 +7,7 @@ mod access;
 mod clients;
 mod errors;
 mod jobs;
+mod machines;
 mod streams;
 
 macro_rules! on_both_engines {
@@ -69,6 +70,14 @@ on_both_engines! {
         the_helpdesk_rescues_and_restarts_but_does_not_install,
         what_the_catalogue_has_is_described,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
+    }
+    machines {
+        many_are_installed_by_a_table_or_none_is,
+        a_table_adopts_machines_by_serial_and_destroys_only_when_allowed,
+        a_rule_adopts_what_fits_and_leaves_disks_alone_that_hold_something,
+        a_recovered_client_gets_back_what_had_succeeded_on_it,
+        notes_and_history_stay_with_their_client,
+        jobs_are_found_by_type_and_cause,
     }
     streams {
         the_event_stream_goes_on_where_a_reader_left_it,

@@ -5,6 +5,7 @@
 mod keyboard;
 mod login;
 mod machines;
+mod mass;
 mod output;
 mod tour;
 

@@ -57,6 +57,7 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
+            ("do", "{order}") => "redo".to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             (_, fixed) if !fixed.starts_with('{') => fixed.to_owned(),
             (_, open) => bail!("{route}: say here what the sample has for {open}"),

@@ -2,13 +2,19 @@
 //!
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod approvals;
+pub(super) mod audit;
+mod batches;
+mod channels;
 mod clients;
 mod files;
+mod filters;
 mod groups;
 mod jobs;
 mod machines;
 mod misc;
 mod repeat;
+mod settings;
 mod spec;
 pub mod view;
 
@@ -28,6 +34,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Rejection,
     access::{Needed, Route, bearer, needed},
+    origin,
 };
 use crate::{
     app::{
@@ -63,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
     (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/wake", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
@@ -88,9 +96,17 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/rules/{name}", Role::Operator),
     (POST, "/api/v1/rule-runs", Role::Operator),
     (POST, "/api/v1/mass-installations", Role::Operator),
+    (GET, "/api/v1/batches", Role::Viewer),
+    (POST, "/api/v1/batches", Role::Helpdesk),
+    (GET, "/api/v1/batches/{id}", Role::Viewer),
+    (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/filters", Role::Viewer),
+    (POST, "/api/v1/filters", Role::Viewer),
+    (DELETE, "/api/v1/filters/{id}", Role::Viewer),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
+    (PATCH, "/api/v1/groups/{name}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
     (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),
@@ -129,16 +145,41 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/tokens", Role::Admin),
     (POST, "/api/v1/tokens", Role::Admin),
     (DELETE, "/api/v1/tokens/{id}", Role::Admin),
+    (GET, "/api/v1/audit", Role::Admin),
+    (GET, "/api/v1/audit/head", Role::Admin),
+    (GET, "/api/v1/audit/verify", Role::Admin),
+    (GET, "/api/v1/audit/export", Role::Admin),
+    (GET, "/api/v1/settings", Role::Admin),
+    (PATCH, "/api/v1/settings", Role::Admin),
+    (GET, "/api/v1/approvals", Role::Helpdesk),
+    (GET, "/api/v1/approvals/{id}", Role::Helpdesk),
+    (POST, "/api/v1/approvals/{id}/approve", Role::Operator),
+    (POST, "/api/v1/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/api/v1/channels", Role::Admin),
+    (POST, "/api/v1/channels", Role::Admin),
+    (GET, "/api/v1/channels/{name}", Role::Admin),
+    (PUT, "/api/v1/channels/{name}", Role::Admin),
+    (DELETE, "/api/v1/channels/{name}", Role::Admin),
+    (POST, "/api/v1/channels/{name}/test", Role::Admin),
+    (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/notices", Role::Admin),
+    (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
 
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
+        .merge(batches::router())
+        .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(machines::router())
         .merge(files::router())
         .merge(misc::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .merge(approvals::router())
+        .merge(channels::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
@@ -153,7 +194,9 @@ pub fn router(ctx: Ctx) -> Router {
     spec::guard(&mut api);
     api.merge(login);
     spec::complete(&mut api);
-    let guarded = guarded.layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let scoped = || middleware::from_fn_with_state(ctx.clone(), origin::scoped);
+    let guarded = guarded.layer(scoped()).layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let open = open.layer(scoped());
     Router::new()
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
