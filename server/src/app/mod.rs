@@ -12,12 +12,14 @@ pub mod helpdesk;
 pub mod images;
 pub mod installation;
 pub mod job_records;
+pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
 pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod reports;
 pub mod retirement;
 pub mod sessions;
 

@@ -6,9 +6,11 @@ mod file;
 mod group;
 mod image;
 mod job;
+mod job_script;
 mod misc;
 mod output;
 mod pxe;
+mod report;
 mod serve;
 mod sse;
 
@@ -86,6 +88,9 @@ enum Command {
     /// Jobs: look, watch, accept, cancel
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// Job scripts: what jobs do; own versions, differences, trials
+    #[command(subcommand)]
+    JobScript(job_script::JobScriptCommand),
     /// Packages of clients
     #[command(subcommand)]
     Package(job::PackageCommand),
@@ -101,6 +106,8 @@ enum Command {
     /// Network boot: the configuration of dnsmasq
     #[command(subcommand)]
     Pxe(pxe::PxeCommand),
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
+    Report(report::ReportWords),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -175,11 +182,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Client(command) => client::run(&connect()?, *command).await,
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
+        Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Package(command) => job::package(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
+        Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,

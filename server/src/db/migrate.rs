@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
+    (8, include_str!("../../migrations/0008_studio.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -15,11 +15,13 @@ pub mod groups;
 pub mod health;
 pub mod identities;
 pub mod images;
+pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
 mod migrate;
 pub mod overview;
 pub mod people;
+pub mod reports;
 pub mod sessions;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};

@@ -7,4 +7,6 @@ pub mod health;
 pub mod image;
 pub mod job;
 pub mod layout;
+pub mod machine_changes;
 pub mod people;
+pub mod report;

@@ -51,11 +51,13 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 5] = [
+const NAVIGATION: [(&str, &str); 7] = [
     ("/", "nav-overview"),
     ("/clients", "nav-clients"),
     ("/layouts", "nav-layouts"),
+    ("/job-scripts", "nav-job-scripts"),
     ("/images", "nav-images"),
+    ("/reports", "nav-reports"),
     ("/about", "nav-about"),
 ];
 
