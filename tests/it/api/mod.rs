@@ -8,6 +8,7 @@ mod clients;
 mod errors;
 mod jobs;
 mod streams;
+mod studio;
 
 macro_rules! on_both_engines {
     ($($module:ident { $($test:ident,)* })*) => {
@@ -74,5 +75,13 @@ on_both_engines! {
         the_event_stream_goes_on_where_a_reader_left_it,
         output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt,
         a_stopping_server_ends_its_streams_and_stops_at_once,
+    }
+    studio {
+        a_layout_is_checked_as_text_and_as_picture_before_it_is_kept,
+        a_layout_that_a_client_uses_is_not_deleted,
+        an_own_job_script_counts_until_another_version_is_chosen,
+        an_image_is_deleted_only_when_nobody_needs_it,
+        every_part_of_the_server_says_how_it_is,
+        every_report_is_a_table_for_programs_and_for_spreadsheets,
     }
 }
