@@ -110,6 +110,7 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     }
     let mut tx = ctx.db.write().await?;
     jobs::check_expiry(order, ctx.now())?;
+    jobs::check_type(ctx, order)?;
     get(&mut tx, name).await?;
     let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
     let mut ids = Vec::with_capacity(members.len());

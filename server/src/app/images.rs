@@ -4,14 +4,20 @@ use super::Error;
 use crate::{
     context::Ctx,
     db::{Tx, events, images},
-    domain::image::Image,
+    domain::{client::is_word, image::Image},
 };
 
 /// Keeps an image whose files are stored already.
 ///
 /// # Errors
-/// A file is not stored.
+/// Its name cannot be one, it has no file, or a file is not stored.
 pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, Error> {
+    if !image.name.split('/').all(is_word) || image.parts.is_empty() {
+        return Err(Error::invalid(
+            format!("`{}` with {} parts cannot be an image", image.name, image.parts.len()),
+            "give a name of small letters, digits, hyphens and dots, such as debian-12/metal, and at least one part",
+        ));
+    }
     for (part, blob) in &image.parts {
         if ctx.blobs.find(&blob.sha256).is_none() {
             return Err(Error::conflict(

@@ -2,6 +2,7 @@
 
 use super::{Error, clients};
 use crate::{
+    blobs,
     context::Ctx,
     db::{Tx, events, layouts},
     domain::{client::is_name, layout::Layout},
@@ -17,6 +18,13 @@ pub struct NamedLayout {
     pub yaml: String,
     /// An admin made it; otherwise Lotse brings it.
     pub own: bool,
+}
+
+impl NamedLayout {
+    /// Changes with the text.
+    pub fn tag(&self) -> String {
+        blobs::hash(self.yaml.as_bytes()).as_str()[..16].to_owned()
+    }
 }
 
 /// All layouts by name.
@@ -45,6 +53,20 @@ pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<NamedLayout>, Error> {
 /// # Errors
 /// The text is no layout; each problem names its line.
 pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), Error> {
+    set_if(ctx, name, yaml, None, actor).await
+}
+
+/// Keeps a layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`set`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn set_if(
+    ctx: &Ctx,
+    name: &str,
+    yaml: &str,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     if !is_name(name) {
         return Err(Error::invalid(
             format!("`{name}` cannot be a layout's name"),
@@ -57,6 +79,7 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
         remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
     })?;
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
     noted(ctx, tx, "layout.changed", name, actor).await
 }
@@ -66,11 +89,30 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
 /// # Errors
 /// There is no such own layout.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    delete_if(ctx, name, None, actor).await
+}
+
+/// Removes an own layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`delete`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
     if !layouts::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("own layout {name}")));
     }
     noted(ctx, tx, "layout.deleted", name, actor).await
+}
+
+/// Refuses when a layout has not the expected tag, whoever has changed or removed it.
+async fn unchanged(ctx: &Ctx, tx: &mut Tx, name: &str, expected: Option<&str>) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    match get(ctx, tx, name).await {
+        Ok(found) if found.tag() == expected => Ok(()),
+        Ok(_) | Err(Error::NotFound { .. }) => Err(Error::Stale { what: format!("layout {name}") }),
+        Err(error) => Err(error),
+    }
 }
 
 async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {

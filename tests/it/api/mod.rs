@@ -6,6 +6,7 @@ use harness::server::Engine;
 mod access;
 mod clients;
 mod errors;
+mod fuzz;
 mod jobs;
 mod streams;
 
@@ -51,6 +52,9 @@ on_both_engines! {
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
     }
+    fuzz {
+        requests_of_every_kind_find_nothing_undescribed,
+    }
     errors {
         whatever_refuses_a_request_answers_with_a_problem,
         a_wrong_field_is_named_with_its_path,
@@ -68,6 +72,7 @@ on_both_engines! {
         a_group_gets_its_jobs_as_a_whole_or_not_at_all,
         the_helpdesk_rescues_and_restarts_but_does_not_install,
         what_the_catalogue_has_is_described,
+        a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
     }
     streams {

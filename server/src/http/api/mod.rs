@@ -9,6 +9,7 @@ mod jobs;
 mod misc;
 mod repeat;
 mod spec;
+mod tag;
 pub mod view;
 
 use std::time::Duration;
