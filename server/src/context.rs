@@ -3,8 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
-    config::Config, db::Db, identity::Authority, metrics::Metrics, pages::Pages, presence::Presence,
+    app::{images::Builds, sessions::Tries},
+    blobs::Blobs,
+    boot::mirror::Mirrors,
+    catalog::Catalog,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    identity::Authority,
+    metrics::Metrics,
+    pages::Pages,
+    presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -33,6 +42,8 @@ pub struct Doors {
     pub pages: Pages,
     /// What the server counts about itself.
     pub metrics: Metrics,
+    /// Images that are being built.
+    pub builds: Builds,
     /// Failed logins.
     pub tries: Tries,
     /// Who is connected, and who has work waiting.

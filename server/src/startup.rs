@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::{images::Builds, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -92,6 +92,7 @@ impl Server {
             mirrors,
             pages,
             metrics: Metrics::new(now),
+            builds: Builds::default(),
             tries,
             presence,
         });

@@ -73,6 +73,14 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<Client, Error> {
     clients::find_by_name(tx, name).await?.ok_or_else(|| Error::not_found(format!("client {name}")))
 }
 
+/// Names of clients whose disks are known, the first `limit` of them.
+///
+/// # Errors
+/// The database refuses.
+pub async fn with_disks(tx: &mut Tx, limit: i64) -> Result<Vec<String>, Error> {
+    Ok(clients::with_facts(tx, limit).await?)
+}
+
 /// Registers a client.
 ///
 /// # Errors

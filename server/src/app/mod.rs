@@ -7,6 +7,7 @@ pub mod enrolment;
 mod error;
 pub mod groups;
 pub mod happenings;
+pub mod health;
 pub mod helpdesk;
 pub mod images;
 pub mod installation;

@@ -22,13 +22,17 @@ use super::{
 use crate::{
     app::{
         happenings::ServerEvent,
+        health::Health,
         people::{self, ShownToken},
     },
     blobs,
     clock::Clock,
     config::{Config, Settings},
     db::{Db, Location},
-    domain::people::{ApiToken, Role},
+    domain::{
+        health::Condition,
+        people::{ApiToken, Role},
+    },
 };
 
 #[derive(clap::Args)]
@@ -298,4 +302,31 @@ pub(super) fn man(man: &Man) -> anyhow::Result<()> {
     // Not of this build's day: the same program writes the same pages.
     clap_mangen::generate_to(Arguments::command(), &man.folder)
         .with_context(|| format!("writing manual pages into {}", man.folder.display()))
+}
+
+/// Ends badly when a part does not work, so that scripts need not read.
+pub(super) async fn health(api: &Api) -> anyhow::Result<()> {
+    let found: Health = api.get("/health").await?;
+    if !api.wrote_json(&found)? {
+        let rows: Vec<_> = found
+            .parts
+            .iter()
+            .map(|part| {
+                let condition = match part.condition {
+                    Condition::Good => "good",
+                    Condition::Unknown => "unknown",
+                    Condition::Warning => "WARNING",
+                    Condition::Bad => "BAD",
+                };
+                let remedy =
+                    if part.remedy.is_empty() { String::new() } else { format!(" → {}", part.remedy) };
+                vec![part.name.clone(), condition.to_owned(), format!("{}{remedy}", part.said)]
+            })
+            .collect();
+        table(&["PART", "CONDITION", "FOUND"], &rows);
+    }
+    if found.condition == Condition::Bad {
+        return Err(Failure::error(Exit::Failed, "a part of the server does not work"));
+    }
+    Ok(())
 }

@@ -103,6 +103,8 @@ enum Command {
     Pxe(pxe::PxeCommand),
     /// Follow what happens
     Events(misc::Events),
+    /// Show how every part of the server is, and what to do about it
+    Health,
     /// Show the server's addresses and the fingerprint of its CA
     Info,
     /// Show the fingerprint of the server's CA, to compare it with a machine's screen
@@ -181,6 +183,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
+        Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),

@@ -12,6 +12,7 @@ mod dialect;
 mod durable;
 pub mod events;
 pub mod groups;
+pub mod health;
 pub mod identities;
 pub mod images;
 pub mod jobs;

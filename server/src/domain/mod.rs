@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod client;
 pub mod client_status;
+pub mod health;
 pub mod image;
 pub mod job;
 pub mod layout;

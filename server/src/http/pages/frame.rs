@@ -51,7 +51,13 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 2] = [("/", "nav-overview"), ("/clients", "nav-clients")];
+const NAVIGATION: [(&str, &str); 5] = [
+    ("/", "nav-overview"),
+    ("/clients", "nav-clients"),
+    ("/layouts", "nav-layouts"),
+    ("/images", "nav-images"),
+    ("/about", "nav-about"),
+];
 
 impl Visitor {
     pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {

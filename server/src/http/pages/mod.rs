@@ -2,9 +2,12 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod about;
 mod client;
 mod clients;
 mod frame;
+mod images;
+mod layouts;
 mod live;
 mod moment;
 mod overview;
@@ -40,6 +43,16 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/adopt", Role::Operator),
     (GET, "/clients/{name}/install", Role::Operator),
     (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/about", Role::Viewer),
+    (GET, "/images", Role::Viewer),
+    (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/layouts", Role::Viewer),
+    (GET, "/layouts/{name}", Role::Viewer),
+    (POST, "/layouts/{name}", Role::Operator),
+    (POST, "/layouts/{name}/delete", Role::Operator),
+    (GET, "/new-layout", Role::Operator),
+    (POST, "/new-layout", Role::Operator),
+    (POST, "/layout-check", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -55,6 +68,9 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(client::router())
+        .merge(about::router())
+        .merge(images::router())
+        .merge(layouts::router())
         .merge(live::router())
         .merge(session::account())
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
