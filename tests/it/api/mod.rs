@@ -5,6 +5,7 @@ use harness::server::Engine;
 
 mod access;
 mod clients;
+mod description;
 mod errors;
 mod fuzz;
 mod jobs;
@@ -51,6 +52,9 @@ on_both_engines! {
         a_machine_that_nobody_knows_has_a_timeline,
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
+    }
+    description {
+        every_operation_says_what_it_takes_and_gives,
     }
     fuzz {
         requests_of_every_kind_find_nothing_undescribed,
