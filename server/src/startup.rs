@@ -31,6 +31,7 @@ use crate::{
     http,
     identity::{Authority, tls, token::Token},
     metrics::Metrics,
+    notices,
     pages::Pages,
     presence::Presence,
     reconcile,
@@ -164,6 +165,11 @@ impl Server {
         let (reconciled, reconcile_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
             reconcile::run(reconciled, reconcile_stop).await;
+            Ok(())
+        });
+        let (told, notices_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            notices::run(told, notices_stop).await;
             Ok(())
         });
         write_addresses(&ctx)?;

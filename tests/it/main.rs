@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod audit;
 mod bad_days;
 mod boot;
 mod browser;

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use wire::Sha256;
 
+use wire::enrol::BlobRef;
+
 use super::Error;
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{Tx, events, images},
+    db::{Tx, audit, events, images},
     domain::{
         client::is_word,
         image::{self, Image},
@@ -104,10 +106,21 @@ pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, E
         }
     }
     image.id = images::create(&mut tx, &image).await?;
+    audit::note(&mut tx, "image.create", &format!("image {}", image.name), &(), &image).await?;
     events::add(&mut tx, "image.built", None, None, actor, &image.name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(image)
+}
+
+/// Notes that somebody has stored a file.
+///
+/// # Errors
+/// The database refuses.
+pub async fn stored(ctx: &Ctx, blob: &BlobRef) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    audit::note(&mut tx, "file.store", &format!("file {}", blob.sha256), &(), blob).await?;
+    Ok(tx.commit().await?)
 }
 
 /// The newest image of each name.

@@ -1,12 +1,13 @@
 //! Storage layouts: those that Lotse brings, and those that admins made, which win.
 
+use serde_json::json;
 use wire::facts::Firmware;
 
 use super::{Error, clients};
 use crate::{
     blobs,
     context::Ctx,
-    db::{Tx, events, layouts},
+    db::{Tx, audit, events, layouts},
     domain::{
         client::is_name,
         layout::{Layout, LayoutProblem, line_of},
@@ -117,7 +118,10 @@ pub async fn set_if(
     })?;
     let mut tx = ctx.db.write().await?;
     unchanged(ctx, &mut tx, name, expected).await?;
+    let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
+    let after = json!({ "yaml": yaml });
+    audit::note(&mut tx, "layout.change", &format!("layout {name}"), &before, &after).await?;
     noted(ctx, tx, "layout.changed", name, actor).await
 }
 
@@ -144,9 +148,11 @@ pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &st
             "give these clients another layout first",
         ));
     }
+    let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     if !layouts::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("own layout {name}")));
     }
+    audit::note(&mut tx, "layout.delete", &format!("layout {name}"), &before, &()).await?;
     noted(ctx, tx, "layout.deleted", name, actor).await
 }
 

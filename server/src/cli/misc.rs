@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,11 +29,12 @@ use crate::{
     blobs,
     clock::Clock,
     config::{Config, Settings},
-    db::{Db, Location},
+    db::{Db, Location, audit::Origin},
     domain::{
         health::Condition,
         people::{ApiToken, Role},
     },
+    identity::Authority,
 };
 
 #[derive(clap::Args)]
@@ -159,11 +161,18 @@ pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow
     }
     let now = Clock::system().now();
     let db = Db::open(&config.database, now).await?;
-    let mut tx = db.write().await?;
-    let shown =
-        people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), "server host", now)
-            .await?;
-    tx.commit().await?;
+    let authority = Authority::open(&config.data, now)?;
+    let signer = Arc::new(move |text: &str| authority.sign_text(text));
+    let made = async {
+        let mut tx = db.write().await?;
+        let maker = "server host";
+        let shown =
+            people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), maker, now)
+                .await?;
+        tx.commit().await?;
+        anyhow::Ok(shown)
+    };
+    let shown = Origin::new("server host", "server host", now, signer).scope(made).await?;
     db.close().await;
     show_token(&shown, format)
 }

@@ -5,8 +5,11 @@
 //! Rows become domain types here and nowhere else.
 
 pub mod answers;
+pub mod approvals;
 pub mod attempts;
+pub mod audit;
 pub mod boot;
+pub mod channels;
 pub mod clients;
 mod dialect;
 mod durable;
@@ -22,6 +25,7 @@ mod migrate;
 pub mod overview;
 pub mod people;
 pub mod sessions;
+pub mod settings;
 pub mod timings;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
@@ -54,6 +58,16 @@ impl FromStr for Location {
             Ok(Self::Postgres(text.to_owned()))
         } else {
             Err("the database must be `sqlite:PATH` or `postgres://USER@HOST/NAME`".to_owned())
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    /// Without a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
 }
@@ -346,6 +360,7 @@ impl Tx {
         if let Some(mark) = &mark {
             mark.write(&mut self).await?;
         }
+        audit::seal(&mut self).await?;
         let committed = async {
             match self {
                 Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {

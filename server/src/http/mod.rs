@@ -6,6 +6,7 @@ pub mod api;
 pub mod boot;
 mod extract;
 pub mod metrics;
+mod origin;
 pub mod pages;
 mod problem;
 mod stream;

@@ -22,9 +22,15 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             must(!good.is_empty(), "what comes when it goes well?");
             for (status, response) in good {
                 let contents = response["content"].as_object();
-                must(contents.is_some_and(|contents| !contents.is_empty()) != (status == "204"), "is there a body?");
+                must(
+                    contents.is_some_and(|contents| !contents.is_empty()) != (status == "204"),
+                    "is there a body?",
+                );
                 for (kind, content) in contents.into_iter().flatten() {
-                    must(kind != "application/json" || content["schema"].is_object(), "how does the answer look?");
+                    must(
+                        kind != "application/json" || content["schema"].is_object(),
+                        "how does the answer look?",
+                    );
                 }
             }
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -38,7 +44,8 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
                 must(content["schema"].is_object(), &format!("how does {kind} look?"));
             }
             let changes = ["put", "patch"].contains(&method.as_str()) && !path.contains("/members/");
-            let guarded = operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");
+            let guarded =
+                operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");
             must(guarded || !changes, "what of a change that somebody else has made meanwhile (If-Match)?");
         }
     }

@@ -2,12 +2,16 @@
 //!
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod approvals;
+pub(super) mod audit;
+mod channels;
 mod clients;
 mod files;
 mod groups;
 mod jobs;
 mod misc;
 mod repeat;
+mod settings;
 mod spec;
 mod tag;
 pub mod view;
@@ -28,6 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Rejection,
     access::{Needed, Route, bearer, needed},
+    origin,
 };
 use crate::{
     app::{
@@ -113,6 +118,25 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/tokens", Role::Admin),
     (POST, "/api/v1/tokens", Role::Admin),
     (DELETE, "/api/v1/tokens/{id}", Role::Admin),
+    (GET, "/api/v1/audit", Role::Admin),
+    (GET, "/api/v1/audit/head", Role::Admin),
+    (GET, "/api/v1/audit/verify", Role::Admin),
+    (GET, "/api/v1/audit/export", Role::Admin),
+    (GET, "/api/v1/settings", Role::Admin),
+    (PATCH, "/api/v1/settings", Role::Admin),
+    (GET, "/api/v1/approvals", Role::Helpdesk),
+    (GET, "/api/v1/approvals/{id}", Role::Helpdesk),
+    (POST, "/api/v1/approvals/{id}/approve", Role::Operator),
+    (POST, "/api/v1/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/api/v1/channels", Role::Admin),
+    (POST, "/api/v1/channels", Role::Admin),
+    (GET, "/api/v1/channels/{name}", Role::Admin),
+    (PUT, "/api/v1/channels/{name}", Role::Admin),
+    (DELETE, "/api/v1/channels/{name}", Role::Admin),
+    (POST, "/api/v1/channels/{name}/test", Role::Admin),
+    (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/notices", Role::Admin),
+    (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
 
 /// All routes of the API.
@@ -122,6 +146,10 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(jobs::router())
         .merge(files::router())
         .merge(misc::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .merge(approvals::router())
+        .merge(channels::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
@@ -136,7 +164,9 @@ pub fn router(ctx: Ctx) -> Router {
     spec::guard(&mut api);
     api.merge(login);
     spec::complete(&mut api);
-    let guarded = guarded.layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let scoped = || middleware::from_fn_with_state(ctx.clone(), origin::scoped);
+    let guarded = guarded.layer(scoped()).layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let open = open.layer(scoped());
     Router::new()
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
