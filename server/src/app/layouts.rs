@@ -3,9 +3,8 @@
 use serde_json::json;
 use wire::facts::Firmware;
 
-use super::{Error, clients};
+use super::{Error, clients, tag};
 use crate::{
-    blobs,
     context::Ctx,
     db::{Tx, audit, events, layouts},
     domain::{
@@ -30,13 +29,6 @@ pub struct NamedLayout {
     pub yaml: String,
     /// An admin made it; otherwise Lotse brings it.
     pub own: bool,
-}
-
-impl NamedLayout {
-    /// Changes with the text.
-    pub fn tag(&self) -> String {
-        blobs::hash(self.yaml.as_bytes()).as_str()[..16].to_owned()
-    }
 }
 
 /// What stands against a text that is to be a layout, and what it would do.
@@ -160,8 +152,8 @@ pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &st
 async fn unchanged(ctx: &Ctx, tx: &mut Tx, name: &str, expected: Option<&str>) -> Result<(), Error> {
     let Some(expected) = expected else { return Ok(()) };
     match get(ctx, tx, name).await {
-        Ok(found) if found.tag() == expected => Ok(()),
-        Ok(_) | Err(Error::NotFound { .. }) => Err(Error::Stale { what: format!("layout {name}") }),
+        Ok(found) => tag::check(&format!("layout {name}"), &found, Some(expected)),
+        Err(Error::NotFound { .. }) => Err(Error::Stale { what: format!("layout {name}") }),
         Err(error) => Err(error),
     }
 }

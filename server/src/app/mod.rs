@@ -26,5 +26,6 @@ pub mod planning;
 pub mod retirement;
 pub mod sessions;
 pub mod settings;
+pub mod tag;
 
 pub use error::Error;

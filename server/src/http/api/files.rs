@@ -20,6 +20,7 @@ use crate::{
         Error,
         images::{self, Build, ImageUse},
         layouts::{self, Draft, LayoutCheck, NamedLayout},
+        tag as content,
     },
     blobs,
     catalog::{JobType, NamedDistribution},
@@ -86,7 +87,7 @@ async fn show_layout(
 ) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
     let layout = layouts::get(&ctx, &mut tx, &name).await?;
-    Ok((tag::header(layout.tag()), Json(layout)))
+    Ok((tag::header(content::of(&layout)), Json(layout)))
 }
 
 #[derive(Deserialize, ToSchema)]
