@@ -77,7 +77,11 @@ pub(super) fn complete(api: &mut OpenApi) {
 /// A file is bytes, maybe none; utoipa would describe it as a list of numbers.
 fn describe_files(api: &mut OpenApi) {
     let files = api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()?.request_body.as_mut());
-    for body in files.filter(|body| body.content.contains_key(FILE)) {
+    for body in files {
+        let RefOr::T(body) = body else { continue };
+        if !body.content.contains_key(FILE) {
+            continue;
+        }
         let bytes = ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
