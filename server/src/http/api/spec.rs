@@ -85,7 +85,7 @@ fn describe_files(api: &mut OpenApi) {
         let bytes = ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
-        body.content.insert(FILE.to_owned(), ContentBuilder::new().schema(Some(bytes)).build());
+        body.content.insert(FILE.to_owned(), RefOr::T(ContentBuilder::new().schema(Some(bytes)).build()));
         body.required = Some(Required::False);
     }
 }
