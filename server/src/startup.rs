@@ -172,6 +172,11 @@ impl Server {
             notices::run(told, notices_stop).await;
             Ok(())
         });
+        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            reconcile::batches(batched, batches_stop).await;
+            Ok(())
+        });
         write_addresses(&ctx)?;
         tracing::info!(
             https = ctx.addresses.https,

@@ -51,13 +51,13 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<Channel>, Error> {
     Ok(channels::list(tx).await?)
 }
 
-async fn check(tx: &mut Tx, wish: &ChannelWish) -> Result<(), Error> {
+async fn check(ctx: &Ctx, tx: &mut Tx, wish: &ChannelWish) -> Result<(), Error> {
     let wrong = wish.check();
     if !wrong.is_empty() {
         return Err(Error::fields("the channel cannot be used like this", wrong));
     }
     for group in &wish.groups {
-        groups::get(tx, group).await?;
+        groups::get(ctx, tx, group).await?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ pub async fn create(ctx: &Ctx, new: &NewChannel) -> Result<ShownChannel, Error> 
         ));
     }
     let mut tx = ctx.db.write().await?;
-    check(&mut tx, &new.wish).await?;
+    check(ctx, &mut tx, &new.wish).await?;
     if channels::find(&mut tx, &new.name).await?.is_some() {
         return Err(Error::conflict(
             format!("channel {} exists already", new.name),
@@ -119,7 +119,7 @@ pub async fn update(ctx: &Ctx, name: &str, wish: &ChannelWish, expected: Option<
     let mut tx = ctx.db.write().await?;
     let channel = get(&mut tx, name).await?;
     tag::check(&format!("channel {name}"), &channel.wish, expected)?;
-    check(&mut tx, wish).await?;
+    check(ctx, &mut tx, wish).await?;
     if channel.wish.way.as_str() != wish.way.as_str() {
         return Err(Error::conflict(
             format!("channel {name} is of the kind {}", channel.wish.way.as_str()),

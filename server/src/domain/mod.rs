@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;
@@ -11,4 +12,5 @@ pub mod job;
 pub mod layout;
 pub mod notice;
 pub mod people;
+pub mod search;
 pub mod settings;

@@ -83,6 +83,11 @@ impl Visitor {
         self.who.as_ref().map_or("", |who| &who.actor.name)
     }
 
+    /// Whether their role is enough.
+    pub(super) fn may(&self, role: Role) -> bool {
+        self.who.as_ref().is_some_and(|who| who.actor.role >= role)
+    }
+
     /// Who asks, for streams that outlast the request.
     pub(super) fn actor(&self) -> Result<Actor, Error> {
         let who = self.who.as_ref().ok_or_else(|| Error::Unauthenticated("log in first".to_owned()))?;

@@ -8,6 +8,7 @@ mod audit;
 mod channels;
 mod client;
 mod clients;
+mod columns;
 mod frame;
 mod images;
 mod layouts;
@@ -16,6 +17,7 @@ mod moment;
 mod overview;
 mod session;
 mod settings;
+mod status;
 
 use axum::{
     Router,
@@ -43,6 +45,9 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (GET, "/clients-words", Role::Viewer),
+    (POST, "/filters", Role::Viewer),
+    (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
     (GET, "/clients/{name}/adopt", Role::Operator),
     (POST, "/clients/{name}/adopt", Role::Operator),
