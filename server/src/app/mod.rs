@@ -31,5 +31,6 @@ pub mod retirement;
 pub mod search;
 pub mod sessions;
 pub mod settings;
+pub mod tag;
 
 pub use error::Error;

@@ -5,7 +5,9 @@ use harness::server::Engine;
 
 mod access;
 mod clients;
+mod description;
 mod errors;
+mod fuzz;
 mod jobs;
 mod streams;
 mod studio;
@@ -52,6 +54,12 @@ on_both_engines! {
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
     }
+    description {
+        every_operation_says_what_it_takes_and_gives,
+    }
+    fuzz {
+        requests_of_every_kind_find_nothing_undescribed,
+    }
     errors {
         whatever_refuses_a_request_answers_with_a_problem,
         a_wrong_field_is_named_with_its_path,
@@ -69,6 +77,7 @@ on_both_engines! {
         a_group_gets_its_jobs_as_a_whole_or_not_at_all,
         the_helpdesk_rescues_and_restarts_but_does_not_install,
         what_the_catalogue_has_is_described,
+        a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
     }
     streams {

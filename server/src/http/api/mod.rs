@@ -17,6 +17,7 @@ mod repeat;
 mod reports;
 mod settings;
 mod spec;
+mod tag;
 pub mod view;
 
 use std::time::Duration;
