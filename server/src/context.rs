@@ -3,8 +3,16 @@
 use std::sync::Arc;
 
 use crate::{
-    app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
-    config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
+    app::{overview::EndedJobs, sessions::Tries},
+    blobs::Blobs,
+    boot::mirror::Mirrors,
+    catalog::Catalog,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    identity::Authority,
+    pages::Pages,
+    presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -31,6 +39,8 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// Jobs that ended in hours that are over.
+    pub ended: EndedJobs,
     /// Failed logins.
     pub tries: Tries,
     /// Who is connected, and who has work waiting.

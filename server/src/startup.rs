@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::{overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -90,6 +90,7 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
             tries,
             presence,
         });

@@ -52,7 +52,8 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 2] = [("/", "nav-overview"), ("/clients", "nav-clients")];
+const NAVIGATION: [(&str, &str); 3] =
+    [("/", "nav-overview"), ("/clients", "nav-clients"), ("/groups", "nav-groups")];
 
 impl Visitor {
     pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {
@@ -68,6 +69,11 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// What they may do.
+    pub(super) fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Viewer, |who| who.actor.role)
     }
 
     /// Whether their role is enough.

@@ -2,10 +2,12 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod batches;
 mod client;
 mod clients;
 mod columns;
 mod frame;
+mod groups;
 mod live;
 mod moment;
 mod overview;
@@ -38,6 +40,16 @@ pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
     (GET, "/clients-words", Role::Viewer),
+    (GET, "/batches", Role::Viewer),
+    (POST, "/batches", Role::Helpdesk),
+    (POST, "/batches/preview", Role::Helpdesk),
+    (GET, "/batches/{id}", Role::Viewer),
+    (POST, "/batches/{id}/stop", Role::Operator),
+    (GET, "/groups", Role::Viewer),
+    (POST, "/groups", Role::Operator),
+    (GET, "/groups/{name}", Role::Viewer),
+    (POST, "/groups/{name}", Role::Operator),
+    (POST, "/groups/{name}/delete", Role::Operator),
     (POST, "/filters", Role::Viewer),
     (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
@@ -59,6 +71,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
+        .merge(batches::router())
+        .merge(groups::router())
         .merge(client::router())
         .merge(live::router())
         .merge(session::account())
