@@ -37,7 +37,8 @@ async fn on(engine: Engine, name: &str, clients: u32, jobs: u32) -> Result<Vec<L
     let mut lines = Vec::new();
     // Different addresses of a kind, so that nothing is answered from what was just asked.
     let list = |turn: u32| format!("/clients?after=pc-{}", (turn * 7919) % clients);
-    let filtered = |turn: u32| format!("/clients?q=stage:installed+memory>4G&after=pc-{}", (turn * 7919) % clients);
+    let filtered =
+        |turn: u32| format!("/clients?q=stage:installed+memory>4G&after=pc-{}", (turn * 7919) % clients);
     let package = |turn: u32| format!("/clients?q=package:package-{}<2", turn % fill::PACKAGES);
     let overview = |_: u32| "/".to_owned();
     let kinds: [(&str, &dyn Fn(u32) -> String); 4] = [

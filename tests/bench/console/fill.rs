@@ -38,9 +38,12 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
     let now = server.ctx.now();
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let config = quoted(&serde_json::to_string(&ClientConfig::default())?);
-    let facts = quoted(&fs_err::read_to_string(repository().join("job-scripts/_facts/metal-uefi-nvme.json"))?);
+    let facts =
+        quoted(&fs_err::read_to_string(repository().join("job-scripts/_facts/metal-uefi-nvme.json"))?);
     let numbers = |most: u32| {
-        format!("WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {most})")
+        format!(
+            "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {most})"
+        )
     };
     let digits = "CAST(100000000 + i AS TEXT)";
     Ok(vec![

@@ -10,7 +10,8 @@ use server::domain::people::Role;
 async fn clients(server: &TestServer, names: &[&str]) {
     for (number, name) in names.iter().enumerate() {
         let groups = if number % 2 == 0 { json!(["even"]) } else { json!([]) };
-        let body = json!({ "name": name, "macs": [format!("52:54:00:00:00:{number:02x}")], "groups": groups });
+        let body =
+            json!({ "name": name, "macs": [format!("52:54:00:00:00:{number:02x}")], "groups": groups });
         server.send(Method::POST, "/api/v1/clients", &body).await.unwrap().ok().unwrap();
     }
 }
@@ -94,9 +95,7 @@ pub(super) async fn an_order_for_many_is_shown_then_carried_out_for_each(engine:
     clients(&server, &["pc-1", "pc-2", "pc-3", "lab-1"]).await;
     server.send(Method::POST, "/api/v1/clients/pc-3/retire", &json!({})).await.unwrap();
     let send = async |body: Value| server.send(Method::POST, "/api/v1/batches", &body).await.unwrap();
-    let install = |dry_run: bool, expected: Value| {
-        json!({ "order": { "action": "install" }, "where": "name:pc-*", "dry_run": dry_run, "expected": expected })
-    };
+    let install = |dry_run: bool, expected: Value| json!({ "order": { "action": "install" }, "where": "name:pc-*", "dry_run": dry_run, "expected": expected });
     let shown = send(install(true, Value::Null)).await;
     assert_eq!(shown.status, 200);
     let shown = shown.json();
@@ -151,14 +150,22 @@ pub(super) async fn a_search_is_kept_for_oneself_or_for_everybody(engine: Engine
     let shared = send(Role::Operator, Method::POST, path, shared).await.ok().unwrap();
     let seen = async |role: Role| {
         let list = send(role, Method::GET, path, json!({})).await.ok().unwrap();
-        list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(seen(Role::Viewer).await, ["broken", "silent"]);
     assert_eq!(seen(Role::Operator).await, ["broken"]);
     let theirs = format!("{path}/{}", shared["id"]);
     assert!(send(Role::Viewer, Method::DELETE, &theirs, json!({})).await.is_problem(404));
     assert_eq!(send(Role::Operator, Method::DELETE, &theirs, json!({})).await.status, 204);
-    for wrong in [json!({ "name": "" }), json!({ "name": "x", "query": "(" }), json!({ "name": "x", "sort": "colour" })] {
+    for wrong in [
+        json!({ "name": "" }),
+        json!({ "name": "x", "query": "(" }),
+        json!({ "name": "x", "sort": "colour" }),
+    ] {
         assert!(send(Role::Viewer, Method::POST, path, wrong.clone()).await.is_problem(422), "{wrong}");
     }
     server.stop().await.unwrap();
@@ -186,7 +193,9 @@ pub(super) async fn the_pages_of_a_search_say_what_is_wrong_and_what_would_happe
     let (http, cookie) = browser(&server).await;
     let base = &server.ctx.addresses.https;
     let page = async |path: &str, language: &str| {
-        let request = http.get(format!("{base}{path}")).header("cookie", format!("{cookie}; lotse-language={language}"));
+        let request = http
+            .get(format!("{base}{path}"))
+            .header("cookie", format!("{cookie}; lotse-language={language}"));
         answer(request).await.unwrap()
     };
     for language in ["en", "de"] {
@@ -224,7 +233,8 @@ pub(super) async fn the_pages_of_a_search_say_what_is_wrong_and_what_would_happe
             None => got,
         }
     };
-    let asked = form("/batches/preview", &[("action", "package-install"), ("all", "yes"), ("query", "pc")]).await;
+    let asked =
+        form("/batches/preview", &[("action", "package-install"), ("all", "yes"), ("query", "pc")]).await;
     assert!(asked.status == 200 && asked.text.contains("name=\"words\""), "{asked:?}");
     let install = [("action", "install"), ("all", "yes"), ("query", "pc")];
     let shown = form("/batches/preview", &install).await;
