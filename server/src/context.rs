@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    app::{overview::EndedJobs, sessions::Tries},
+    app::{images::Builds, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::mirror::Mirrors,
     catalog::Catalog,
@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     db::Db,
     identity::Authority,
+    metrics::Metrics,
     pages::Pages,
     presence::Presence,
 };
@@ -41,6 +42,10 @@ pub struct Doors {
     pub pages: Pages,
     /// Jobs that ended in hours that are over.
     pub ended: EndedJobs,
+    /// What the server counts about itself.
+    pub metrics: Metrics,
+    /// Images that are being built.
+    pub builds: Builds,
     /// Failed logins.
     pub tries: Tries,
     /// Who is connected, and who has work waiting.

@@ -8,10 +8,13 @@
 )]
 
 mod api;
+mod audit;
 mod bad_days;
 mod boot;
+mod browser;
 mod database;
 mod fleet;
+mod metrics;
 mod races;
 mod search;
 mod tidy;

@@ -1,16 +1,20 @@
 //! Groups of clients: made, filled, given work.
 
+use serde_json::json;
 use wire::JobId;
 
 use super::{
-    Error, clients as client_cases,
+    Error,
+    approvals::{self, Wish},
+    clients as client_cases,
     jobs::{self, JobOrder},
     search::{self, Search},
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, events, groups},
+    db::{Tx, audit, clients, events, groups},
     domain::{
+        approval::Risk,
         client::{Client, is_name},
         search::{check_expansion, parse},
     },
@@ -133,10 +137,16 @@ pub async fn create(
         ));
     }
     let id = groups::create(&mut tx, name, description, now).await?;
-    if let Some(query) = query {
-        let query = check_query(&mut tx, name, query).await?;
-        groups::update(&mut tx, id, description, Some(&query)).await?;
-    }
+    let query = match query {
+        Some(query) => {
+            let query = check_query(&mut tx, name, query).await?;
+            groups::update(&mut tx, id, description, Some(&query)).await?;
+            Some(query)
+        }
+        None => None,
+    };
+    let after = json!({ "name": name, "description": description, "query": query });
+    audit::note(&mut tx, "group.create", &format!("group {name}"), &(), &after).await?;
     noted(ctx, tx, "group.created", name, actor).await
 }
 
@@ -180,7 +190,10 @@ pub async fn update(ctx: &Ctx, name: &str, change: &GroupChange, actor: &str) ->
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let group = get(ctx, &mut tx, name).await?;
+    let members: Vec<_> = members(ctx, &mut tx, name).await?.into_iter().map(|client| client.name).collect();
+    let before = json!({ "name": name, "description": group.description, "members": members });
     groups::delete(&mut tx, group.id).await?;
+    audit::note(&mut tx, "group.delete", &format!("group {name}"), &before, &()).await?;
     noted(ctx, tx, "group.deleted", name, actor).await
 }
 
@@ -209,6 +222,10 @@ pub async fn set_member(ctx: &Ctx, name: &str, client: &str, member: bool, actor
         "group.left"
     };
     events::add(&mut tx, kind, Some(client.id), None, actor, name, now).await?;
+    let state = |member: bool| json!({ "group": name, "member": member });
+    let was = client.groups.contains(&group.id);
+    let action = if member { "group.join" } else { "group.leave" };
+    audit::note(&mut tx, action, &format!("client {}", client.name), &state(was), &state(member)).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(())
@@ -227,7 +244,11 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     }
     let mut tx = ctx.db.write().await?;
     jobs::check_expiry(order, ctx.now())?;
+    get(ctx, &mut tx, name).await?;
     let members = members(ctx, &mut tx, name).await?;
+    let wish = Wish::GroupJobs { group: name.to_owned(), order: order.clone() };
+    let risk = Risk::of_job_type(&order.job_type);
+    let mut tx = approvals::gate(ctx, tx, &wish, risk, members.len(), actor).await?;
     let mut ids = Vec::with_capacity(members.len());
     for client in &members {
         let of_client = |error| on_client(&client.name, error);
@@ -255,6 +276,7 @@ fn on_client(name: &str, error: Error) -> Error {
         | Error::Forbidden(_)
         | Error::NotFound { .. }
         | Error::Stale { .. }
+        | Error::AwaitsApproval { .. }
         | Error::Unavailable { .. }
         | Error::Internal(_)) => other,
     }

@@ -122,6 +122,13 @@ async fn completed(tx: &mut Tx, rows: &[Row]) -> Result<Vec<Client>, Error> {
     Ok(clients)
 }
 
+/// Names of clients that were measured, the first `limit` of them.
+pub async fn with_facts(tx: &mut Tx, limit: i64) -> Result<Vec<String>, Error> {
+    let sql =
+        "SELECT name FROM clients WHERE facts IS NOT NULL AND stage <> 'retired' ORDER BY name LIMIT $1";
+    tx.all(sql, args![limit]).await?.iter().map(|row| row.text("name")).collect()
+}
+
 /// How many clients are in a stage.
 pub async fn count(tx: &mut Tx, stage: Stage) -> Result<i64, Error> {
     let sql = "SELECT count(*) AS count FROM clients WHERE stage = $1";

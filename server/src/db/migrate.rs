@@ -9,6 +9,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
     (5, include_str!("../../migrations/0005_search.sql")),
+    (6, include_str!("../../migrations/0006_audit.sql")),
+    (9, include_str!("../../migrations/0009_metrics.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -3,15 +3,22 @@
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
 mod batches;
+mod about;
+mod approvals;
+mod audit;
+mod channels;
 mod client;
 mod clients;
 mod columns;
 mod frame;
 mod groups;
+mod images;
+mod layouts;
 mod live;
 mod moment;
 mod overview;
 mod session;
+mod settings;
 mod status;
 
 use axum::{
@@ -29,6 +36,7 @@ use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
     access::{Needed, Route, needed},
+    origin, problem,
 };
 use crate::{app::sessions, context::Ctx, domain::people::Role};
 
@@ -57,10 +65,35 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/adopt", Role::Operator),
     (GET, "/clients/{name}/install", Role::Operator),
     (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/about", Role::Viewer),
+    (GET, "/images", Role::Viewer),
+    (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/layouts", Role::Viewer),
+    (GET, "/layouts/{name}", Role::Viewer),
+    (POST, "/layouts/{name}", Role::Operator),
+    (POST, "/layouts/{name}/delete", Role::Operator),
+    (GET, "/new-layout", Role::Operator),
+    (POST, "/new-layout", Role::Operator),
+    (POST, "/layout-check", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
     (POST, "/account/password", Role::Viewer),
+    (GET, "/approvals", Role::Helpdesk),
+    (POST, "/approvals/{id}/approve", Role::Operator),
+    (POST, "/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/audit", Role::Admin),
+    (GET, "/audit/export", Role::Admin),
+    (GET, "/channels", Role::Admin),
+    (POST, "/channels", Role::Admin),
+    (GET, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}/test", Role::Admin),
+    (POST, "/channels/{name}/secret", Role::Admin),
+    (POST, "/channels/{name}/delete", Role::Admin),
+    (POST, "/notices/{id}/retry", Role::Admin),
+    (GET, "/settings", Role::Admin),
+    (POST, "/settings", Role::Admin),
 ];
 
 /// Scripts, styles and pictures come from here and from nowhere else; no page is framed, no form leaves.
@@ -74,11 +107,19 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(batches::router())
         .merge(groups::router())
         .merge(client::router())
+        .merge(about::router())
+        .merge(images::router())
+        .merge(layouts::router())
         .merge(live::router())
         .merge(session::account())
+        .merge(approvals::router())
+        .merge(channels::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router())
+        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
@@ -118,7 +159,12 @@ async fn guard(
             return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
         }
     }
-    let visitor = Visitor::new(&request, who, secret);
+    request.extensions_mut().insert(who.actor.clone());
+    let pending = {
+        let mut tx = ctx.db.read().await?;
+        crate::app::approvals::pending(&ctx, &mut tx).await?
+    };
+    let visitor = Visitor::new(&request, who, secret, pending);
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }
@@ -136,6 +182,10 @@ async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -
         request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    if problem.code == problem::AWAITS_APPROVAL {
+        let asked = problem.fields.first().map(|field| field.message.as_str()).unwrap_or_default();
+        return Redirect::to(&format!("/approvals?asked={asked}")).into_response();
+    }
     let status = response.status();
     let view = ErrorView { page: visitor.frame(""), problem: Problem { request_id: id, ..problem } };
     match page(&ctx, &visitor, "pages/error.html", &view) {
