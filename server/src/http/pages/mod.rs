@@ -2,10 +2,10 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
-mod batches;
 mod about;
 mod approvals;
 mod audit;
+mod batches;
 mod channels;
 mod client;
 mod clients;
