@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, job_scripts, sessions::Tries},
+    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -92,6 +92,7 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
             metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,

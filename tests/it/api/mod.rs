@@ -9,6 +9,7 @@ mod description;
 mod errors;
 mod fuzz;
 mod jobs;
+mod search;
 mod streams;
 mod studio;
 
@@ -79,6 +80,14 @@ on_both_engines! {
         what_the_catalogue_has_is_described,
         a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
+    }
+    search {
+        a_search_finds_sorts_and_pages,
+        a_group_is_whoever_its_search_finds_at_the_moment,
+        an_order_for_many_is_shown_then_carried_out_for_each,
+        the_helpdesk_orders_for_many_only_what_it_may_for_one,
+        a_search_is_kept_for_oneself_or_for_everybody,
+        the_pages_of_a_search_say_what_is_wrong_and_what_would_happen,
     }
     streams {
         the_event_stream_goes_on_where_a_reader_left_it,
