@@ -14,7 +14,9 @@ use serde_json::json;
 use wire::JobId;
 
 use super::{
-    Error, clients, groups, helpdesk, installation,
+    Error,
+    batches::{self, BatchOrder},
+    clients, groups, helpdesk, installation,
     jobs::{self, JobOrder},
     mass_installation::{self, MassOrder},
     people::{self, Actor},
@@ -81,6 +83,11 @@ pub enum Wish {
         /// Which, and how.
         order: Box<MassOrder>,
     },
+    /// Order something for many clients.
+    Batch {
+        /// What, and for which.
+        order: Box<BatchOrder>,
+    },
     /// Queue a job for every member of a group.
     GroupJobs {
         /// Its name.
@@ -95,6 +102,7 @@ impl Wish {
     fn role(&self) -> Role {
         match self {
             Self::Redo { .. } => Role::Helpdesk,
+            Self::Batch { order } => order.order.role(),
             Self::Install { .. }
             | Self::Retire { .. }
             | Self::Job { .. }
@@ -118,6 +126,7 @@ impl Wish {
             Self::MassInstall { .. } => {
                 format!("install {clients} machines, without passwords: set those afterwards")
             }
+            Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
             Self::GroupJobs { group, order } => {
                 format!("{} on the {clients} clients of group {group}", order.job_type)
             }
@@ -140,6 +149,7 @@ impl Wish {
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
             Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
             Self::MassInstall { order } => mass_installation::begin(ctx, order, actor).await.map(drop),
+            Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
             Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
         }
     }

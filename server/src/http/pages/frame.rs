@@ -55,14 +55,17 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 11] = [
+const NAVIGATION: [(&str, &str, Role); 14] = [
     ("/", "nav-overview", Role::Viewer),
     ("/clients", "nav-clients", Role::Viewer),
     ("/discovered", "nav-discovered", Role::Viewer),
     ("/jobs", "nav-jobs", Role::Viewer),
+    ("/groups", "nav-groups", Role::Viewer),
     ("/approvals", "nav-approvals", Role::Helpdesk),
     ("/layouts", "nav-layouts", Role::Viewer),
+    ("/job-scripts", "nav-job-scripts", Role::Viewer),
     ("/images", "nav-images", Role::Viewer),
+    ("/reports", "nav-reports", Role::Viewer),
     ("/audit", "nav-audit", Role::Admin),
     ("/channels", "nav-channels", Role::Admin),
     ("/settings", "nav-settings", Role::Admin),
@@ -83,6 +86,11 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// What they may do.
+    pub(super) fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Viewer, |who| who.actor.role)
     }
 
     /// Whether their role is enough.

@@ -149,6 +149,7 @@ impl MachineForm {
                 options: text(&self.home_options),
             }),
             printers,
+            purchased_on: present.purchased_on.clone(),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
