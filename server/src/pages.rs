@@ -96,7 +96,8 @@ impl Pages {
     /// A text with its values, when the language has it.
     pub fn text(&self, language: &str, key: &str, values: &[(&'static str, &str)]) -> Option<String> {
         let id: LanguageIdentifier = language.parse().ok()?;
-        let values = values.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from((*value).to_owned())));
+        let values =
+            values.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from((*value).to_owned())));
         self.texts.lookup_no_default_fallback(&id, key, Some(&values.collect()))
     }
 

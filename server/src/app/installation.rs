@@ -133,7 +133,8 @@ pub(super) async fn queue_chain(
     let after = json!({ "stage": Stage::Installing, "distribution": config.distribution, "layout": config.layout, "jobs": installation.jobs });
     let object = format!("client {}", client.name);
     audit::note(tx, "client.install", &object, &json!({ "stage": client.stage }), &after).await?;
-    events::add(tx, "client.installing", Some(client.id), None, actor, &config.distribution, ctx.now()).await?;
+    events::add(tx, "client.installing", Some(client.id), None, actor, &config.distribution, ctx.now())
+        .await?;
     Ok(installation)
 }
 

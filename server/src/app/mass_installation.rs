@@ -116,7 +116,9 @@ pub struct MassRow {
 }
 
 /// What is done with a machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum RowWork {
     /// It becomes a new client, and is installed when it boots.
@@ -271,7 +273,8 @@ async fn work(
     for (at, row) in rows.iter().enumerate() {
         let hashes = if for_good { Some(row_passwords(row).hash().await?) } else { None };
         let mut done = carry_out(ctx, tx, order, &known, row, hashes, actor, &mut touched).await?;
-        done.problems.extend(twice.iter().filter(|(other, _)| *other == at).map(|(_, problem)| problem.clone()));
+        done.problems
+            .extend(twice.iter().filter(|(other, _)| *other == at).map(|(_, problem)| problem.clone()));
         plan.rows.push(done);
     }
     plan.sheet = sheet::write(&rows);
@@ -292,7 +295,8 @@ fn complete(order: &MassOrder, known: &Known, rows: &mut [Row]) -> Vec<FieldProb
     let mut problem = |field: &str, message: String| {
         problems.push(FieldProblem { field: field.to_owned(), message });
     };
-    let mut names: BTreeSet<String> = known.names().chain(rows.iter().map(|row| row.get(Column::Name).to_owned())).collect();
+    let mut names: BTreeSet<String> =
+        known.names().chain(rows.iter().map(|row| row.get(Column::Name).to_owned())).collect();
     let pattern = match order.names.trim() {
         "" => None,
         text => NamePattern::parse(text).map_err(|error| problem("names", error.to_string())).ok(),
@@ -302,7 +306,9 @@ fn complete(order: &MassOrder, known: &Known, rows: &mut [Row]) -> Vec<FieldProb
         text => AddressRange::parse(text).map_err(|error| problem("addresses", error.to_string())).ok(),
     };
     let mut addresses = known.addresses_in_use();
-    addresses.extend(rows.iter().filter_map(|row| row.get(Column::Address).split('/').next()?.trim().parse::<std::net::Ipv4Addr>().ok()));
+    addresses.extend(rows.iter().filter_map(|row| {
+        row.get(Column::Address).split('/').next()?.trim().parse::<std::net::Ipv4Addr>().ok()
+    }));
     for row in rows {
         if let (Some(pattern), "") = (&pattern, row.get(Column::Name)) {
             let facts = known.machine(row).and_then(|machine| machine.facts.as_ref());
@@ -350,7 +356,8 @@ fn repeated(rows: &[Row]) -> Vec<(usize, FieldProblem)> {
     for column in [Column::Name, Column::Mac, Column::Serial, Column::Address] {
         let value = |row: &Row| row.get(column).to_lowercase();
         for (at, row) in rows.iter().enumerate() {
-            let first = rows[..at].iter().find(|other| !value(other).is_empty() && value(other) == value(row));
+            let first =
+                rows[..at].iter().find(|other| !value(other).is_empty() && value(other) == value(row));
             if let Some(first) = first {
                 let message = format!("stands in line {} already", first.line);
                 found.push((at, FieldProblem { field: column.as_str().to_owned(), message }));

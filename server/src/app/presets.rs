@@ -1,6 +1,6 @@
 //! Presets: values kept under a name for new clients.
 
-use super::{Error, clients, groups};
+use super::{Error, clients, groups, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, events, presets},
@@ -25,11 +25,11 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<Preset, Error> {
     presets::find(tx, name).await?.ok_or_else(|| Error::not_found(format!("preset {name}")))
 }
 
-/// Keeps a preset. Passwords are in none: its users get theirs when a client is made.
+/// Keeps a preset; with `expected` only when nobody else changed it since that version. Passwords are in none: its users get theirs when a client is made.
 ///
 /// # Errors
 /// The name or a value cannot be used.
-pub async fn set(ctx: &Ctx, preset: &Preset, actor: &str) -> Result<(), Error> {
+pub async fn set(ctx: &Ctx, preset: &Preset, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     if !is_name(&preset.name) {
         return Err(Error::invalid(
             format!("`{}` cannot be a preset's name", preset.name),
@@ -48,6 +48,7 @@ pub async fn set(ctx: &Ctx, preset: &Preset, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     clients::check_config(ctx, &mut tx, &kept.config).await?;
     let before = presets::find(&mut tx, &kept.name).await?;
+    unchanged("preset", &kept.name, before.as_ref(), expected)?;
     let object = format!("preset {}", kept.name);
     audit::note(&mut tx, "preset.set", &object, &before, &kept).await?;
     presets::set(&mut tx, &kept, ctx.now()).await?;
@@ -66,6 +67,21 @@ pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     }
     audit::note(&mut tx, "preset.delete", &format!("preset {name}"), &before, &()).await?;
     noted(ctx, tx, "preset.deleted", name, actor).await
+}
+
+/// Refuses to overwrite what somebody else has changed meanwhile.
+pub(super) fn unchanged<T: serde::Serialize>(
+    kind: &str,
+    name: &str,
+    now: Option<&T>,
+    expected: Option<&str>,
+) -> Result<(), Error> {
+    match expected {
+        Some(expected) if now.is_none_or(|now| tag::of(now) != expected) => {
+            Err(Error::Stale { what: format!("{kind} {name}") })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {

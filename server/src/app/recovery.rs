@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// Jobs that are not done again: they belong to a moment, not to the client's state.
-const OF_A_MOMENT: [&str; 6] = ["reboot", "shutdown", "rescue", "wipe-disk", "hardware-detection", "services"];
+const OF_A_MOMENT: [&str; 6] =
+    ["reboot", "shutdown", "rescue", "wipe-disk", "hardware-detection", "services"];
 /// Most jobs that are looked back at.
 const LOOK_BACK: i64 = 2000;
 
@@ -36,7 +37,10 @@ pub async fn recover(ctx: &Ctx, name: &str, dry_run: bool, actor: &str) -> Resul
     clients::lock(&mut tx, client.id).await?;
     if !matches!(client.stage, Stage::Installing | Stage::Installed) {
         return Err(Error::conflict(
-            format!("client {name} is {}: it was never installed, so nothing can be recovered", client.stage.as_str()),
+            format!(
+                "client {name} is {}: it was never installed, so nothing can be recovered",
+                client.stage.as_str()
+            ),
             "install it: `lotse client install`",
         ));
     }
@@ -79,11 +83,8 @@ pub async fn recover(ctx: &Ctx, name: &str, dry_run: bool, actor: &str) -> Resul
 pub async fn done_before(tx: &mut Tx, client: &Client) -> Result<Vec<Job>, Error> {
     let chain: Vec<String> = planner::installation(client).into_iter().map(|entry| entry.job_type).collect();
     let mut again: Vec<Job> = Vec::new();
-    let filter = rows::Filter {
-        client: Some(client.id),
-        state: Some(JobState::Succeeded),
-        ..rows::Filter::default()
-    };
+    let filter =
+        rows::Filter { client: Some(client.id), state: Some(JobState::Succeeded), ..rows::Filter::default() };
     for job in rows::list(tx, &filter, i64::MAX, LOOK_BACK).await? {
         let part = chain.contains(&job.job_type) || OF_A_MOMENT.contains(&job.job_type.as_str());
         let there = again.iter().any(|other| other.job_type == job.job_type && other.params == job.params);

@@ -64,11 +64,11 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<Rule, Error> {
     found.ok_or_else(|| Error::not_found(format!("rule {name}")))
 }
 
-/// Keeps a rule.
+/// Keeps a rule; with `expected` only when nobody else changed it since that version.
 ///
 /// # Errors
 /// A field is wrong, or names something that does not exist.
-pub async fn set(ctx: &Ctx, rule: &Rule, actor: &str) -> Result<(), Error> {
+pub async fn set(ctx: &Ctx, rule: &Rule, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let problems = rule.check();
     if !problems.is_empty() {
         return Err(Error::fields(format!("the rule `{}` was not kept", rule.name), problems));
@@ -80,6 +80,7 @@ pub async fn set(ctx: &Ctx, rule: &Rule, actor: &str) -> Result<(), Error> {
     let config = config_of(&mut tx, rule).await?;
     cases::check_config(ctx, &mut tx, &config).await?;
     let before = rules::list(&mut tx).await?.into_iter().find(|other| other.name == rule.name);
+    presets::unchanged("rule", &rule.name, before.as_ref(), expected)?;
     audit::note(&mut tx, "rule.set", &format!("rule {}", rule.name), &before, rule).await?;
     rules::set(&mut tx, rule, ctx.now()).await?;
     noted(ctx, tx, "rule.changed", &rule.name, actor).await
@@ -244,13 +245,15 @@ async fn follow(ctx: &Ctx, tx: &mut Tx, client: &Client, actor: &str) -> Result<
         hit.disks = layouts::preview_of(ctx, tx, &wanted).await?;
         let lost: Vec<_> = hit.disks.iter().filter(|disk| !disk.destroyed.is_empty()).collect();
         if !rule.wipe && !lost.is_empty() {
-            let what = lost.iter().map(|disk| format!("{}: {}", disk.disk, disk.destroyed)).collect::<Vec<_>>();
+            let what =
+                lost.iter().map(|disk| format!("{}: {}", disk.disk, disk.destroyed)).collect::<Vec<_>>();
             hit.held_back = format!(
                 "it is adopted but not installed, because this would be destroyed and the rule does not allow it: {}",
                 what.join("; ")
             );
             hit.install = false;
-            events::add(tx, "rule.held-back", Some(client.id), None, actor, &hit.held_back, ctx.now()).await?;
+            events::add(tx, "rule.held-back", Some(client.id), None, actor, &hit.held_back, ctx.now())
+                .await?;
         } else {
             installation::queue_chain(ctx, tx, client.id, actor).await?;
         }

@@ -155,7 +155,9 @@ pub(super) async fn rule(api: &Api, command: RuleCommand) -> anyhow::Result<()> 
             let mut body = yaml_of(&file)?;
             body["name"] = json!(name);
             api.send_json::<Value>(Method::PUT, &format!("/rules/{name}"), &body).await?;
-            api.told(&format!("The rule {name} is kept; `lotse rule run --dry-run` shows what it would do now."));
+            api.told(&format!(
+                "The rule {name} is kept; `lotse rule run --dry-run` shows what it would do now."
+            ));
             Ok(())
         }
         RuleCommand::Delete { name } => {
@@ -172,7 +174,13 @@ pub(super) async fn rule(api: &Api, command: RuleCommand) -> anyhow::Result<()> 
                 note("No rule fits a machine that waits.");
             }
             for hit in hits {
-                say(&format!("{} -> {} by rule {}{}", hit.machine, hit.name, hit.rule, if hit.install { ", installed" } else { "" }));
+                say(&format!(
+                    "{} -> {} by rule {}{}",
+                    hit.machine,
+                    hit.name,
+                    hit.rule,
+                    if hit.install { ", installed" } else { "" }
+                ));
                 for disk in hit.disks.iter().filter(|disk| !disk.destroyed.is_empty()) {
                     say(&format!("  {}: destroyed: {}", disk.disk, disk.destroyed));
                 }
@@ -186,7 +194,8 @@ pub(super) async fn rule(api: &Api, command: RuleCommand) -> anyhow::Result<()> 
 }
 
 fn rule_row(rule: Rule) -> Vec<String> {
-    let fits = [("serial", &rule.serial), ("mac", &rule.mac), ("subnet", &rule.subnet), ("model", &rule.model)];
+    let fits =
+        [("serial", &rule.serial), ("mac", &rule.mac), ("subnet", &rule.subnet), ("model", &rule.model)];
     let fits: Vec<_> = fits
         .into_iter()
         .filter(|(_, wanted)| !wanted.is_empty())
@@ -213,7 +222,14 @@ pub(super) async fn preset(api: &Api, command: PresetCommand) -> anyhow::Result<
             }
             let rows: Vec<_> = presets
                 .into_iter()
-                .map(|preset| vec![preset.name, preset.config.distribution, preset.config.layout, preset.groups.join(",")])
+                .map(|preset| {
+                    vec![
+                        preset.name,
+                        preset.config.distribution,
+                        preset.config.layout,
+                        preset.groups.join(","),
+                    ]
+                })
                 .collect();
             table(&["NAME", "DISTRIBUTION", "LAYOUT", "GROUPS"], &rows);
             Ok(())
@@ -276,13 +292,19 @@ pub(super) async fn mass_install(api: &Api, words: MassInstall) -> anyhow::Resul
     show(&plan);
     let destroyed = plan.rows.iter().flat_map(|row| &row.disks).any(|disk| !disk.destroyed.is_empty());
     if destroyed && !words.yes {
-        return Err(Failure::error(Exit::Usage, "disks would be wiped: look at the plan above, then give --yes"));
+        return Err(Failure::error(
+            Exit::Usage,
+            "disks would be wiped: look at the plan above, then give --yes",
+        ));
     }
     // Exactly what was shown, generated passwords too.
     order.sheet.clone_from(&plan.sheet);
     let done: MassPlan = api.send_json(Method::POST, "/mass-installations", &order).await?;
     if !api.wrote_json(&done)? {
-        say(&format!("{} machines are begun; `lotse client list --stage installing` shows them.", done.rows.len()));
+        say(&format!(
+            "{} machines are begun; `lotse client list --stage installing` shows them.",
+            done.rows.len()
+        ));
         for row in done.rows.iter().filter(|row| row.cells.contains_key("password")) {
             let cell = |name: &str| row.cells.get(name).map(String::as_str).unwrap_or_default();
             say(&format!("{}  {}  {}", cell("name"), cell("user"), cell("password")));
@@ -298,7 +320,13 @@ fn show(plan: &MassPlan) {
     for row in &plan.rows {
         let cell = |name: &str| row.cells.get(name).map(String::as_str).unwrap_or_default();
         let known = if row.machine.is_empty() { "not seen yet" } else { &row.machine };
-        note(&format!("line {}: {} {} ({known}, {})", row.line, cell("name"), cell("address"), row.what.as_str()));
+        note(&format!(
+            "line {}: {} {} ({known}, {})",
+            row.line,
+            cell("name"),
+            cell("address"),
+            row.what.as_str()
+        ));
         for problem in &row.problems {
             note(&format!("  ✗ {} {}", problem.field, problem.message));
         }
@@ -322,7 +350,10 @@ pub(super) async fn recover(api: &Api, name: &Name, dry_run: bool) -> anyhow::Re
     if dry_run {
         say(&format!("{} jobs would be queued.", done.jobs.len()));
     } else {
-        say(&format!("{} jobs are queued; {name} is installed anew and then gets back what it had.", done.jobs.len()));
+        say(&format!(
+            "{} jobs are queued; {name} is installed anew and then gets back what it had.",
+            done.jobs.len()
+        ));
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ pub async fn add(tx: &mut Tx, client: ClientId, text: &str, actor: &str, now: i6
 
 /// The notes of a client, newest first.
 pub async fn list(tx: &mut Tx, client: ClientId) -> Result<Vec<Note>, Error> {
-    let sql = "SELECT id, text, created_at, created_by FROM client_notes WHERE client_id = $1 ORDER BY id DESC";
+    let sql =
+        "SELECT id, text, created_at, created_by FROM client_notes WHERE client_id = $1 ORDER BY id DESC";
     tx.all(sql, args![client])
         .await?
         .iter()

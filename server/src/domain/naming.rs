@@ -123,10 +123,8 @@ impl fmt::Display for NamePattern {
 
 /// A text as part of a host name.
 fn slug(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .collect();
+    let plain: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     plain.trim_matches('-').chars().take(40).collect()
 }
 

@@ -55,11 +55,28 @@ impl Rule {
             "must have small letters, digits and hyphens, at most 63",
         );
         let mac = self.mac.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'-');
-        unless(mac && hex(&self.mac).len() <= 12, "mac", "must be the beginning of an address, such as 52:54:00");
-        unless(self.subnet.is_empty() || subnet(&self.subnet).is_some(), "subnet", "must be a network, such as 10.0.3.0/24");
-        unless(NamePattern::parse(&self.names).is_ok(), "names", "must be a pattern such as pc-{001..}, lab-{serial} or lab-{mac}");
-        let any = [&self.serial, &self.mac, &self.subnet, &self.model].iter().any(|wanted| !wanted.is_empty());
-        unless(any, "serial", "a rule needs at least one of serial number, hardware address, network and model");
+        unless(
+            mac && hex(&self.mac).len() <= 12,
+            "mac",
+            "must be the beginning of an address, such as 52:54:00",
+        );
+        unless(
+            self.subnet.is_empty() || subnet(&self.subnet).is_some(),
+            "subnet",
+            "must be a network, such as 10.0.3.0/24",
+        );
+        unless(
+            NamePattern::parse(&self.names).is_ok(),
+            "names",
+            "must be a pattern such as pc-{001..}, lab-{serial} or lab-{mac}",
+        );
+        let any =
+            [&self.serial, &self.mac, &self.subnet, &self.model].iter().any(|wanted| !wanted.is_empty());
+        unless(
+            any,
+            "serial",
+            "a rule needs at least one of serial number, hardware address, network and model",
+        );
         unless(!self.wipe || self.install, "wipe", "says nothing when the machine is not installed at once");
         problems
     }
@@ -70,7 +87,8 @@ impl Rule {
         let begins = hex(&self.mac);
         glob(&self.serial, &facts.dmi.serial)
             && glob(&self.model, model.trim())
-            && (begins.is_empty() || facts.nics.iter().any(|nic| hex(&nic.mac.to_string()).starts_with(&begins)))
+            && (begins.is_empty()
+                || facts.nics.iter().any(|nic| hex(&nic.mac.to_string()).starts_with(&begins)))
             && (self.subnet.is_empty() || subnet(&self.subnet).is_some_and(|wanted| is_in(facts, wanted)))
     }
 }

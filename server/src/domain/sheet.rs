@@ -117,7 +117,8 @@ pub fn read(text: &str) -> Result<Vec<Row>, Vec<FieldProblem>> {
         let column = Column::from_head(name);
         if column.is_none() && !name.is_empty() {
             let known = COLUMNS.map(|(_, name, _)| name).join(", ");
-            problems.extend(problem("sheet", format!("the column `{name}` is not known; known are: {known}")));
+            problems
+                .extend(problem("sheet", format!("the column `{name}` is not known; known are: {known}")));
         }
         if column.is_some() && columns.contains(&column) {
             problems.extend(problem("sheet", format!("the column `{name}` is there twice")));
@@ -168,7 +169,9 @@ mod tests {
 
     fn cells(text: &str) -> Vec<Vec<String>> {
         let rows = read(text).unwrap();
-        rows.iter().map(|row| Column::all().take(2).map(|column| row.get(column).to_owned()).collect()).collect()
+        rows.iter()
+            .map(|row| Column::all().take(2).map(|column| row.get(column).to_owned()).collect())
+            .collect()
     }
 
     #[test]

@@ -94,15 +94,15 @@ pub fn installation(client: &Client) -> Vec<ChainEntry> {
     // Set up by the installed system itself, where services can be started and looked at.
     let services = client.config.uses_services().then(|| ("services", none()));
     installed
-    .into_iter()
-    .chain(services)
-    .enumerate()
-    .map(|(at, (job_type, params))| ChainEntry {
-        job_type: job_type.to_owned(),
-        params,
-        needs: at.checked_sub(1).into_iter().collect(),
-    })
-    .collect()
+        .into_iter()
+        .chain(services)
+        .enumerate()
+        .map(|(at, (job_type, params))| ChainEntry {
+            job_type: job_type.to_owned(),
+            params,
+            needs: at.checked_sub(1).into_iter().collect(),
+        })
+        .collect()
 }
 
 /// Plans a job.

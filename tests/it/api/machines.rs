@@ -64,7 +64,11 @@ pub(super) async fn many_are_installed_by_a_table_or_none_is(engine: Engine) {
 
     let again = order(&server, false, &begun).await;
     let text = again.text.clone();
-    assert_eq!(again.ok().unwrap()["rows"][0]["jobs"], done["rows"][0]["jobs"], "pressed twice is pressed once");
+    assert_eq!(
+        again.ok().unwrap()["rows"][0]["jobs"],
+        done["rows"][0]["jobs"],
+        "pressed twice is pressed once"
+    );
     let password = done["rows"][0]["cells"]["password"].as_str().unwrap();
     assert!(password.len() == 14 && !text.contains(password), "the second answer has no password");
     begun["key"] = json!("another");
@@ -76,11 +80,15 @@ pub(super) async fn many_are_installed_by_a_table_or_none_is(engine: Engine) {
 
 pub(super) async fn a_table_adopts_machines_by_serial_and_destroys_only_when_allowed(engine: Engine) {
     let (server, sample) = sample::start(engine).await.unwrap();
-    let facts = server.get(&format!("/api/v1/clients/{}/facts", sample.discovered)).await.unwrap().ok().unwrap();
+    let facts =
+        server.get(&format!("/api/v1/clients/{}/facts", sample.discovered)).await.unwrap().ok().unwrap();
     let serial = facts["dmi"]["serial"].as_str().unwrap();
     let adopted = json!({ "sheet": format!("name;serial\npc-77;{serial}\n"), "config": {} });
     let plan = order(&server, true, &adopted).await.ok().unwrap();
-    assert_eq!((&plan["rows"][0]["what"], &plan["rows"][0]["machine"]), (&json!("adopt"), &json!(sample.discovered)));
+    assert_eq!(
+        (&plan["rows"][0]["what"], &plan["rows"][0]["machine"]),
+        (&json!("adopt"), &json!(sample.discovered))
+    );
     assert!(!plan["rows"][0]["disks"].as_array().unwrap().is_empty(), "{plan}");
     assert!(order(&server, false, &adopted).await.ok().unwrap()["done"] == true);
     assert!(server.get("/api/v1/clients/pc-77").await.unwrap().ok().is_ok());
@@ -113,7 +121,8 @@ pub(super) async fn a_rule_adopts_what_fits_and_leaves_disks_alone_that_hold_som
         server.send(Method::POST, &path, &json!({})).await.unwrap().ok().unwrap()
     };
     let shown = run(true).await;
-    let hit = shown.as_array().unwrap().iter().find(|hit| hit["machine"] == sample.discovered).unwrap().clone();
+    let hit =
+        shown.as_array().unwrap().iter().find(|hit| hit["machine"] == sample.discovered).unwrap().clone();
     assert!(server.get("/api/v1/clients/pc-01").await.unwrap().is_problem(404), "showing does nothing");
     let done = run(false).await;
     let same = done.as_array().unwrap().iter().find(|hit| hit["machine"] == sample.discovered).unwrap();
@@ -130,15 +139,25 @@ pub(super) async fn a_rule_adopts_what_fits_and_leaves_disks_alone_that_hold_som
 pub(super) async fn a_recovered_client_gets_back_what_had_succeeded_on_it(engine: Engine) {
     let (server, sample) = sample::start(engine).await.unwrap();
     let path = format!("/api/v1/clients/{}/recover", sample.installed);
-    let shown = server.send(Method::POST, &format!("{path}?dry_run=true"), &json!({})).await.unwrap().ok().unwrap();
+    let shown =
+        server.send(Method::POST, &format!("{path}?dry_run=true"), &json!({})).await.unwrap().ok().unwrap();
     let client = server.get(&format!("/api/v1/clients/{}", sample.installed)).await.unwrap().ok().unwrap();
     assert_eq!(client["stage"], "installed", "showing does nothing");
     let done = server.send(Method::POST, &path, &json!({})).await.unwrap().ok().unwrap();
     let jobs = done["jobs"].as_array().unwrap();
     assert_eq!(shown["jobs"].as_array().unwrap().len(), jobs.len());
     let last = server.get(&format!("/api/v1/jobs/{}", jobs.last().unwrap())).await.unwrap().ok().unwrap();
-    assert_eq!((&last["job_type"], &last["needs"]), (&json!("package-install"), &json!([jobs[jobs.len() - 2]])));
-    assert!(server.send(Method::POST, "/api/v1/clients/new-3f01/recover", &json!({})).await.unwrap().is_problem(409));
+    assert_eq!(
+        (&last["job_type"], &last["needs"]),
+        (&json!("package-install"), &json!([jobs[jobs.len() - 2]]))
+    );
+    assert!(
+        server
+            .send(Method::POST, "/api/v1/clients/new-3f01/recover", &json!({}))
+            .await
+            .unwrap()
+            .is_problem(409)
+    );
     server.stop().await.unwrap();
 }
 
@@ -146,15 +165,23 @@ pub(super) async fn notes_and_history_stay_with_their_client(engine: Engine) {
     let (server, sample) = sample::start(engine).await.unwrap();
     let path = format!("/api/v1/clients/{}/notes", sample.installed);
     assert!(server.send(Method::POST, &path, &json!({ "text": "  " })).await.unwrap().is_problem(422));
-    let id = server.send(Method::POST, &path, &json!({ "text": "Netzteil getauscht" })).await.unwrap().ok().unwrap();
+    let id = server
+        .send(Method::POST, &path, &json!({ "text": "Netzteil getauscht" }))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
     let kept = server.get(&path).await.unwrap().ok().unwrap();
     assert_eq!((&kept[0]["text"], &kept[0]["id"]), (&json!("Netzteil getauscht"), &id));
     let history = server.get(&format!("/api/v1/clients/{}/history?limit=1", sample.installed)).await.unwrap();
     let history = history.ok().unwrap();
     assert_eq!(history["items"][0]["kind"], "client.noted");
     let before = history["next"].as_str().unwrap();
-    let older = server.get(&format!("/api/v1/clients/{}/history?before={before}", sample.installed)).await.unwrap();
-    assert!(!older.ok().unwrap()["items"].as_array().unwrap().iter().any(|item| item["kind"] == "client.noted"));
+    let older =
+        server.get(&format!("/api/v1/clients/{}/history?before={before}", sample.installed)).await.unwrap();
+    assert!(
+        !older.ok().unwrap()["items"].as_array().unwrap().iter().any(|item| item["kind"] == "client.noted")
+    );
     let elsewhere = format!("/api/v1/clients/lab-02/notes/{id}");
     assert!(server.send(Method::DELETE, &elsewhere, &json!({})).await.unwrap().is_problem(404));
     assert_eq!(server.send(Method::DELETE, &format!("{path}/{id}"), &json!({})).await.unwrap().status, 204);
@@ -163,7 +190,8 @@ pub(super) async fn notes_and_history_stay_with_their_client(engine: Engine) {
 
 pub(super) async fn jobs_are_found_by_type_and_cause(engine: Engine) {
     let (server, _) = sample::start(engine).await.unwrap();
-    let found = server.get("/api/v1/jobs?cause=UNABLE%20to&type=package-install").await.unwrap().ok().unwrap();
+    let found =
+        server.get("/api/v1/jobs?cause=UNABLE%20to&type=package-install").await.unwrap().ok().unwrap();
     let items = found["items"].as_array().unwrap();
     assert!(!items.is_empty(), "{found}");
     assert!(items.iter().all(|job| job["reason"].as_str().unwrap().contains("Unable to")));

@@ -89,6 +89,7 @@ on_both_engines! {
         a_recovered_client_gets_back_what_had_succeeded_on_it,
         notes_and_history_stay_with_their_client,
         jobs_are_found_by_type_and_cause,
+    }
     search {
         a_search_finds_sorts_and_pages,
         a_group_is_whoever_its_search_finds_at_the_moment,

@@ -32,7 +32,9 @@ async fn a_table_with_a_mistake_is_mended_in_its_row_and_begun_with_one_button()
 async fn what_cannot_be_taken_back_needs_the_clients_name() {
     let (server, sample) = sample::start(Engine::Sqlite).await.unwrap();
     let (_browser, page) = logged_in(&server, Look::GERMAN).await;
-    page.goto(&format!("{}/clients/{}/do/retire", server.ctx.addresses.https, sample.installed)).await.unwrap();
+    page.goto(&format!("{}/clients/{}/do/retire", server.ctx.addresses.https, sample.installed))
+        .await
+        .unwrap();
     page.until_shown("Die Aufzeichnungen bleiben").await.unwrap();
     page.fill("#confirmed", "lab-99").await.unwrap();
     page.follow("Ausmustern").await.unwrap();

@@ -46,7 +46,10 @@ pub(super) async fn carry_out(
     } else if macs.is_empty() {
         let (column, message) = match row.get(Column::Serial) {
             "" => ("mac", "is needed to know the machine again when it boots"),
-            _ => ("serial", "no machine with this serial number has announced itself; give its hardware address"),
+            _ => (
+                "serial",
+                "no machine with this serial number has announced itself; give its hardware address",
+            ),
         };
         done.problems.push(problem(column, message));
     }
@@ -56,7 +59,8 @@ pub(super) async fn carry_out(
     if done.what == RowWork::UnderWay || !done.problems.is_empty() {
         return Ok(done);
     }
-    let written = Written { ctx, order, row, macs, config, hashes: hashes.unwrap_or_else(Hashes::none), actor };
+    let written =
+        Written { ctx, order, row, macs, config, hashes: hashes.unwrap_or_else(Hashes::none), actor };
     match written.write(tx, machine, &mut done).await {
         Ok(id) => touched.push(id),
         Err(Error::Invalid { title, fields, .. }) => {
@@ -98,7 +102,8 @@ fn macs(row: &Row, problems: &mut Vec<FieldProblem>) -> Vec<Mac> {
     for text in row.get(Column::Mac).split_whitespace() {
         match text.parse() {
             Ok(mac) => macs.push(mac),
-            Err(_) => problems.push(problem("mac", &format!("`{text}` is no hardware address, such as 52:54:00:12:34:56"))),
+            Err(_) => problems
+                .push(problem("mac", &format!("`{text}` is no hardware address, such as 52:54:00:12:34:56"))),
         }
     }
     macs
@@ -148,10 +153,9 @@ fn config(
 ) -> ClientConfig {
     let kept = machine.map(|machine| machine.config.clone()).unwrap_or_default();
     let mut config = order.config.clone().unwrap_or(kept);
-    for (field, column) in [
-        (&mut config.distribution, Column::Distribution),
-        (&mut config.layout, Column::Layout),
-    ] {
+    for (field, column) in
+        [(&mut config.distribution, Column::Distribution), (&mut config.layout, Column::Layout)]
+    {
         if !row.get(column).is_empty() {
             row.get(column).clone_into(field);
         }
@@ -191,7 +195,8 @@ fn config(
 }
 
 fn fixed(row: &Row) -> Result<Ipv4Method, FieldProblem> {
-    let wrong = || problem("address", "must be an address with the length of its network, such as 10.0.0.5/24");
+    let wrong =
+        || problem("address", "must be an address with the length of its network, such as 10.0.0.5/24");
     let (address, prefix) = row.get(Column::Address).split_once('/').ok_or_else(wrong)?;
     let address: Ipv4Addr = address.trim().parse().map_err(|_| wrong())?;
     let prefix = prefix.trim().parse().map_err(|_| wrong())?;
@@ -214,7 +219,12 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    async fn write(&self, tx: &mut Tx, machine: Option<Client>, done: &mut MassRow) -> Result<ClientId, Error> {
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        machine: Option<Client>,
+        done: &mut MassRow,
+    ) -> Result<ClientId, Error> {
         let (ctx, actor) = (self.ctx, self.actor);
         let named = self.groups();
         let id = match machine {
@@ -271,18 +281,21 @@ impl Written<'_> {
         match self.row.get(Column::Fingerprint) {
             "" => Ok(machine.announced_key.clone()),
             text => text.parse().map(Some).map_err(|_| {
-                Error::invalid("the fingerprint has not 64 hexadecimal digits", "copy it from the machine's page")
+                Error::invalid(
+                    "the fingerprint has not 64 hexadecimal digits",
+                    "copy it from the machine's page",
+                )
             }),
         }
     }
 
     async fn install(&self, tx: &mut Tx, id: ClientId, done: &mut MassRow) -> Result<(), Error> {
-        let client =
-            clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+        let client = clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
         if client.facts.is_some() {
             done.disks = layouts::preview_of(self.ctx, tx, &client).await?;
             for disk in done.disks.iter().filter(|disk| !disk.destroyed.is_empty() && !self.order.wipe) {
-                let message = format!("{}: {} would be destroyed, which is not allowed", disk.disk, disk.destroyed);
+                let message =
+                    format!("{}: {} would be destroyed, which is not allowed", disk.disk, disk.destroyed);
                 done.problems.push(problem("wipe", &message));
             }
         }

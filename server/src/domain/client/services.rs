@@ -83,10 +83,7 @@ macro_rules! pattern {
 
 pattern!(LDAP_URI, r"^ldaps?://[A-Za-z0-9.\[\]:_-]+/?$");
 pattern!(BASE, r"^[A-Za-z0-9.-]+=[^\x00-\x1f\x7f=,']+(,[A-Za-z0-9.-]+=[^\x00-\x1f\x7f=,']+)*$");
-pattern!(
-    PEM,
-    r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?)+$"
-);
+pattern!(PEM, r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?)+$");
 pattern!(EXPORT, r"^[A-Za-z0-9.\[\]:_-]+:/[A-Za-z0-9/._+-]*$");
 pattern!(OPTIONS, r"^([a-z0-9_]+(=[A-Za-z0-9:.@_-]+)?(,[a-z0-9_]+(=[A-Za-z0-9:.@_-]+)?)*)?$");
 pattern!(PRINTER, r"^[A-Za-z0-9][A-Za-z0-9_-]{0,126}$");
@@ -134,11 +131,7 @@ impl HomeServer {
 
 impl Printer {
     pub(super) fn check(&self, field: &dyn Fn(&str) -> String, problems: &mut Problems) {
-        problems.unless(
-            fits(&PRINTER, &self.name),
-            &field("name"),
-            "must be letters, digits, - and _",
-        );
+        problems.unless(fits(&PRINTER, &self.name), &field("name"), "must be letters, digits, - and _");
         problems.unless(
             fits(&PRINTER_URI, &self.uri),
             &field("uri"),

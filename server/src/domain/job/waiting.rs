@@ -82,7 +82,9 @@ impl fmt::Display for Wait {
         match self {
             Self::Held(reason) => write!(f, "held: {reason}"),
             Self::Alarm(alarm) => write!(f, "stopped by an alarm: {alarm}"),
-            Self::Needs(id, job_type, state) => write!(f, "waits for job {id} ({job_type}), which is {state}"),
+            Self::Needs(id, job_type, state) => {
+                write!(f, "waits for job {id} ({job_type}), which is {state}")
+            }
             Self::Running(id, job_type) => write!(f, "waits for job {id} ({job_type}), which is running"),
             Self::Until(at) => write!(f, "waits until {}", rfc3339(*at)),
             Self::Before(id, job_type) => write!(f, "waits for job {id} ({job_type}), which comes first"),

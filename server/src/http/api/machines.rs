@@ -2,13 +2,14 @@
 
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Asking, Rejection, view::Page};
+use super::{Asking, Rejection, tag, view::Page};
 use crate::{
     app::{
         discovery,
@@ -18,6 +19,7 @@ use crate::{
         presets::{self, Preset},
         recovery,
         rules::{self, RuleHit},
+        tag as content,
     },
     context::Ctx,
     domain::{client::ClientConfig, rule::Rule},
@@ -55,10 +57,14 @@ async fn list_presets(State(ctx): State<Ctx>) -> Result<Json<Vec<Preset>>, Rejec
 }
 
 /// A preset.
-#[utoipa::path(get, path = "/presets/{name}", responses((status = 200, body = Preset)))]
-async fn show_preset(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Preset>, Rejection> {
+#[utoipa::path(get, path = "/presets/{name}", responses((status = 200, body = Preset, headers(("ETag" = String, description = "Changes with it, for `If-Match`.")))))]
+async fn show_preset(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(presets::get(&mut tx, &name).await?))
+    let found = presets::get(&mut tx, &name).await?;
+    Ok((tag::header(content::of(&found)), Json(found)))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -71,15 +77,16 @@ struct PresetValues {
 }
 
 /// Keeps a preset, replacing one of the name.
-#[utoipa::path(put, path = "/presets/{name}", request_body = PresetValues, responses((status = 204)))]
+#[utoipa::path(put, path = "/presets/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the preset was changed since.")), request_body = PresetValues, responses((status = 204)))]
 async fn set_preset(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(values): Json<PresetValues>,
 ) -> Result<StatusCode, Rejection> {
     let preset = Preset { name, config: values.config, groups: values.groups };
-    presets::set(&ctx, &preset, &actor.name).await?;
+    presets::set(&ctx, &preset, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -102,21 +109,23 @@ async fn list_rules(State(ctx): State<Ctx>) -> Result<Json<Vec<Rule>>, Rejection
 }
 
 /// A rule.
-#[utoipa::path(get, path = "/rules/{name}", responses((status = 200, body = Rule)))]
-async fn show_rule(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Rule>, Rejection> {
+#[utoipa::path(get, path = "/rules/{name}", responses((status = 200, body = Rule, headers(("ETag" = String, description = "Changes with it, for `If-Match`.")))))]
+async fn show_rule(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(rules::get(&mut tx, &name).await?))
+    let found = rules::get(&mut tx, &name).await?;
+    Ok((tag::header(content::of(&found)), Json(found)))
 }
 
 /// Keeps a rule, replacing one of the name. A rule adopts without anybody having compared fingerprints.
-#[utoipa::path(put, path = "/rules/{name}", request_body = Rule, responses((status = 204)))]
+#[utoipa::path(put, path = "/rules/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the rule was changed since.")), request_body = Rule, responses((status = 204)))]
 async fn set_rule(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(rule): Json<Rule>,
 ) -> Result<StatusCode, Rejection> {
-    rules::set(&ctx, &Rule { name, ..rule }, &actor.name).await?;
+    rules::set(&ctx, &Rule { name, ..rule }, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

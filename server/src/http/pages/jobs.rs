@@ -142,9 +142,10 @@ async fn list(
         JobState::Cancelled,
         JobState::Expired,
     ];
-    let types = ctx.catalog.job_types().map(|declared| {
-        (declared.name.clone(), in_language(&declared.title, language, &declared.name))
-    });
+    let types = ctx
+        .catalog
+        .job_types()
+        .map(|declared| (declared.name.clone(), in_language(&declared.title, language, &declared.name)));
     let view = ListView {
         page: visitor.frame("/jobs"),
         states: states.map(JobState::as_str).to_vec(),

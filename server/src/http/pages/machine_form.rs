@@ -13,8 +13,8 @@ use crate::{
     app::{layouts, passwords::Passwords, presets},
     context::Ctx,
     domain::client::{
-        BaseMethod, ClientConfig, Directory, DirectorySchema, HomeServer, Interface, Ipv4Method, Network, Printer,
-        User,
+        BaseMethod, ClientConfig, Directory, DirectorySchema, HomeServer, Interface, Ipv4Method, Network,
+        Printer, User,
     },
 };
 
@@ -81,7 +81,13 @@ impl MachineForm {
             keyboard: config.keyboard.clone(),
             timezone: config.timezone.clone(),
             network: "dhcp".to_owned(),
-            nameservers: config.network.nameservers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            nameservers: config
+                .network
+                .nameservers
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" "),
             domain: config.domain.clone(),
             proxy: config.proxy.clone(),
             ntp: config.ntp.join(" "),
@@ -144,10 +150,8 @@ impl MachineForm {
             users: self.users(present, &keys),
             root_ssh_keys: keys,
             directory: self.directory(),
-            home: (!self.home_export.trim().is_empty()).then(|| HomeServer {
-                export: text(&self.home_export),
-                options: text(&self.home_options),
-            }),
+            home: (!self.home_export.trim().is_empty())
+                .then(|| HomeServer { export: text(&self.home_export), options: text(&self.home_options) }),
             printers,
             purchased_on: present.purchased_on.clone(),
         };
@@ -241,7 +245,8 @@ impl MachineForm {
                 }),
                 _ => problems.push(FieldProblem {
                     field: "printers".to_owned(),
-                    message: "must be a name and a URI in each line, such as office ipp://10.0.0.9/ipp/print".to_owned(),
+                    message: "must be a name and a URI in each line, such as office ipp://10.0.0.9/ipp/print"
+                        .to_owned(),
                 }),
             }
         }
@@ -353,11 +358,20 @@ mod tests {
                 nameservers: vec!["10.0.0.3".parse().unwrap()],
                 interfaces: vec![
                     Interface { ipv4: static_ipv4, ..Interface::default() },
-                    Interface { mac: "525400000001".parse().ok(), ipv4: Ipv4Method::Off, ..Interface::default() },
+                    Interface {
+                        mac: "525400000001".parse().ok(),
+                        ipv4: Ipv4Method::Off,
+                        ..Interface::default()
+                    },
                 ],
             },
             users: vec![
-                User { name: "ann".to_owned(), full_name: "Ann Müller".to_owned(), sudo: false, ..User::default() },
+                User {
+                    name: "ann".to_owned(),
+                    full_name: "Ann Müller".to_owned(),
+                    sudo: false,
+                    ..User::default()
+                },
                 User { name: "ben".to_owned(), ..User::default() },
             ],
             directory: Some(Directory {

@@ -223,15 +223,18 @@ fn row_view(ctx: &Ctx, language: &str, at: usize, row: MassRow, shown: &[Column]
 
 /// The words of a form, whichever way the browser sends them; a file counts as the table when it is not empty.
 async fn sent(ctx: &Ctx, request: Request) -> Result<Vec<(String, String)>, Rejection> {
-    let unreadable = |error: String| Error::invalid(format!("the form cannot be read: {error}"), "send it again");
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let unreadable =
+        |error: String| Error::invalid(format!("the form cannot be read: {error}"), "send it again");
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("multipart/form-data") {
         let Form(words) = Form::<Vec<(String, String)>>::from_request(request, ctx)
             .await
             .map_err(|error| unreadable(error.to_string()))?;
         return Ok(words);
     }
-    let mut parts = Multipart::from_request(request, ctx).await.map_err(|error| unreadable(error.to_string()))?;
+    let mut parts =
+        Multipart::from_request(request, ctx).await.map_err(|error| unreadable(error.to_string()))?;
     let mut words = Vec::new();
     while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error.to_string()))? {
         let name = part.name().unwrap_or_default().to_owned();

@@ -10,25 +10,25 @@ mod channels;
 mod chart;
 mod client;
 mod clients;
-mod discovered;
 mod columns;
+mod discovered;
 mod frame;
-mod jobs;
 mod groups;
 mod images;
 mod job_scripts;
+mod jobs;
 mod layouts;
 mod live;
 mod machine_form;
 mod mass;
 mod moment;
 mod overview;
-mod rules;
 mod reports;
+mod rules;
 mod session;
-mod words;
 mod settings;
 mod status;
+mod words;
 
 use axum::{
     Router,

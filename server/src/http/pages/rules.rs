@@ -120,7 +120,11 @@ struct Edited {
     edit: String,
 }
 
-async fn list(State(ctx): State<Ctx>, visitor: Visitor, Query(edited): Query<Edited>) -> Result<Page, Rejection> {
+async fn list(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Query(edited): Query<Edited>,
+) -> Result<Page, Rejection> {
     let form = if edited.edit.is_empty() {
         RuleForm { names: "pc-{001..}".to_owned(), position: "10".to_owned(), ..RuleForm::default() }
     } else {
@@ -177,7 +181,7 @@ async fn set(
     visitor: Visitor,
     Form(form): Form<RuleForm>,
 ) -> Result<Response, Rejection> {
-    match rules::set(&ctx, &form.rule(), visitor.name()).await {
+    match rules::set(&ctx, &form.rule(), None, visitor.name()).await {
         Ok(()) => Ok(Redirect::to("/rules").into_response()),
         Err(Error::Invalid { title, fields, .. }) => {
             let problem = fields.is_empty().then_some(title);

@@ -63,7 +63,8 @@ pub(super) fn faults(
     for problem in problems {
         let field = field_of(&problem.field);
         let key = format!("fault-{}", field.replace('_', "-"));
-        let text = ctx.pages.text(language, &key, &[]).unwrap_or_else(|| told(ctx, language, &problem.message));
+        let text =
+            ctx.pages.text(language, &key, &[]).unwrap_or_else(|| told(ctx, language, &problem.message));
         faults.entry(field).or_insert(text);
     }
     faults
@@ -74,7 +75,10 @@ const TOLD: &[(&str, &str)] = &[
     ("stands in line {} already", "told-line-twice"),
     ("is missing; give one, or a pattern for all", "told-name-missing"),
     ("is needed to know the machine again when it boots", "told-mac-needed"),
-    ("no machine with this serial number has announced itself; give its hardware address", "told-serial-unknown"),
+    (
+        "no machine with this serial number has announced itself; give its hardware address",
+        "told-serial-unknown",
+    ),
     ("`{}` is no hardware address, such as 52:54:00:12:34:56", "told-no-mac"),
     ("belongs to client {}", "told-address-owned"),
     ("must be an address with the length of its network, such as 10.0.0.5/24", "told-address"),

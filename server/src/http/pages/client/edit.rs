@@ -47,7 +47,11 @@ struct With {
     kept: String,
 }
 
-async fn add_form(State(ctx): State<Ctx>, visitor: Visitor, Query(with): Query<With>) -> Result<Page, Rejection> {
+async fn add_form(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Query(with): Query<With>,
+) -> Result<Page, Rejection> {
     let form = if with.preset.is_empty() {
         MachineForm::fresh(visitor.language)
     } else {
@@ -101,7 +105,7 @@ async fn add(
     };
     if form.then == "preset" {
         let preset = Preset { name: form.preset.trim().to_owned(), config, groups: form.groups() };
-        return match presets::set(&ctx, &preset, visitor.name()).await {
+        return match presets::set(&ctx, &preset, None, visitor.name()).await {
             Ok(()) => {
                 let to = format!("/add-client?preset={}&kept={}", preset.name, preset.name);
                 Ok(Redirect::to(&to).into_response())

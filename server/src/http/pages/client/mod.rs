@@ -141,8 +141,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
             break;
         }
     }
-    let rescue =
-        records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
+    let rescue = records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
     let jobs = records
         .into_iter()
         .map(|record| JobRow {
@@ -200,7 +199,12 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         watched,
         notes: notes
             .into_iter()
-            .map(|note| NoteView { id: note.id, text: note.text, by: note.created_by, at: moment(note.created_at) })
+            .map(|note| NoteView {
+                id: note.id,
+                text: note.text,
+                by: note.created_by,
+                at: moment(note.created_at),
+            })
             .collect(),
         history: history
             .into_iter()

@@ -196,7 +196,12 @@ async fn do_it(
         "redo" => helpdesk::redo(ctx, name, actor).await.map(drop)?,
         "recover" => recovery::recover(ctx, name, false, actor).await.map(drop)?,
         "rescue" => {
-            let keys: Vec<String> = form.keys.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+            let keys: Vec<String> = form
+                .keys
+                .lines()
+                .map(|line| line.trim().to_owned())
+                .filter(|line| !line.is_empty())
+                .collect();
             helpdesk::rescue(ctx, name, &keys, actor).await.map(drop)?;
         }
         "release" => helpdesk::release(ctx, name, actor).await.map(drop)?,
