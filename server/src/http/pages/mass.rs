@@ -94,6 +94,8 @@ struct RowView {
 #[derive(Serialize)]
 struct CellView {
     column: &'static str,
+    /// The column in the key of its text.
+    text: String,
     value: String,
     fault: String,
     shown: bool,
@@ -202,6 +204,7 @@ fn row_view(ctx: &Ctx, language: &str, at: usize, row: MassRow, shown: &[Column]
         cells: Column::all()
             .map(|column| CellView {
                 column: column.as_str(),
+                text: column.as_str().replace('_', "-"),
                 value: cell(column),
                 fault: fault(column.as_str()),
                 shown: is_shown(column.as_str()),
