@@ -207,6 +207,17 @@ pub fn expect_next(last: Option<&BootEvent>, realm: Option<Realm>, now: i64) -> 
     })
 }
 
+/// What should come after a machine was announced and somebody has adopted it.
+pub fn expect_identity(announced: &BootEvent, now: i64) -> Expectation {
+    Expectation {
+        after: "adopted".to_owned(),
+        next: "the agent fetching its identity".to_owned(),
+        late: now - announced.at > PATIENCE_S * crate::clock::SECOND,
+        likely_cause: "the machine was switched off before it was adopted, or HTTPS is filtered".to_owned(),
+        remedy: "look at the machine's screen, and restart it over the network".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
