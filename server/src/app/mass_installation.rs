@@ -15,7 +15,7 @@ use self::{known::Known, row::carry_out};
 use super::{
     Error,
     approvals::{self, Wish},
-    passwords::Passwords,
+    passwords::{Hashes, Passwords},
 };
 use crate::{
     context::Ctx,
@@ -169,7 +169,7 @@ impl MassPlan {
 /// The database refuses; what is wrong with the order stands in the plan.
 pub async fn preview(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPlan, Error> {
     let mut tx = ctx.db.write().await?;
-    let (plan, _) = work(ctx, &mut tx, order, actor, false).await?;
+    let (plan, _) = work(ctx, &mut tx, order, Vec::new(), actor).await?;
     Ok(plan)
 }
 
@@ -185,13 +185,20 @@ pub async fn begin(ctx: &Ctx, order: &MassOrder, actor: &str) -> Result<MassPlan
     let shown = preview(ctx, order, actor).await?;
     check_ready(&shown)?;
     let over = shown.rows.iter().any(|row| row.installed_over).then_some(Risk::InstallOver);
+    let machines = shown.rows.len();
     let wish = Wish::MassInstall { order: Box::new(without_passwords(order, &shown)) };
+    // With the gaps filled once and for all, and the passwords hashed before anybody has to wait for the database.
+    let order = &MassOrder { sheet: shown.sheet, ..order.clone() };
+    let mut hashes = Vec::new();
+    for row in sheet::read(&order.sheet).unwrap_or_default() {
+        hashes.push(row_passwords(&row).hash().await?);
+    }
     let tx = ctx.db.write().await?;
-    let mut tx = approvals::gate(ctx, tx, &wish, over, shown.rows.len(), actor).await?;
+    let mut tx = approvals::gate(ctx, tx, &wish, over, machines, actor).await?;
     if let Some(plan) = begun(&mut tx, order).await? {
         return Ok(plan);
     }
-    let (plan, clients) = work(ctx, &mut tx, order, actor, true).await?;
+    let (plan, clients) = work(ctx, &mut tx, order, hashes, actor).await?;
     check_ready(&plan)?;
     let plan = MassPlan { done: true, ..plan };
     if !order.key.is_empty() {
@@ -247,13 +254,13 @@ fn without_passwords(order: &MassOrder, shown: &MassPlan) -> MassOrder {
     MassOrder { sheet: sheet::write(&rows), passwords: false, ..order.clone() }
 }
 
-/// Does everything inside a transaction; whoever calls commits it, or not.
+/// Does everything inside a transaction; whoever calls commits it, or not. There are as many hashes as rows, or none when it is not for good.
 async fn work(
     ctx: &Ctx,
     tx: &mut Tx,
     order: &MassOrder,
+    hashes: Vec<Hashes>,
     actor: &str,
-    for_good: bool,
 ) -> Result<(MassPlan, Vec<wire::ClientId>), Error> {
     let mut plan = MassPlan::default();
     let mut rows = match sheet::read(&order.sheet) {
@@ -270,9 +277,9 @@ async fn work(
     plan.problems.append(&mut problems);
     let twice = repeated(&rows);
     let mut touched = Vec::new();
+    let mut hashes = hashes.into_iter();
     for (at, row) in rows.iter().enumerate() {
-        let hashes = if for_good { Some(row_passwords(row).hash().await?) } else { None };
-        let mut done = carry_out(ctx, tx, order, &known, row, hashes, actor, &mut touched).await?;
+        let mut done = carry_out(ctx, tx, order, &known, row, hashes.next(), actor, &mut touched).await?;
         done.problems
             .extend(twice.iter().filter(|(other, _)| *other == at).map(|(_, problem)| problem.clone()));
         plan.rows.push(done);

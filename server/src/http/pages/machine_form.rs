@@ -305,7 +305,6 @@ pub(super) struct FormView {
     pub(super) form: MachineForm,
     distributions: Vec<String>,
     layouts: Vec<String>,
-    groups: Vec<String>,
     presets: Vec<String>,
     faults: BTreeMap<String, String>,
     problem: Option<String>,
@@ -331,7 +330,6 @@ impl FormView {
         Ok(Self {
             distributions: ctx.catalog.distributions().map(|(name, _)| name.to_owned()).collect(),
             layouts: layouts::list(ctx, &mut tx).await?.into_iter().map(|layout| layout.name).collect(),
-            groups: crate::app::groups::list(&mut tx).await?.into_iter().map(|group| group.name).collect(),
             presets: presets::list(&mut tx).await?.into_iter().map(|preset| preset.name).collect(),
             open: hidden || form.network == "static",
             form: MachineForm { password: String::new(), ..form },
