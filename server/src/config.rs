@@ -1,4 +1,5 @@
-//! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three.
+//! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three, but what has several
+//! values of its own (`[ldap]`), which stands in the file alone.
 //!
 //! `packaging/config/lotse.example.toml` documents each value; a test keeps it complete.
 
@@ -10,7 +11,7 @@ use std::{
 use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{db::Location, domain::client::is_domain, patience::Patience};
+use crate::{auth::ldap, db::Location, domain::client::is_domain, patience::Patience};
 
 /// Every value may be absent; [`Config::load`] merges flags and environment over the file and fills in the defaults.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -57,6 +58,15 @@ pub struct Settings {
     /// Words for the installer's kernel command line, such as `console=ttyS0,115200`.
     #[arg(long, env = "LOTSE_INSTALLER_COMMAND_LINE", value_name = "WORDS")]
     pub installer_command_line: Option<String>,
+    /// Logins end when they were not used for so many minutes, 5 to 43200; default is 720, half a day.
+    #[arg(long, env = "LOTSE_SESSION_IDLE", value_name = "MINUTES")]
+    pub session_idle: Option<u32>,
+    /// Logins end after so many hours in any case, 1 to 2160; default is 168, a week.
+    #[arg(long, env = "LOTSE_SESSION_LIMIT", value_name = "HOURS")]
+    pub session_limit: Option<u32>,
+    /// A directory whose people may log in; only in the file.
+    #[arg(skip)]
+    pub ldap: Option<ldap::Settings>,
     /// Log lines as JSON.
     #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub log_json: Option<bool>,
@@ -90,6 +100,12 @@ pub struct Config {
     pub lease_s: u32,
     /// Words for the installer's kernel command line.
     pub installer_command_line: String,
+    /// Logins end when they were not used for so many seconds.
+    pub session_idle_s: i64,
+    /// Logins end after so many seconds in any case.
+    pub session_limit_s: i64,
+    /// A directory whose people may log in.
+    pub ldap: Option<ldap::Settings>,
     /// Log lines as JSON.
     pub log_json: bool,
     /// How long silent connections are kept; only tests have reason to change it.
@@ -117,6 +133,9 @@ pub enum Error {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// The description of the directory cannot be used.
+    #[error("{0}")]
+    Directory(String),
     /// A value cannot be used.
     #[error("{name}: {message}")]
     Value {
@@ -170,6 +189,20 @@ impl Config {
             let message = format!("{installer_command_line:?} must be one line");
             return Err(Error::Value { name: "installer-command-line", message });
         }
+        let session_idle = over.session_idle.or(base.session_idle).unwrap_or(720);
+        if !(5..=43_200).contains(&session_idle) {
+            let message = format!("`{session_idle}` must be 5 to 43200 minutes");
+            return Err(Error::Value { name: "session-idle", message });
+        }
+        let session_limit = over.session_limit.or(base.session_limit).unwrap_or(168);
+        if !(1..=2160).contains(&session_limit) {
+            let message = format!("`{session_limit}` must be 1 to 2160 hours");
+            return Err(Error::Value { name: "session-limit", message });
+        }
+        let ldap = over.ldap.or(base.ldap);
+        if let Some(settings) = &ldap {
+            settings.check().map_err(|error| Error::Directory(error.to_string()))?;
+        }
         let site_scripts = over.site_scripts.or(base.site_scripts);
         if let Some(path) = site_scripts.as_ref().filter(|path| !path.is_dir()) {
             let message = format!("`{}` is not a directory", path.display());
@@ -187,6 +220,9 @@ impl Config {
             mirrors,
             lease_s,
             installer_command_line,
+            session_idle_s: i64::from(session_idle) * 60,
+            session_limit_s: i64::from(session_limit) * 3600,
+            ldap,
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
             patience: Patience::default(),
             data,
@@ -302,8 +338,11 @@ mod tests {
             assert!(text.contains(&format!("\n#{name} = ")), "`{name}` is missing in lotse.example.toml");
         }
         let opened = text.replace("\n#", "\n").replace("\n ", "\n# ");
-        let values: Vec<_> =
-            opened.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).collect();
-        toml::from_str::<Settings>(&values.join("\n")).unwrap();
+        let values: Vec<_> = opened
+            .lines()
+            .filter(|line| (line.contains(" = ") || line.starts_with('[')) && !line.starts_with('#'))
+            .collect();
+        let example = toml::from_str::<Settings>(&values.join("\n")).unwrap();
+        example.ldap.unwrap().check().unwrap();
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
-    config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
+    app::login::Tries, auth::ldap::Directory, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog,
+    clock::Clock, config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -33,6 +33,8 @@ pub struct Doors {
     pub pages: Pages,
     /// Failed logins.
     pub tries: Tries,
+    /// The directory that knows people who have no account here.
+    pub directory: Option<Directory>,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::Error,
+    app::{Error, sessions},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -88,5 +88,6 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
     events::prune(&mut tx, EVENTS).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
+    sessions::prune(ctx).await?;
     Ok(())
 }

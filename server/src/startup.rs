@@ -19,15 +19,16 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::login::Tries,
+    auth::ldap::Directory,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
     clock::{Clock, SECOND},
     config::Config,
     context::{Addresses, Ctx, Doors},
-    db::{Db, people},
-    domain::people::Role,
+    db::{Db, accounts, people},
+    domain::people::{Role, Source},
     http,
     identity::{Authority, tls, token::Token},
     pages::Pages,
@@ -80,6 +81,7 @@ impl Server {
         };
         let pages = Pages::load(&config.share)?;
         let (presence, tries) = (Presence::default(), Tries::default());
+        let directory = config.ldap.clone().map(Directory::open).transpose()?;
         let ctx = Ctx::new(Doors {
             config,
             addresses,
@@ -91,6 +93,7 @@ impl Server {
             mirrors,
             pages,
             tries,
+            directory,
             presence,
         });
         let first_login = first_run(&ctx).await?;
@@ -225,7 +228,7 @@ async fn first_run(ctx: &Ctx) -> anyhow::Result<Option<String>> {
     if people::any_user(&mut tx).await? {
         return Ok(None);
     }
-    let admin = people::create_user(&mut tx, "admin", Role::Admin, now).await?;
+    let admin = accounts::create(&mut tx, "admin", "", Source::Local, None, &Role::Admin.into(), now).await?;
     let secret = Token::new();
     people::create_link(&mut tx, &secret.hash(), admin, now + LINK_FOR, now).await?;
     tx.commit().await?;

@@ -13,6 +13,7 @@ use crate::{
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
         job::Job,
+        reach::Sees,
     },
     presence::ONLINE_FOR,
 };
@@ -307,12 +308,13 @@ pub async fn standing(ctx: &Ctx, tx: &mut Tx, client: Client) -> Result<Standing
     Ok(Standing { activity: activity(next, running.as_ref(), waits), health: health(&signs), client, groups })
 }
 
-/// Clients by name, after a name.
+/// Clients that somebody sees, by name, after a name.
 ///
 /// # Errors
 /// The group does not exist.
 pub async fn list(
     tx: &mut Tx,
+    sees: &Sees,
     after: &str,
     stage: Option<Stage>,
     group: Option<&str>,
@@ -321,5 +323,5 @@ pub async fn list(
     if let Some(name) = group {
         group_cases::get(tx, name).await?;
     }
-    Ok(clients::list(tx, after, stage, group, limit).await?)
+    Ok(clients::list(tx, sees, after, stage, group, limit).await?)
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     context::Ctx,
     db::{Tx, clients, events, groups},
-    domain::client::is_name,
+    domain::{client::is_name, reach::Sees},
 };
 
 pub use crate::db::groups::Group;
@@ -22,12 +22,16 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::invalid(format!("`{name}` cannot be a group's name"), "use small letters, digits and hyphens"))
 }
 
-/// All groups by name.
+/// The groups that somebody sees, by name.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn list(tx: &mut Tx) -> Result<Vec<Group>, Error> {
-    Ok(groups::list(tx).await?)
+pub async fn list(tx: &mut Tx, sees: &Sees) -> Result<Vec<Group>, Error> {
+    let mut all = groups::list(tx).await?;
+    if let Sees::Groups(seen) = sees {
+        all.retain(|group| seen.contains(&group.id));
+    }
+    Ok(all)
 }
 
 /// A group that must exist, by name.
@@ -111,7 +115,7 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     let mut tx = ctx.db.write().await?;
     jobs::check_expiry(order, ctx.now())?;
     get(&mut tx, name).await?;
-    let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
+    let members = clients::list(&mut tx, &Sees::Everything, "", None, Some(name), i64::MAX).await?;
     let mut ids = Vec::with_capacity(members.len());
     for client in &members {
         let of_client = |error| on_client(&client.name, error);

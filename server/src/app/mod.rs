@@ -1,8 +1,10 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
+pub mod accounts;
 pub mod agents;
 pub mod boot_timeline;
 pub mod clients;
+mod directory;
 pub mod enrolment;
 mod error;
 pub mod groups;
@@ -13,10 +15,12 @@ pub mod installation;
 pub mod job_records;
 pub mod jobs;
 pub mod layouts;
+pub mod login;
 pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod reach;
 pub mod retirement;
 pub mod sessions;
 

@@ -5,7 +5,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{events::ServerEvent, overview as rows},
-    domain::{client::Stage, job::Attempt},
+    domain::{client::Stage, job::Attempt, reach::Sees},
 };
 
 /// Most entries of each list.
@@ -72,31 +72,32 @@ pub struct Running {
     pub attempt: Attempt,
 }
 
-/// Collects it.
+/// Collects it, of the clients that somebody sees.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn look(ctx: &Ctx) -> Result<Overview, Error> {
+pub async fn look(ctx: &Ctx, sees: &Sees) -> Result<Overview, Error> {
     let mut tx = ctx.db.read().await?;
     let concern = |kind| {
         move |(client, reason, at): (String, String, Option<i64>)| Concern { client, kind, reason, at }
     };
     let mut concerns: Vec<Concern> =
-        rows::alarms(&mut tx, ENTRIES).await?.into_iter().map(concern(ConcernKind::Alarm)).collect();
-    let discovered = rows::discovered(&mut tx, ENTRIES).await?;
+        rows::alarms(&mut tx, sees, ENTRIES).await?.into_iter().map(concern(ConcernKind::Alarm)).collect();
+    let discovered = rows::discovered(&mut tx, sees, ENTRIES).await?;
     concerns.extend(discovered.into_iter().map(concern(ConcernKind::Discovered)));
-    concerns.extend(rows::held(&mut tx, ENTRIES).await?.into_iter().map(concern(ConcernKind::Held)));
+    concerns.extend(rows::held(&mut tx, sees, ENTRIES).await?.into_iter().map(concern(ConcernKind::Held)));
     let since = ctx.now() - NEWS_FOR;
-    concerns
-        .extend(rows::failed(&mut tx, since, ENTRIES).await?.into_iter().map(concern(ConcernKind::Failed)));
-    let running = rows::running(&mut tx, ENTRIES).await?;
+    concerns.extend(
+        rows::failed(&mut tx, sees, since, ENTRIES).await?.into_iter().map(concern(ConcernKind::Failed)),
+    );
+    let running = rows::running(&mut tx, sees, ENTRIES).await?;
     Ok(Overview {
-        stages: rows::stages(&mut tx).await?,
+        stages: rows::stages(&mut tx, sees).await?,
         concerns,
         running: running
             .into_iter()
             .map(|(client, job_type, attempt)| Running { client, job_type, attempt })
             .collect(),
-        happened: rows::happened(&mut tx, ENTRIES).await?,
+        happened: rows::happened(&mut tx, sees, ENTRIES).await?,
     })
 }

@@ -2,8 +2,11 @@
 
 use wire::{ClientId, Mac, Sha256, facts::Facts};
 
-use super::{Error, Row, Tx, args, dialect, to_json};
-use crate::domain::client::{Client, ClientConfig, Stage};
+use super::{Error, Row, Tx, args, dialect, reach, to_json};
+use crate::domain::{
+    client::{Client, ClientConfig, Stage},
+    reach::Sees,
+};
 
 const COLUMNS: &str = "id, name, stage, config, facts, facts_at, announced_key, adopted_key, boot_id, realm, \
                        agent_version, last_seen_at, alarm, created_at, version";
@@ -68,9 +71,10 @@ pub async fn find_by_mac(tx: &mut Tx, mac: Mac) -> Result<Option<Client>, Error>
     one(tx, &sql, args![mac]).await
 }
 
-/// Clients in the order of their names, after a name, optionally of one stage or one group.
+/// Clients that somebody sees, in the order of their names, after a name, optionally of one stage or one group.
 pub async fn list(
     tx: &mut Tx,
+    sees: &Sees,
     after: &str,
     stage: Option<Stage>,
     group: Option<&str>,
@@ -79,7 +83,8 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS} FROM clients WHERE name > $1 AND ($2 IS NULL OR stage = $2) AND ($3 IS NULL OR id IN \
          (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE g.name = $3)) \
-         ORDER BY name LIMIT $4"
+         AND {} ORDER BY name LIMIT $4",
+        reach::seen(sees, "id")
     );
     let rows = tx.all(&sql, args![after, stage.map(Stage::as_str), group, limit]).await?;
     let mut clients = Vec::with_capacity(rows.len());

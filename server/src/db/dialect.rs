@@ -39,3 +39,11 @@ pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
         super::Tx::Postgres(_) => Some("SELECT id FROM clients WHERE id = $1 FOR NO KEY UPDATE"),
     }
 }
+
+/// `SQLite` has one writer at a time; on `PostgreSQL` rows that are decided by are kept from changing meanwhile.
+pub(super) fn for_update(tx: &super::Tx) -> &'static str {
+    match tx {
+        super::Tx::Sqlite(..) => "",
+        super::Tx::Postgres(_) => " FOR UPDATE",
+    }
+}

@@ -4,6 +4,7 @@
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
+pub mod accounts;
 pub mod answers;
 pub mod attempts;
 pub mod boot;
@@ -19,6 +20,7 @@ pub mod layouts;
 mod migrate;
 pub mod overview;
 pub mod people;
+pub mod reach;
 pub mod sessions;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};

@@ -7,3 +7,4 @@ pub mod image;
 pub mod job;
 pub mod layout;
 pub mod people;
+pub mod reach;

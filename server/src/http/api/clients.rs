@@ -22,10 +22,12 @@ use crate::{
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
-        layouts, retirement,
+        layouts,
+        people::Actor,
+        reach, retirement,
     },
     context::Ctx,
-    domain::client::Stage,
+    domain::{client::Stage, people::Role},
     http::extract::Json,
     planner::storage::DiskPreview,
 };
@@ -69,11 +71,14 @@ struct ListQuery {
 #[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = Page<ClientView>)))]
 async fn list(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<ClientView>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
-    let found = clients::list(&mut tx, &query.after, query.stage, query.group.as_deref(), limit + 1).await?;
+    let sees = actor.sees();
+    let group = query.group.as_deref();
+    let found = clients::list(&mut tx, &sees, &query.after, query.stage, group, limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
     let mut items = Vec::new();
     for client in found.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
@@ -127,8 +132,16 @@ async fn update(
     headers: HeaderMap,
     Json(change): Json<ClientChange>,
 ) -> Result<Response, Rejection> {
+    may_enter(&ctx, &actor, &name, &change).await?;
     clients::update(&ctx, &name, &change, expected(&headers)?, &actor.name).await?;
     Ok(view(&ctx, change.name.as_deref().unwrap_or(&name)).await?)
+}
+
+/// Refuses groups in which whoever asks has nothing to say.
+async fn may_enter(ctx: &Ctx, actor: &Actor, name: &str, change: &ClientChange) -> Result<(), Error> {
+    let Some(groups) = &change.groups else { return Ok(()) };
+    let mut tx = ctx.db.read().await?;
+    reach::require_groups(&mut tx, &actor.reach, name, groups, Role::Operator).await
 }
 
 /// The version that `If-Match` (RFC 9110, 13.1.1) asks for; `*` is met by any.
@@ -181,6 +194,7 @@ async fn adopt(
     Path(name): Path<String>,
     Json(change): Json<ClientChange>,
 ) -> Result<Response, Rejection> {
+    may_enter(&ctx, &actor, &name, &change).await?;
     let name = clients::adopt(&ctx, &name, &change, &actor.name).await?;
     Ok(view(&ctx, &name).await?)
 }
@@ -281,6 +295,10 @@ async fn create_job(
     Json(order): Json<JobOrder>,
 ) -> Result<(StatusCode, Json<JobId>), Rejection> {
     let client = id_of(&ctx, &name).await?;
+    {
+        let mut tx = ctx.db.read().await?;
+        reach::require_jobs(&mut tx, &actor.reach, &order.needs).await?;
+    }
     let id = jobs::create(&ctx, client, &order, &actor.name).await?;
     Ok((StatusCode::CREATED, Json(id)))
 }

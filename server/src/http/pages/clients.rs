@@ -142,7 +142,8 @@ async fn list(
     let mut tx = ctx.db.read().await?;
     let stage: Option<Stage> = wanted.stage.parse().ok();
     let group = Some(wanted.group.as_str()).filter(|group| !group.is_empty());
-    let found = clients::list(&mut tx, &wanted.after, stage, group, ROWS + 1).await?;
+    let sees = visitor.actor()?.sees();
+    let found = clients::list(&mut tx, &sees, &wanted.after, stage, group, ROWS + 1).await?;
     let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
     let mut rows = Vec::new();
     for client in found.into_iter().take(usize::try_from(ROWS).unwrap_or(0)) {
@@ -163,7 +164,7 @@ async fn list(
             query_encoded(&last.name)
         )
     });
-    let groups = groups::list(&mut tx).await?.into_iter().map(|group| group.name).collect();
+    let groups = groups::list(&mut tx, &sees).await?.into_iter().map(|group| group.name).collect();
     let stages = [Stage::Registered, Stage::Discovered, Stage::Installing, Stage::Installed, Stage::Retired];
     let view = View {
         page: visitor.frame("/clients"),

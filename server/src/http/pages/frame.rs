@@ -7,10 +7,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::super::Rejection;
+use super::super::{Rejection, access};
 use crate::{
     app::{Error, people::Actor, sessions::LoggedIn},
     context::Ctx,
+    domain::people::Role,
     pages::LANGUAGES,
 };
 
@@ -25,8 +26,6 @@ pub(super) type Page = Html<String>;
 pub(super) struct Visitor {
     /// Who, once they have logged in.
     pub(super) who: Option<LoggedIn>,
-    /// The secret of their session.
-    pub(super) secret: String,
     /// Language of the pages.
     pub(super) language: &'static str,
     path: String,
@@ -51,17 +50,25 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 2] = [("/", "nav-overview"), ("/clients", "nav-clients")];
+/// Pages that somebody may not see are left out.
+const NAVIGATION: &[(&str, &str)] = &[
+    ("/", "nav-overview"),
+    ("/clients", "nav-clients"),
+    ("/accounts", "nav-accounts"),
+    ("/tokens", "nav-tokens"),
+];
 
 impl Visitor {
-    pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {
-        Self { who: Some(who), secret, ..Self::stranger(request) }
+    pub(super) fn new(request: &Request, who: LoggedIn) -> Self {
+        let stranger = Self::stranger(request);
+        let chosen = LANGUAGES.into_iter().find(|known| who.language.as_deref() == Some(*known));
+        Self { language: chosen.unwrap_or(stranger.language), who: Some(who), ..stranger }
     }
 
     pub(super) fn stranger(request: &Request) -> Self {
         let headers = request.headers();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { who: None, secret: String::new(), language: language(headers), path }
+        Self { who: None, language: language(headers), path }
     }
 
     /// Name for history and events.
@@ -77,10 +84,15 @@ impl Visitor {
 
     /// The frame; `current` is the entry of the navigation that the page belongs to.
     pub(super) fn frame(&self, current: &str) -> Frame {
-        let role = self.who.as_ref().map_or("", |who| who.actor.role.as_str());
+        let greatest = self.who.as_ref().and_then(|who| who.actor.reach.greatest());
+        let role = greatest.map_or("", Role::as_str);
+        let may = |path: &str| {
+            self.who.as_ref().is_some_and(|who| access::is_open(super::ROUTES, &who.actor, path))
+        };
         let items = NAVIGATION
-            .into_iter()
-            .map(|(href, label)| Item { href, label, current: href == current, count: 0 })
+            .iter()
+            .filter(|(href, _)| may(href))
+            .map(|&(href, label)| Item { href, label, current: href == current, count: 0 })
             .collect();
         Frame {
             lang: self.language,
@@ -88,7 +100,7 @@ impl Visitor {
             user: self.name().to_owned(),
             role,
             path: self.path.clone(),
-            navigation: if role.is_empty() { Vec::new() } else { items },
+            navigation: items,
         }
     }
 }

@@ -2,17 +2,21 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod account;
+mod accounts;
 mod client;
 mod clients;
 mod frame;
 mod live;
 mod moment;
 mod overview;
+mod rights;
 mod session;
+mod tokens;
 
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{FromRequestParts, Path, RawPathParams, Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -24,7 +28,7 @@ use wire::problem::Problem;
 use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
-    access::{Needed, Route, needed},
+    access::{Route, admit},
 };
 use crate::{app::sessions, context::Ctx, domain::people::Role};
 
@@ -44,6 +48,20 @@ pub const ROUTES: &[Route] = &[
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
     (POST, "/account/password", Role::Viewer),
+    (POST, "/account/second-factor", Role::Viewer),
+    (POST, "/account/second-factor/end", Role::Viewer),
+    (POST, "/account/logins/end", Role::Viewer),
+    (GET, "/accounts", Role::Admin),
+    (POST, "/accounts", Role::Admin),
+    (GET, "/accounts/{name}", Role::Admin),
+    (POST, "/accounts/{name}", Role::Admin),
+    (POST, "/accounts/{name}/login-link", Role::Admin),
+    (POST, "/accounts/{name}/logins/end", Role::Admin),
+    (POST, "/accounts/{name}/second-factor/end", Role::Admin),
+    (POST, "/accounts/{name}/delete", Role::Admin),
+    (GET, "/tokens", Role::Admin),
+    (POST, "/tokens", Role::Admin),
+    (POST, "/tokens/{id}/revoke", Role::Admin),
 ];
 
 /// Scripts, styles and pictures come from here and from nowhere else; no page is framed, no form leaves.
@@ -56,7 +74,9 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(clients::router())
         .merge(client::router())
         .merge(live::router())
-        .merge(session::account())
+        .merge(account::router())
+        .merge(accounts::router())
+        .merge(tokens::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
         .merge(session::router())
@@ -72,11 +92,11 @@ pub fn router(ctx: Ctx) -> Router {
 async fn guard(
     State(ctx): State<Ctx>,
     path: axum::extract::MatchedPath,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Rejection> {
-    let secret = frame::cookie(request.headers(), session::COOKIE).unwrap_or_default().to_owned();
-    let Some(who) = sessions::authenticate(&ctx, &secret).await? else {
+    let secret = frame::cookie(request.headers(), session::COOKIE).unwrap_or_default();
+    let Some(who) = sessions::authenticate(&ctx, secret).await? else {
         let back = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let to = if request.method() == Method::GET && back != "/" && back != "/live" {
             format!("/login?next={}", frame::query_encoded(back))
@@ -85,21 +105,13 @@ async fn guard(
         };
         return Ok(Redirect::to(&to).into_response());
     };
-    match needed(ROUTES, request.method(), path.as_str()) {
-        Needed::Role(needed) if who.actor.role >= needed => {}
-        Needed::OtherMethod => {}
-        Needed::Role(needed) => {
-            let (have, needed) = (who.actor.role.as_str(), needed.as_str());
-            return Err(crate::app::Error::Forbidden(format!(
-                "this needs the role {needed}; you have {have}"
-            ))
-            .into());
-        }
-        Needed::Unknown => {
-            return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
-        }
-    }
-    let visitor = Visitor::new(&request, who, secret);
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| crate::app::Error::not_found("what this address names"))?;
+    admit(&ctx, ROUTES, &who.actor, &parts.method, path.as_str(), &params).await?;
+    let mut request = Request::from_parts(parts, body);
+    let visitor = Visitor::new(&request, who);
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }

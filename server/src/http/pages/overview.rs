@@ -56,7 +56,7 @@ struct HappenedView {
 }
 
 async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
-    let overview = overview::look(&ctx).await?;
+    let overview = overview::look(&ctx, &visitor.actor()?.sees()).await?;
     page(&ctx, &visitor, "pages/overview.html", &view(&visitor, overview, ctx.now()))
 }
 
