@@ -81,7 +81,7 @@ TEXT
         file 644 "$top/packaging/tmpfiles.d/lotse.conf" usr/lib/tmpfiles.d/lotse.conf
         file 644 "$top/packaging/config/lotse.example.toml" usr/share/doc/lotse/lotse.example.toml
         mkdir -p "$tree/usr/share/lotse"
-        cp -r "$top/job-scripts" "$top/pxe" "$tree/usr/share/lotse/"
+        cp -r "$top/job-scripts" "$top/pxe" "$top/templates" "$tree/usr/share/lotse/"
         find "$tree/usr/share/lotse" -path '*/expected' -prune -exec rm -r {} +
         for page in README.md docs/operating.md docs/when-a-machine-is-stuck.md docs/layouts.md docs/adding-a-job-type.md \
             docs/adding-a-distribution.md; do

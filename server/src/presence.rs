@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wire::{ClientId, enrol::Realm};
+use wire::{AttemptId, ClientId, enrol::Realm};
 
 /// An agent counts as connected for this long after its last word, in microseconds.
 pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
@@ -52,7 +52,8 @@ struct Certificate {
 pub struct Presence {
     clients: Mutex<HashMap<ClientId, Entry>>,
     certificates: Mutex<HashMap<String, Certificate>>,
-    events: Notify,
+    events: Arc<Notify>,
+    outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
     closing: CancellationToken,
 }
 
@@ -184,14 +185,32 @@ impl Presence {
         unwritten
     }
 
-    /// Fires whenever something was added to the event stream or to an attempt.
-    pub fn events(&self) -> &Notify {
-        &self.events
+    /// Fires whenever something was added to the event stream.
+    pub fn events(&self) -> Arc<Notify> {
+        Arc::clone(&self.events)
     }
 
-    /// Says that something was added to the event stream or to an attempt.
+    /// Says that something was added to the event stream.
     pub fn events_came(&self) {
         self.events.notify_waiters();
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fires whenever the attempt has reported something, for as long as it is kept.
+    pub fn output(&self, attempt: AttemptId) -> Arc<Notify> {
+        let mut outputs = self.outputs();
+        outputs.retain(|_, notify| Arc::strong_count(notify) > 1);
+        Arc::clone(outputs.entry(attempt).or_default())
+    }
+
+    /// Says that the attempt has reported something.
+    pub fn output_came(&self, attempt: AttemptId) {
+        if let Some(notify) = self.outputs().get(&attempt) {
+            notify.notify_waiters();
+        }
     }
 
     /// Says that the server stops: whatever waits here ends.

@@ -3,6 +3,7 @@
 //! Timing never fails the program: it ends with success when everything could be measured.
 
 mod agent;
+mod fanout;
 mod installation;
 mod queue;
 mod table;
@@ -35,6 +36,7 @@ struct Arguments {
 enum What {
     All,
     Queue,
+    Fanout,
     Agent,
     Installation,
 }
@@ -67,6 +69,9 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     let wants = |what| arguments.what.iter().any(|wanted| *wanted == What::All || *wanted == what);
     if wants(What::Queue) {
         lines.extend(queue::measure(arguments.rounds).await.context("measuring the queue")?);
+    }
+    if wants(What::Fanout) {
+        lines.extend(fanout::measure().await.context("measuring live output")?);
     }
     if wants(What::Agent) {
         lines.extend(agent::measure(arguments.watch).await.context("measuring the agent")?);

@@ -4,7 +4,7 @@
 //! Agents are the real agent's connections, without machines. Server and agents share the processors, so the figures are for both.
 
 mod bare;
-mod fleet;
+pub(crate) mod fleet;
 
 use std::time::{Duration, Instant};
 

@@ -324,9 +324,10 @@ pub async fn report(
     tx.commit().await?;
     if ended {
         ctx.presence.work_waits_for(client);
+        ctx.presence.events_came();
     }
     if !request.events.is_empty() {
-        ctx.presence.events_came();
+        ctx.presence.output_came(id);
     }
     Ok(response)
 }

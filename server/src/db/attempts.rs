@@ -1,5 +1,7 @@
 //! Attempts and what their agents reported.
 
+use std::sync::LazyLock;
+
 use wire::{
     AttemptId, ClientId, JobId,
     event::{Event, EventKind},
@@ -107,6 +109,7 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
     let mut stored = attempt.stored_seq;
     let (mut step, mut percent, mut message) =
         (attempt.step.clone(), attempt.percent, attempt.message.clone());
+    let mut new = Vec::new();
     for event in events {
         let Ok(seq) = i64::try_from(event.seq) else { break };
         if seq <= stored {
@@ -115,11 +118,7 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
         if seq != stored + 1 {
             break;
         }
-        tx.execute(
-            "INSERT INTO attempt_events (attempt_id, seq, at, event) VALUES ($1, $2, $3, $4)",
-            args![attempt.id, seq, event.at, to_json(&event.kind)?],
-        )
-        .await?;
+        new.push(args![attempt.id, seq, event.at, to_json(&event.kind)?]);
         stored = seq;
         match &event.kind {
             EventKind::StepStarted { step: started } => {
@@ -132,15 +131,34 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
             EventKind::Output { .. } | EventKind::Finished { .. } | EventKind::Unknown => {}
         }
     }
-    if stored > attempt.stored_seq {
-        tx.execute(
-            "UPDATE attempts SET stored_seq = $1, step = $2, percent = $3, message = $4 WHERE id = $5",
-            args![stored, step, percent, message, attempt.id],
-        )
-        .await?;
+    if new.is_empty() {
+        return Ok(stored);
     }
+    let mut new = new.into_iter();
+    for (rows, sql) in INSERTS.iter() {
+        while new.len() >= *rows {
+            tx.execute(sql, new.by_ref().take(*rows).flatten().collect::<Vec<_>>()).await?;
+        }
+    }
+    tx.execute(
+        "UPDATE attempts SET stored_seq = $1, step = $2, percent = $3, message = $4 WHERE id = $5",
+        args![stored, step, percent, message, attempt.id],
+    )
+    .await?;
     Ok(stored)
 }
+
+/// Statements that store so many events at once. Few lengths, so that each is prepared once.
+static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
+    [64, 8, 1].map(|rows| {
+        let values: Vec<_> = (0..rows)
+            .map(|row| row * 4)
+            .map(|at| format!("(${}, ${}, ${}, ${})", at + 1, at + 2, at + 3, at + 4))
+            .collect();
+        let values = values.join(", ");
+        (rows, format!("INSERT INTO attempt_events (attempt_id, seq, at, event) VALUES {values}"))
+    })
+});
 
 /// Events of an attempt after a number.
 pub async fn events(tx: &mut Tx, id: AttemptId, after: i64, limit: i64) -> Result<Vec<Event>, Error> {

@@ -24,18 +24,19 @@ use wire::{
 };
 
 /// Lines of output of a job.
-const LINES: u64 = 10;
+const LINES: usize = 10;
+const STEP: &str = "install";
 
 /// An agent that holds an identity and a connection.
 #[derive(Clone)]
-pub(super) struct Agent {
+pub(crate) struct Agent {
     pub(super) client: ClientId,
     boot_id: String,
     server: Arc<dyn Server>,
 }
 
 /// Registers clients and lets their agents enrol by token.
-pub(super) async fn enrol(server: &TestServer, count: usize) -> Result<Vec<Agent>> {
+pub(crate) async fn enrol(server: &TestServer, count: usize) -> Result<Vec<Agent>> {
     let facts = fs_err::read(repository().join("job-scripts/_facts/qemu-bios.json"))?;
     let facts: Facts = serde_json::from_slice(&facts)?;
     let mut agents = Vec::with_capacity(count);
@@ -94,7 +95,7 @@ pub(crate) fn addresses(ctx: &Ctx) -> Result<Addresses> {
 }
 
 /// Queues as many jobs for each agent; as through the API, each with its signed plan.
-pub(super) async fn order(ctx: &Ctx, agents: &[Agent], jobs: usize) -> Result<()> {
+pub(crate) async fn order(ctx: &Ctx, agents: &[Agent], jobs: usize) -> Result<()> {
     let order = JobOrder {
         job_type: "package-install".to_owned(),
         params: json!({ "packages": ["hello"] }),
@@ -122,23 +123,43 @@ impl Agent {
 
     /// Takes a job and reports it as an agent does that runs a short command: begun, its lines, ended.
     pub(super) async fn run_a_job(&self) -> Result<()> {
+        let attempt = self.begin_a_job().await?;
+        let line = |number| format!("Setting up a package, line {number} of what it says about itself ...");
+        let lines: Vec<_> = (0..LINES).map(line).collect();
+        let next = self.say(attempt, 2, &lines).await?;
+        self.end_a_job(attempt, next).await
+    }
+
+    /// Takes a job, and reports that its step is begun, as event 1.
+    pub(crate) async fn begin_a_job(&self) -> Result<AttemptId> {
         let lease = match self.poll().await? {
             Order::Run(lease) => lease,
             order => bail!("a job waits, but the server says {order:?}"),
         };
         let Lease { attempt, plan, .. } = *lease;
         ensure!(plan.text.contains("hello"), "the plan is another one");
-        let step = || "install".to_owned();
-        self.report(attempt, 1, [EventKind::StepStarted { step: step() }]).await?;
-        let line = |number| EventKind::Output {
-            step: step(),
+        self.report(attempt, 1, [EventKind::StepStarted { step: STEP.to_owned() }]).await?;
+        Ok(attempt)
+    }
+
+    /// Reports lines of output as events from `first` on; gives the number of the next event.
+    pub(crate) async fn say(&self, attempt: AttemptId, first: u64, lines: &[String]) -> Result<u64> {
+        let event = |line: &String| EventKind::Output {
+            step: STEP.to_owned(),
             stream: Stream::Stdout,
-            line: format!("Setting up a package, line {number} of what it says about itself ..."),
+            line: line.clone(),
         };
-        self.report(attempt, 2, (0..LINES).map(line)).await?;
-        let end =
-            [EventKind::StepFinished { step: step() }, EventKind::Finished { outcome: Outcome::Succeeded }];
-        self.report(attempt, 2 + LINES, end).await
+        self.report(attempt, first, lines.iter().map(event)).await?;
+        Ok(first + u64::try_from(lines.len())?)
+    }
+
+    /// Reports that the job has succeeded, as events from `first` on.
+    pub(crate) async fn end_a_job(&self, attempt: AttemptId, first: u64) -> Result<()> {
+        let end = [
+            EventKind::StepFinished { step: STEP.to_owned() },
+            EventKind::Finished { outcome: Outcome::Succeeded },
+        ];
+        self.report(attempt, first, end).await
     }
 
     async fn poll(&self) -> Result<Order> {

@@ -69,7 +69,7 @@ async fn until<T>(server: &TestServer, what: &str, mut ask: impl AsyncFnMut() ->
             if let Some(found) = ask().await {
                 return found;
             }
-            let happened = server.ctx.presence.events().notified();
+            let happened = server.ctx.presence.events().notified_owned();
             tokio::time::timeout(Duration::from_millis(100), happened).await.ok();
         }
     };

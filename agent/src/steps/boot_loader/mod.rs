@@ -1,9 +1,15 @@
 //! Makes the target bootable from its own disk: kernel, initial RAM disk, GRUB. Afterwards it is looked whether that is true.
 
+use std::path::Path;
+
+use anyhow::anyhow;
 use wire::{facts::Firmware, storage::DiskExpectation};
 
 use super::{StepContext, StepError, chroot::Chroot};
-use crate::{disk::identify, host::Command};
+use crate::{
+    disk::{identify, usage},
+    host::Command,
+};
 
 mod settings;
 mod uefi;
@@ -63,8 +69,22 @@ async fn install(ctx: &StepContext<'_>, booting: &Booting<'_>) -> Result<(), Ste
         }
     }
     ctx.voice.progress(85, "writing the boot menu");
+    name_root(ctx).await?;
     in_target(ctx, &["update-grub"]).await?;
     ctx.voice.progress(100, "");
+    Ok(())
+}
+
+/// The installer has no udev, and without this link update-grub would name the root by a device whose name may be another's at the next start.
+async fn name_root(ctx: &StepContext<'_>) -> Result<(), StepError> {
+    const NAMES: &str = "/dev/disk/by-uuid";
+    let uuid = verify::root(ctx).map_err(StepError::Permanent)?;
+    let mounted = usage::mounted(ctx.host)?.into_iter().rev().find(|mounted| mounted.place == ctx.target);
+    let device = mounted
+        .ok_or_else(|| StepError::Permanent(anyhow!("nothing is mounted at {}", ctx.target.display())))?;
+    ctx.host.create_dir(Path::new(NAMES))?;
+    let (device, link) = (device.source.display().to_string(), format!("{NAMES}/{uuid}"));
+    ctx.run(&Command::new(["ln", "-sfn", &device, &link])).await?;
     Ok(())
 }
 

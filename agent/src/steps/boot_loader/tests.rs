@@ -1,12 +1,21 @@
+use std::path::Path;
+
 use wire::step::StepKind;
 
 use super::*;
 use crate::{
-    host::fake::{Answer, FakeHost},
+    host::{
+        Host,
+        fake::{Answer, FakeHost},
+    },
     steps::testing::Stage,
 };
 
+const NAMED: &str = "ln -sfn /dev/vda1 /dev/disk/by-uuid/7b70";
 const MENU: &str = "menuentry 'Debian' {\n\tsearch --fs-uuid 7b70\n\tlinux\t/boot/vmlinuz-6.1 root=UUID=7b70 ro\n\tinitrd\t/boot/initrd.img-6.1\n}\n";
+
+/// What update-grub writes where nothing leads from the UUID to the device.
+const UNSTABLE: &str = "menuentry 'Debian' {\n\tsearch --fs-uuid 7b70\n\tlinux\t/boot/vmlinuz-6.1 root=/dev/vda1 ro\n\tinitrd\t/boot/initrd.img-6.1\n}\n";
 
 /// A target whose programs leave what the real ones leave.
 fn target() -> FakeHost {
@@ -24,6 +33,7 @@ fn target() -> FakeHost {
         "dpkg-query",
         Answer::prints("grub-pc installed\nlinux-image-amd64 installed\nlinux-old config-files\n"),
     );
+    Host::mount(&host, "/dev/vda1", Path::new("/target"), "ext4", "").unwrap();
     host
 }
 
@@ -45,7 +55,7 @@ async fn a_complete_system_only_gets_its_boot_record_on_the_disk_that_is_meant()
     run(&stage, "quiet").await.unwrap();
     let commands: Vec<_> =
         stage.host.command_lines().into_iter().filter(|line| !line.starts_with("dpkg-query")).collect();
-    assert_eq!(commands, ["grub-install --target=i386-pc --recheck /dev/vda", "update-grub", "sync"]);
+    assert_eq!(commands, ["grub-install --target=i386-pc --recheck /dev/vda", NAMED, "update-grub", "sync"]);
     assert!(stage.host.text("/target/etc/default/grub.d/lotse.cfg").contains("GRUB_CMDLINE_LINUX='quiet'"));
 }
 
@@ -76,12 +86,17 @@ async fn a_system_that_cannot_boot_is_a_failure() {
         ("/target/etc/fstab", "UUID=other / ext4 defaults 0 1\n", "does not name the root file system other"),
         ("/target/etc/fstab", "", "no line for /"),
         ("/target/boot/grub/grub.cfg", "\tlinux\t/boot/vmlinuz-6.1\n", "no `initrd` line"),
+        (
+            "/target/boot/grub/grub.cfg",
+            UNSTABLE,
+            "does not name the root file system 7b70: linux\t/boot/vmlinuz-6.1 root=/dev/vda1",
+        ),
         ("/target/boot/grub/grub.cfg", "\tlinux /vmlinuz-5\n\tinitrd /x\n", "/vmlinuz-5, which is not there"),
     ] {
         let stage = Stage::new(target().with_file(path, content));
         let error = run(&stage, "").await.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
-        assert_eq!(stage.host.mounts(), []);
+        assert_eq!(stage.host.mounts().len(), 1, "the target alone");
     }
 }
 
@@ -89,5 +104,5 @@ async fn a_system_that_cannot_boot_is_a_failure() {
 async fn a_dangerous_command_line_is_refused_before_anything_happens() {
     let stage = Stage::new(target());
     assert!(matches!(run(&stage, "quiet'; reboot '").await, Err(StepError::Refused(_))));
-    assert!(stage.host.commands().is_empty() && stage.host.mounts().is_empty());
+    assert!(stage.host.commands().is_empty() && stage.host.mounts().len() == 1);
 }

@@ -11,7 +11,7 @@ use super::StepContext;
 const BIOS_CORE: &str = "boot/grub/i386-pc/core.img";
 const UEFI_FALLBACK: &str = "boot/efi/EFI/BOOT/BOOTX64.EFI";
 
-/// The loader is where the firmware looks, the menu names the root, and the files that it names are there.
+/// The loader is where the firmware looks, the menu names the root by what never changes, and the files that it names are there.
 pub(super) fn verify(ctx: &StepContext<'_>, firmware: Firmware) -> anyhow::Result<()> {
     let loader = if firmware == Firmware::Uefi { UEFI_FALLBACK } else { BIOS_CORE };
     if !ctx.host.exists(&ctx.target.join(loader)) {
@@ -35,6 +35,19 @@ pub(super) fn verify(ctx: &StepContext<'_>, firmware: Firmware) -> anyhow::Resul
             bail!("the boot menu names {file}, which is not there");
         }
     }
+    let uuid = root(ctx)?;
+    // Names such as /dev/sda are dealt out anew at every start.
+    let named = format!("root=UUID={uuid}");
+    match menu.lines().map(str::trim).find(|line| line.starts_with("linux")) {
+        Some(line) if !line.contains(&named) => {
+            bail!("the boot menu does not name the root file system {uuid}: {line}")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// UUID of the root file system, by the target's fstab.
+pub(super) fn root(ctx: &StepContext<'_>) -> anyhow::Result<String> {
     let fstab = ctx.host.read(&ctx.target.join("etc/fstab")).context("looking at fstab")?;
     let fstab = String::from_utf8_lossy(&fstab);
     let root = fstab.lines().find_map(|line| {
@@ -42,9 +55,5 @@ pub(super) fn verify(ctx: &StepContext<'_>, firmware: Firmware) -> anyhow::Resul
         let source = fields.next()?;
         (fields.next() == Some("/")).then(|| source.trim_start_matches("UUID=").to_owned())
     });
-    match root {
-        Some(uuid) if menu.contains(&uuid) => Ok(()),
-        Some(uuid) => bail!("the boot menu does not name the root file system {uuid}"),
-        None => bail!("fstab has no line for /"),
-    }
+    root.ok_or_else(|| anyhow!("fstab has no line for /"))
 }

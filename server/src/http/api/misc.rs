@@ -109,8 +109,8 @@ async fn events_stream(
         let mut tx = ctx.db.read().await?;
         happenings::newest(&mut tx).await?
     };
-    let sees = reader.sees();
-    Ok(stream::follow(ctx, reader, after, move |ctx, after| {
+    let (sees, came) = (reader.sees(), ctx.presence.events());
+    Ok(stream::follow(ctx, reader, came, after, move |ctx, after| {
         let sees = sees.clone();
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;

@@ -31,7 +31,8 @@ async fn live(
         happenings::newest(&mut tx).await?
     };
     let after = stream::last_event_id(&headers).unwrap_or(newest);
-    Ok(stream::follow(ctx, visitor.actor()?, after, |ctx, after| {
+    let came = ctx.presence.events();
+    Ok(stream::follow(ctx, visitor.actor()?, came, after, |ctx, after| {
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
             let newest = happenings::newest(&mut tx).await?;
