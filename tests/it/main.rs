@@ -11,6 +11,8 @@ mod api;
 mod bad_days;
 mod boot;
 mod database;
+mod directory;
 mod fleet;
+mod login;
 mod races;
 mod tidy;

@@ -1,5 +1,7 @@
 //! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
+pub mod browser;
+pub mod directory;
 pub mod fleet;
 pub mod lab;
 pub mod postgres;

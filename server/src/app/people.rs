@@ -313,15 +313,15 @@ pub async fn prolong(ctx: &Ctx, actor: &Actor) -> Result<ApiToken, Error> {
     Ok(ApiToken { expires_at: Some(until), ..token })
 }
 
-/// Refuses who has no account.
+/// The account of whoever asks.
 ///
 /// # Errors
-/// [`Error::Forbidden`]
+/// It has no role any more, or they came with a token that is no login.
 pub fn account_of(actor: &Actor) -> Result<i64, Error> {
     if actor.reach.greatest().is_none() {
         return Err(reach::nowhere(&actor.reach, Role::Viewer));
     }
     actor.account.ok_or_else(|| {
-        Error::Forbidden("this token belongs to no account; log in as somebody: `lotse login`".to_owned())
+        Error::conflict("this token belongs to no account", "log in as somebody: `lotse login`")
     })
 }

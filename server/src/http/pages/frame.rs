@@ -164,9 +164,11 @@ pub(super) fn query_encoded(text: &str) -> String {
     })
 }
 
-/// Whether an address leads to a page of our own.
+/// Whether an address leads to a page of our own. Browsers take `\` for `/`, and leave out tabs and line ends wherever they stand (WHATWG
+/// URL, 4.4).
 pub(super) fn is_own(address: &str) -> bool {
-    address.starts_with('/') && !address.starts_with("//") && !address.contains(['\\', '\r', '\n'])
+    let steers = |c: char| c == '\\' || c.is_control();
+    address.starts_with('/') && !address.starts_with("//") && !address.contains(steers)
 }
 
 #[cfg(test)]
@@ -190,7 +192,9 @@ mod tests {
         for own in ["/", "/clients?stage=installed"] {
             assert!(is_own(own), "{own}");
         }
-        for foreign in ["", "//evil.example", "https://evil.example", "/\\evil.example", "clients"] {
+        for foreign in
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "clients"]
+        {
             assert!(!is_own(foreign), "{foreign}");
         }
     }
