@@ -3,8 +3,18 @@
 use std::sync::Arc;
 
 use crate::{
-    app::login::Tries, auth::ldap::Directory, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog,
-    clock::Clock, config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
+    app::{images::Builds, login::Tries},
+    auth::ldap::Directory,
+    blobs::Blobs,
+    boot::mirror::Mirrors,
+    catalog::Catalog,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    identity::Authority,
+    metrics::Metrics,
+    pages::Pages,
+    presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -31,6 +41,10 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// What the server counts about itself.
+    pub metrics: Metrics,
+    /// Images that are being built.
+    pub builds: Builds,
     /// Failed logins.
     pub tries: Tries,
     /// The directory that knows people who have no account here.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, sessions},
+    app::{Error, approvals, batches, sessions, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
+    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS},
     queue,
 };
 
@@ -17,13 +18,13 @@ const QUEUE_EVERY: Duration = Duration::from_secs(2);
 /// Who was heard is written this often.
 const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 
+/// Orders for many clients that another server left behind are looked for this often.
+const BATCHES_EVERY: Duration = Duration::from_secs(10);
+
 /// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
-/// So many lines are kept of machines that nobody knows, and of all.
+/// So many lines are kept of machines that nobody knows.
 const STRANGERS_LINES: i64 = 50_000;
-const ALL_LINES: i64 = 500_000;
-/// So many events are kept of those that machines cause by themselves.
-const EVENTS: i64 = 500_000;
 
 /// Runs until `stop` fires, and once more for what is unwritten.
 pub async fn run(ctx: Ctx, stop: CancellationToken) {
@@ -35,12 +36,29 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
     loop {
         tokio::select! {
             _ = prune.tick() => logged("forgetting what is old", self::prune(&ctx).await),
-            _ = queue.tick() => logged("looking after the queue", self::queue(&ctx).await),
+            _ = queue.tick() => {
+                logged("looking after the queue", self::queue(&ctx).await);
+                logged("ending requests that nobody approved in time", approvals::expire(&ctx).await);
+            }
             _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
             () = stop.cancelled() => break,
         }
     }
     logged("writing who was heard", self::presence(&ctx).await);
+}
+
+/// Carries out orders for many clients until `stop` fires: when one is given, and now and then for those that a server left behind.
+pub async fn batches(ctx: Ctx, stop: CancellationToken) {
+    let mut left = tokio::time::interval(BATCHES_EVERY);
+    left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ctx.presence.batches().notified() => {}
+            _ = left.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        logged("carrying out orders for many clients", batches::work(&ctx).await);
+    }
 }
 
 fn logged(attempt: &str, result: Result<(), Error>) {
@@ -84,8 +102,9 @@ async fn presence(ctx: &Ctx) -> Result<(), Error> {
 
 async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    boot::prune(&mut tx, STRANGERS_LINES, ALL_LINES).await?;
-    events::prune(&mut tx, EVENTS).await?;
+    let settings = settings::current(&mut tx).await?;
+    boot::prune(&mut tx, STRANGERS_LINES, settings.number(&RETENTION_BOOT_LINES)).await?;
+    events::prune(&mut tx, settings.number(&RETENTION_EVENTS)).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     sessions::prune(ctx).await?;

@@ -1,7 +1,7 @@
 //! People of a directory: a real slapd, real TLS, real pages.
 
 use harness::{
-    browser::Browser,
+    cookies::Browser,
     directory::Directory,
     server::{Engine, TestServer},
 };

@@ -1,7 +1,7 @@
 //! Logins as an attacker looks at them: cookies, forms of other sites, guessing, codes that are used twice, sessions that should be over.
 
 use harness::{
-    browser::{Browser, cookie, form},
+    cookies::{Browser, cookie, form},
     server::{Engine, TestServer, answer},
 };
 use reqwest::{Method, header};

@@ -8,11 +8,15 @@
 )]
 
 mod api;
+mod audit;
 mod bad_days;
 mod boot;
+mod browser;
 mod database;
 mod directory;
 mod fleet;
 mod login;
+mod metrics;
 mod races;
+mod search;
 mod tidy;

@@ -66,13 +66,14 @@ fn dependencies_run_in_one_direction() {
         ("catalog", &["domain", "clock"]),
         ("planner", &["domain", "catalog", "clock"]),
         ("queue", &["domain", "db", "clock", "app"]),
+        ("delivery", &[]),
         ("identity", &["domain", "clock", "blobs", "patience"]),
         ("auth", &["domain", "clock", "identity"]),
         (
             "app",
             &[
                 "auth", "domain", "db", "clock", "blobs", "boot", "catalog", "context", "identity",
-                "planner", "presence", "queue", "pages",
+                "planner", "presence", "queue", "pages", "delivery",
             ],
         ),
     ];
@@ -136,9 +137,10 @@ fn the_core_does_no_io() {
 
 #[test]
 fn each_outside_world_has_one_door() {
-    let doors: [(&str, &[&str]); 4] = [
+    let doors: [(&str, &[&str]); 5] = [
         ("ldap3::", &["server/src/auth/ldap/"]),
         ("sqlx::", &["server/src/db/"]),
+        ("lettre::", &["server/src/delivery/"]),
         ("gpt::", &["agent/src/disk/"]),
         ("process::Command", &["server/src/process.rs", "agent/src/host/", "tests/"]),
     ];

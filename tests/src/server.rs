@@ -9,8 +9,14 @@ use anyhow::Context as _;
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use server::{
-    app::people, clock::Clock, config::Config, context::Ctx, db::Location, domain::people::Role,
-    patience::Patience, startup::Server,
+    app::people,
+    clock::Clock,
+    config::{Config, Notices},
+    context::Ctx,
+    db::Location,
+    domain::people::Role,
+    patience::Patience,
+    startup::Server,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -72,10 +78,10 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         mirrors: Vec::new(),
         lease_s: 60,
         installer_command_line: String::new(),
-        session_idle_s: 12 * 3600,
-        session_limit_s: 7 * 24 * 3600,
         ldap: None,
         log_json: false,
+        notices: Notices::default(),
+        decided: Vec::new(),
         patience: Patience::default(),
         data,
     }

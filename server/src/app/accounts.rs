@@ -2,12 +2,14 @@
 //!
 //! Invariant: at least one local account that may do everything stays able to log in.
 
+use serde_json::json;
+
 use super::{Error, people, people::Actor, sessions};
 use crate::{
     auth::{password, totp},
     clock::SECOND,
     context::Ctx,
-    db::{Tx, accounts, events, people as links},
+    db::{Tx, accounts, audit, events, people as links},
     domain::people::{Account, Rights, Role, Source},
     identity::token::Token,
     pages::LANGUAGES,
@@ -140,6 +142,7 @@ pub async fn create(ctx: &Ctx, new: &NewAccount, actor: &str) -> Result<LoginLin
     let id =
         accounts::create(&mut tx, &new.name, &new.full_name, Source::Local, None, &new.rights, now).await?;
     let detail = format!("{} ({})", new.name, people::in_words(&new.rights));
+    audit::note(&mut tx, "account.create", &format!("account {}", new.name), &(), new).await?;
     events::add(&mut tx, "account.created", None, None, actor, &detail, now).await?;
     let link = make_link(ctx, &mut tx, id, &new.name).await?;
     tx.commit().await?;
@@ -159,6 +162,8 @@ pub async fn link(ctx: &Ctx, name: &str, actor: &str) -> Result<LoginLink, Error
         return Err(Error::conflict(format!("account {name} is disabled"), "enable it first"));
     }
     let link = make_link(ctx, &mut tx, account.id, name).await?;
+    let after = json!({ "expires_at": link.expires_at });
+    audit::note(&mut tx, "account.link", &format!("account {name}"), &(), &after).await?;
     events::add(&mut tx, "account.link", None, None, actor, name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -226,6 +231,9 @@ pub async fn change(ctx: &Ctx, name: &str, change: &AccountChange, actor: &str) 
         events::add(&mut tx, "account.changed", None, None, actor, &detail, now).await?;
     }
     let changed = get(&mut tx, name).await?;
+    if !words.is_empty() {
+        audit::note(&mut tx, "account.change", &format!("account {name}"), &account, &changed).await?;
+    }
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(changed)
@@ -253,6 +261,7 @@ pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     refuse_last(&admins, &account, "delete it")?;
     sessions::end_all(&mut tx, account.id, now).await?;
     accounts::delete(&mut tx, account.id).await?;
+    audit::note(&mut tx, "account.delete", &format!("account {name}"), &account, &()).await?;
     events::add(&mut tx, "account.deleted", None, None, actor, name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -295,6 +304,8 @@ pub async fn set_password(ctx: &Ctx, asking: &Actor, old: &str, new: &str) -> Re
     accounts::set_password(&mut tx, id, &hash).await?;
     accounts::revoke_links(&mut tx, id).await?;
     sessions::end_others(&mut tx, id, &asking.pass, now).await?;
+    let after = json!({ "other_sessions": "ended" });
+    audit::note(&mut tx, "password.change", &format!("account {}", account.name), &(), &after).await?;
     events::add(&mut tx, "password.changed", None, None, &asking.name, "", now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -319,7 +330,10 @@ pub async fn set_language(ctx: &Ctx, asking: &Actor, language: &str) -> Result<(
         ));
     }
     let mut tx = ctx.db.write().await?;
+    let (account, _) = accounts::by_id(&mut tx, id).await?.ok_or_else(|| Error::not_found("your account"))?;
     accounts::set_language(&mut tx, id, language).await?;
+    let object = format!("account {}", account.name);
+    audit::note(&mut tx, "account.language", &object, &account.language, &language).await?;
     Ok(tx.commit().await?)
 }
 
@@ -340,6 +354,9 @@ pub async fn offer_second_factor(ctx: &Ctx, asking: &Actor) -> Result<SecondFact
             let secret = totp::new_secret();
             let mut tx = ctx.db.write().await?;
             accounts::offer_totp(&mut tx, id, &secret).await?;
+            let object = format!("account {}", account.name);
+            let after = json!({ "offered": true });
+            audit::note(&mut tx, "account.offer-second-factor", &object, &(), &after).await?;
             tx.commit().await?;
             secret
         }
@@ -354,7 +371,7 @@ pub async fn offer_second_factor(ctx: &Ctx, asking: &Actor) -> Result<SecondFact
 /// None was offered, or the code is none of it.
 pub async fn confirm_second_factor(ctx: &Ctx, asking: &Actor, code: &str) -> Result<RecoveryCodes, Error> {
     let id = people::account_of(asking)?;
-    let (_, known) = credentials(ctx, id).await?;
+    let (account, known) = credentials(ctx, id).await?;
     let offered = known.totp_offered.ok_or_else(|| {
         Error::conflict("no second factor was offered", "begin with POST /api/v1/account/second-factor")
     })?;
@@ -364,6 +381,8 @@ pub async fn confirm_second_factor(ctx: &Ctx, asking: &Actor, code: &str) -> Res
     let hashes: Vec<_> = codes.iter().map(|code| totp::recovery_hash(code)).collect();
     let mut tx = ctx.db.write().await?;
     accounts::begin_totp(&mut tx, id, step, &hashes).await?;
+    let object = format!("account {}", account.name);
+    audit::note(&mut tx, "account.second-factor", &object, &json!(false), &json!(true)).await?;
     events::add(&mut tx, "account.second-factor", None, None, &asking.name, "on", ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -411,6 +430,8 @@ pub async fn reset_second_factor(ctx: &Ctx, name: &str, actor: &str) -> Result<(
 async fn remove_second_factor(ctx: &Ctx, account: &Account, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     accounts::end_totp(&mut tx, account.id).await?;
+    let object = format!("account {}", account.name);
+    audit::note(&mut tx, "account.second-factor", &object, &json!(true), &json!(false)).await?;
     let detail = format!("off for {}", account.name);
     events::add(&mut tx, "account.second-factor", None, None, actor, &detail, ctx.now()).await?;
     tx.commit().await?;

@@ -4,7 +4,9 @@ use serde_json::json;
 use wire::{ClientId, JobId, enrol::Realm};
 
 use super::{
-    Error, clients as cases,
+    Error,
+    approvals::Wish,
+    clients as cases,
     installation::{self, Installation},
     jobs::{self, JobOrder},
     retirement::check_in_service,
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{events, identities, jobs as rows},
+    db::{audit, events, identities, jobs as rows},
     domain::{client::Stage, job::JobState},
     identity::token::Token,
     presence::ONLINE_FOR,
@@ -67,7 +69,8 @@ pub async fn redo(ctx: &Ctx, name: &str, actor: &str) -> Result<Installation, Er
             "let an operator install it: `lotse client install`",
         ));
     }
-    let installation = installation::install(ctx, id, false, actor).await?;
+    let installation =
+        installation::install_for(ctx, id, false, |client| Wish::Redo { client }, actor).await?;
     let runs = ctx
         .presence
         .seen(id)
@@ -85,6 +88,30 @@ pub async fn redo(ctx: &Ctx, name: &str, actor: &str) -> Result<Installation, Er
 pub async fn restart(ctx: &Ctx, name: &str, actor: &str) -> Result<JobId, Error> {
     let id = id_of(ctx, name).await?;
     jobs::create(ctx, id, &order("reboot", json!({}), Some(ctx.now() + RESTART_WITHIN)), actor).await
+}
+
+/// Wakes a machine over the network. Whether it wakes shows in its boot timeline.
+///
+/// # Errors
+/// It has no hardware address, is out of service, or nothing can be sent.
+pub async fn wake(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let client = cases::get(&mut tx, name).await?;
+    check_in_service(&client)?;
+    if client.macs.is_empty() {
+        return Err(Error::conflict(
+            format!("client {name} has no hardware address, so it cannot be woken"),
+            "boot it over the network once: then its address is known",
+        ));
+    }
+    crate::boot::wake::wake(&client.macs).await.map_err(|error| Error::Unavailable {
+        title: format!("nothing could be sent to wake {name}: {error}"),
+        remedy: "look at the network of the server's host".to_owned(),
+    })?;
+    events::add(&mut tx, "client.woken", Some(client.id), None, actor, name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
 }
 
 /// Queues a rescue system that lets these keys in as root.
@@ -144,6 +171,8 @@ pub async fn enrol_command(ctx: &Ctx, name: &str, actor: &str) -> Result<EnrolCo
     let token = Token::new();
     let expires_at = now + ENROL_WITHIN;
     identities::create_token(&mut tx, &token.hash(), client.id, None, expires_at, now).await?;
+    let after = json!({ "expires_at": expires_at });
+    audit::note(&mut tx, "client.enrol-command", &format!("client {name}"), &(), &after).await?;
     events::add(&mut tx, "client.enrol-command", Some(client.id), None, actor, name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();

@@ -15,7 +15,7 @@ use crate::{
     auth::{password, totp},
     clock::SECOND,
     context::Ctx,
-    db::{accounts, events, people as rows},
+    db::{accounts, audit, events, people as rows},
     domain::people::{Account, Credentials, Source},
     identity::token::{self, Token},
 };
@@ -39,14 +39,14 @@ impl Tries {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn may(&self, keys: &[String], now: i64) -> bool {
+    pub(super) fn may(&self, keys: &[String], now: i64) -> bool {
         self.with(|tries| {
             tries.retain(|_, (_, until)| *until > now);
             keys.iter().all(|key| tries.get(key).is_none_or(|(count, _)| *count < TRIES))
         })
     }
 
-    fn failed(&self, keys: &[String], now: i64) {
+    pub(super) fn failed(&self, keys: &[String], now: i64) {
         self.with(|tries| {
             for key in keys {
                 if tries.len() < REMEMBERED || tries.contains_key(key) {
@@ -245,7 +245,8 @@ pub async fn for_token(ctx: &Ctx, order: &LoginOrder, origin: &Origin) -> Result
         }
     }
     let now = ctx.now();
-    let limit = ctx.config.session_limit_s * SECOND;
+    let mut tx = ctx.db.write().await?;
+    let limit = sessions::limits(&mut tx).await?.whole;
     let valid_for = if order.keep { limit } else { people::LOGIN_FOR.min(limit) };
     let new = NewToken {
         name: format!("login of {}", account.name),
@@ -254,7 +255,6 @@ pub async fn for_token(ctx: &Ctx, order: &LoginOrder, origin: &Origin) -> Result
         read_only: false,
         expires_at: Some(now + valid_for),
     };
-    let mut tx = ctx.db.write().await?;
     let whose = Some((account.id, account.name.as_str()));
     let shown = people::make_token(&mut tx, new, whose, &account.name, now).await?;
     accounts::set_logged_in(&mut tx, account.id, now).await?;
@@ -288,10 +288,16 @@ async fn has_second_factor(ctx: &Ctx, link: &str) -> Result<bool, Refusal> {
 
 async fn use_link(ctx: &Ctx, secret: &str) -> Result<(Account, Credentials), Refusal> {
     let mut tx = ctx.db.write().await?;
-    let user = rows::use_link(&mut tx, &token::hash(secret), ctx.now()).await?.ok_or(Refusal::Link)?;
+    let Some(user) = rows::use_link(&mut tx, &token::hash(secret), ctx.now()).await? else {
+        drop(tx);
+        people::link_refused(ctx).await?;
+        return Err(Refusal::Link);
+    };
     // The link stands for a forgotten password, so a new one is set without knowing it.
     accounts::clear_password(&mut tx, user).await?;
     let found = accounts::by_id(&mut tx, user).await?.ok_or(Refusal::Link)?;
+    let name = &found.0.name;
+    audit::note_by(&mut tx, name, "link.use", &format!("account {name}"), &()).await?;
     tx.commit().await?;
     Ok(found)
 }
@@ -313,10 +319,9 @@ async fn check_password(
         Ok(_) => ctx.tries.succeeded(&keys),
         Err(Refusal::Wrong) => {
             ctx.tries.failed(&keys, now);
-            let mut tx = ctx.db.write().await?;
             let who: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            events::add(&mut tx, "login.failed", None, None, &who, address, now).await?;
-            tx.commit().await?;
+            let why = "name and password do not belong together";
+            super::audit::login_failed(ctx, &format!("account {who}"), why).await?;
         }
         Err(_) => {}
     }

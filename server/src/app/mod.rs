@@ -2,13 +2,19 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod approvals;
+pub mod audit;
+pub mod batches;
 pub mod boot_timeline;
+pub mod channels;
 pub mod clients;
 mod directory;
 pub mod enrolment;
 mod error;
+pub mod filters;
 pub mod groups;
 pub mod happenings;
+pub mod health;
 pub mod helpdesk;
 pub mod images;
 pub mod installation;
@@ -16,12 +22,16 @@ pub mod job_records;
 pub mod jobs;
 pub mod layouts;
 pub mod login;
+pub mod measures;
+pub mod notices;
 pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
 pub mod reach;
 pub mod retirement;
+pub mod search;
 pub mod sessions;
+pub mod settings;
 
 pub use error::Error;

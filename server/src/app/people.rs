@@ -1,10 +1,16 @@
 //! Who asks: tokens are made, shown once, checked at every request, revoked.
 
-use super::{Error, directory, reach};
+use serde_json::json;
+
+use super::{Error, directory, groups as group_cases, reach, sessions as session_cases};
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, accounts, events, groups, people, sessions},
+    db::{
+        self, Tx, accounts,
+        audit::{self, Origin},
+        events, groups, people, sessions,
+    },
     domain::{
         people::{ApiToken, Rights, Role},
         reach::{Reach, Sees},
@@ -96,8 +102,11 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
     };
     let mut known = find().await?;
     if let Some((account, granted)) = &known.account {
-        let idle = now - known.last_used_at.unwrap_or(known.created_at);
-        if idle > ctx.config.session_idle_s * SECOND {
+        let limits = {
+            let mut tx = ctx.db.read().await?;
+            session_cases::limits(&mut tx).await?
+        };
+        if now - known.last_used_at.unwrap_or(known.created_at) > limits.idle {
             return Err(Error::Unauthenticated(
                 "this login was not used for too long; log in again".to_owned(),
             ));
@@ -221,6 +230,11 @@ pub(super) async fn make_token(
     token.id = people::create_token(tx, &secret.hash(), &token, account.map(|(id, _)| id)).await?;
     let rights = Rights { role: token.role, groups: token.groups.clone() };
     let detail = format!("{} ({}, {})", token.id, token.name, in_words(&rights));
+    let object = format!("token {}", token.id);
+    match account {
+        Some((_, name)) => audit::note_by(tx, name, "token.create", &object, &token).await?,
+        None => audit::note(tx, "token.create", &object, &(), &token).await?,
+    }
     events::add(tx, "token.created", None, None, actor, &detail, now).await?;
     Ok(ShownToken { token, secret: secret.reveal().to_owned() })
 }
@@ -242,9 +256,10 @@ pub(super) async fn check_rights(tx: &mut Tx, rights: &Rights) -> Result<(), Err
         ));
     }
     for (index, wanted) in rights.groups.iter().enumerate() {
-        if groups::find(tx, &wanted.group).await?.is_none() {
-            return Err(Error::not_found(format!("group {}", wanted.group)));
-        }
+        let group = groups::get(tx, &wanted.group).await?;
+        let group = group.ok_or_else(|| Error::not_found(format!("group {}", wanted.group)))?;
+        // Whoever changes a search or a fact must not give rights by it.
+        group_cases::check_named(&group)?;
         if rights.groups[..index].iter().any(|other| other.group == wanted.group) {
             return Err(Error::invalid(
                 format!("the group {} is named twice", wanted.group),
@@ -273,6 +288,8 @@ pub async fn revoke_token(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> 
     if !people::revoke_token(&mut tx, id, now).await? {
         return Err(Error::not_found(format!("token {id} that is not revoked")));
     }
+    let state = |revoked: bool| json!({ "revoked": revoked });
+    audit::note(&mut tx, "token.revoke", &format!("token {id}"), &state(false), &state(true)).await?;
     events::add(&mut tx, "token.revoked", None, None, actor, &id.to_string(), now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -294,7 +311,7 @@ pub async fn prolong(ctx: &Ctx, actor: &Actor) -> Result<ApiToken, Error> {
     let mut tx = ctx.db.write().await?;
     let gone = || Error::not_found(format!("token {id}"));
     let token = people::get_token(&mut tx, *id).await?.ok_or_else(gone)?;
-    let latest = token.created_at + ctx.config.session_limit_s * SECOND;
+    let latest = token.created_at + session_cases::limits(&mut tx).await?.whole;
     let until = (now + LOGIN_FOR).min(latest);
     if token.expires_at.is_some_and(|at| at >= until) {
         if until == latest {
@@ -306,6 +323,8 @@ pub async fn prolong(ctx: &Ctx, actor: &Actor) -> Result<ApiToken, Error> {
         return Ok(token);
     }
     people::prolong_token(&mut tx, *id, until).await?;
+    let (old, new) = (json!({ "expires_at": token.expires_at }), json!({ "expires_at": until }));
+    audit::note(&mut tx, "token.prolong", &format!("token {id}"), &old, &new).await?;
     let detail = format!("{id} of account {account}");
     events::add(&mut tx, "token.prolonged", None, None, &actor.name, &detail, now).await?;
     tx.commit().await?;
@@ -324,4 +343,60 @@ pub fn account_of(actor: &Actor) -> Result<i64, Error> {
     actor.account.ok_or_else(|| {
         Error::conflict("this token belongs to no account", "log in as somebody: `lotse login`")
     })
+}
+
+/// Links that do not exist leave a trace, but not more of them from one address than a person would try.
+pub(super) async fn link_refused(ctx: &Ctx) -> Result<(), Error> {
+    let Some(origin) = Origin::current() else { return Ok(()) };
+    let keys = [format!("link {}", origin.address)];
+    if ctx.tries.may(&keys, ctx.now()) {
+        ctx.tries.failed(&keys, ctx.now());
+        super::audit::login_failed(ctx, "login link", "it is unknown, was used or has expired").await?;
+    }
+    Ok(())
+}
+
+/// What lets somebody in, as the audit and approvals keep it.
+pub fn pass_word(pass: &Pass) -> String {
+    match pass {
+        Pass::Token(id) => format!("token {id}"),
+        Pass::Session(_) => "session".to_owned(),
+    }
+}
+
+fn token_of(pass: &str) -> Option<i64> {
+    pass.strip_prefix("token ")?.parse().ok()
+}
+
+/// The person behind a session or token: the account, or whoever made the token.
+///
+/// # Errors
+/// The database refuses.
+pub async fn person(tx: &mut Tx, pass: &str, name: &str) -> Result<String, Error> {
+    let Some(id) = token_of(pass) else { return Ok(name.to_owned()) };
+    let made = people::get_token(tx, id).await?;
+    Ok(made.map_or_else(|| name.to_owned(), |token| token.account.unwrap_or(token.created_by)))
+}
+
+/// The greatest role that the session's account or the token has now; nothing when it is gone.
+///
+/// # Errors
+/// The database refuses.
+pub async fn role_now(tx: &mut Tx, pass: &str, person: &str, now: i64) -> Result<Option<Role>, Error> {
+    if let Some(id) = token_of(pass) {
+        if !people::is_valid(tx, id, now).await? {
+            return Ok(None);
+        }
+        let Some(token) = people::get_token(tx, id).await? else { return Ok(None) };
+        if token.account.is_none() {
+            return Ok(greatest(&Rights { role: token.role, groups: token.groups }));
+        }
+    }
+    let account = accounts::find(tx, person).await?;
+    let account = account.map(|(account, _)| account).filter(|account| account.disabled_at.is_none());
+    Ok(account.and_then(|account| greatest(&account.rights)))
+}
+
+fn greatest(rights: &Rights) -> Option<Role> {
+    rights.groups.iter().map(|one| one.role).chain(rights.role).max()
 }

@@ -52,8 +52,9 @@ pub async fn require(tx: &mut Tx, reach: &Reach, about: About<'_>, needed: Role)
         About::Attempt(id) => reach::client_of_attempt(tx, id).await?,
         About::Mac(mac) => reach::client_by_mac(tx, mac).await?,
         About::Group(name) => {
-            let group = groups::find(tx, name).await?;
-            return enough(reach, group.as_slice(), about, needed);
+            // The members of a group that is a search are whatever it finds: no role for the group reaches them.
+            let group = groups::get(tx, name).await?.filter(|group| group.query.is_none());
+            return enough(reach, group.map(|group| group.id).as_slice(), about, needed);
         }
     };
     enough(reach, found.map(|(_, groups)| groups).unwrap_or_default().as_slice(), about, needed)

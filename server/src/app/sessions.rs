@@ -4,17 +4,22 @@
 
 use std::net::IpAddr;
 
+use serde_json::json;
 use wire::Sha256;
 
 use super::{
     Error, directory,
     people::{Actor, Pass},
+    settings,
 };
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, accounts, events, people, sessions},
-    domain::people::{Account, Login, Session},
+    db::{self, Tx, accounts, audit, events, people, sessions},
+    domain::{
+        people::{Account, Login, Session},
+        settings::{SESSION_DAYS, SESSION_IDLE_HOURS},
+    },
     identity::token::{self, Token},
 };
 
@@ -30,20 +35,42 @@ pub struct Origin {
     pub browser: String,
 }
 
+/// How long logins last, in microseconds.
+pub(super) struct Limits {
+    /// Without use.
+    pub(super) idle: i64,
+    /// In any case.
+    pub(super) whole: i64,
+}
+
+/// How long logins last now.
+pub(super) async fn limits(tx: &mut Tx) -> Result<Limits, Error> {
+    let settings = settings::current(tx).await?;
+    Ok(Limits {
+        idle: settings.number(&SESSION_IDLE_HOURS) * 3600 * SECOND,
+        whole: settings.number(&SESSION_DAYS) * 24 * 3600 * SECOND,
+    })
+}
+
+/// Begins the session of somebody who has proved who they are.
 pub(super) async fn begin(ctx: &Ctx, account: &Account, origin: &Origin) -> Result<Token, Error> {
     let now = ctx.now();
     let secret = Token::new();
+    let mut tx = ctx.db.write().await?;
+    let limits = limits(&mut tx).await?;
     let session = Session {
         user: account.id,
         created_at: now,
         last_used_at: now,
-        expires_at: now + ctx.config.session_limit_s * SECOND,
+        expires_at: now + limits.whole,
         address: origin.address.to_string(),
         browser: origin.browser.chars().filter(|letter| !letter.is_control()).take(200).collect(),
     };
-    let mut tx = ctx.db.write().await?;
     sessions::create(&mut tx, &secret.hash(), &session).await?;
     accounts::set_logged_in(&mut tx, account.id, now).await?;
+    let after = json!({ "browser": session.browser, "expires_at": session.expires_at });
+    let object = format!("account {}", account.name);
+    audit::note_by(&mut tx, &account.name, "session.begin", &object, &after).await?;
     events::add(&mut tx, "session.begun", None, None, &account.name, &session.address, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -67,16 +94,17 @@ pub struct LoggedIn {
 /// The database refuses, or the directory that knows their roles cannot be reached.
 pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, Error> {
     let (now, hash) = (ctx.now(), token::hash(secret));
-    let find = async || -> Result<Option<sessions::Shown>, Error> {
+    let find = async || -> Result<Option<(sessions::Shown, Limits)>, Error> {
         let mut tx = ctx.db.read().await?;
-        Ok(sessions::find(&mut tx, &hash, now).await?)
+        let Some(shown) = sessions::find(&mut tx, &hash, now).await? else { return Ok(None) };
+        Ok(Some((shown, limits(&mut tx).await?)))
     };
-    let Some(mut shown) = find().await? else { return Ok(None) };
-    if now - shown.session.last_used_at > ctx.config.session_idle_s * SECOND {
+    let Some((mut shown, limits)) = find().await? else { return Ok(None) };
+    if now - shown.session.last_used_at > limits.idle {
         return Ok(None);
     }
     if directory::refresh_if_old(ctx, shown.session.user, &shown.granted).await? {
-        let Some(again) = find().await? else { return Ok(None) };
+        let Some((again, _)) = find().await? else { return Ok(None) };
         shown = again;
     }
     // To the minute: a busy session must not cost a write at every request.
@@ -96,7 +124,12 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
 /// The database refuses.
 pub async fn end(ctx: &Ctx, secret: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    sessions::end(&mut tx, &token::hash(secret)).await?;
+    let hash = token::hash(secret);
+    if let Some(shown) = sessions::find(&mut tx, &hash, ctx.now()).await? {
+        let object = format!("account {}", shown.name);
+        audit::note_by(&mut tx, &shown.name, "session.end", &object, &()).await?;
+    }
+    sessions::end(&mut tx, &hash).await?;
     Ok(tx.commit().await?)
 }
 
@@ -111,7 +144,7 @@ fn name_of(hash: &Sha256) -> String {
 pub async fn list(ctx: &Ctx, account: i64, asking: &Actor) -> Result<Vec<Login>, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.read().await?;
-    let idle_since = now - ctx.config.session_idle_s * SECOND;
+    let idle_since = now - limits(&mut tx).await?.idle;
     let browsers = sessions::list(&mut tx, account, now).await?;
     let mut logins: Vec<Login> = browsers
         .into_iter()
@@ -165,6 +198,7 @@ pub async fn revoke(ctx: &Ctx, account: i64, id: &str, actor: &str) -> Result<()
     if !ended {
         return Err(Error::not_found(format!("login {id} of this account")));
     }
+    audit::note(&mut tx, "session.end", &format!("login {id}"), &json!({ "account": account }), &()).await?;
     events::add(&mut tx, "session.ended", None, None, actor, id, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -178,6 +212,8 @@ pub async fn revoke(ctx: &Ctx, account: i64, id: &str, actor: &str) -> Result<()
 pub async fn revoke_all(ctx: &Ctx, account: &Account, asking: &Actor) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     end_others(&mut tx, account.id, &asking.pass, ctx.now()).await?;
+    let object = format!("account {}", account.name);
+    audit::note(&mut tx, "session.end", &object, &json!({ "logins": "all others" }), &()).await?;
     events::add(&mut tx, "session.ended", None, None, &asking.name, &account.name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -210,10 +246,11 @@ pub(super) async fn end_all(tx: &mut Tx, account: i64, now: i64) -> Result<(), d
 ///
 /// # Errors
 /// The database refuses.
-pub async fn prune(ctx: &Ctx) -> Result<(), db::Error> {
+pub async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    sessions::prune(&mut tx, now - ctx.config.session_idle_s * SECOND, now).await?;
+    let idle = limits(&mut tx).await?.idle;
+    sessions::prune(&mut tx, now - idle, now).await?;
     accounts::prune(&mut tx, now).await?;
-    tx.commit().await
+    Ok(tx.commit().await?)
 }

@@ -70,14 +70,33 @@ impl Query {
         Self(path.to_owned())
     }
 
-    /// One more value. Numbers, names and words of enums need no escape.
+    /// One more value (RFC 3986, 2.1).
     pub(super) fn with(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
         if let Some(value) = value {
             let sign = if self.0.contains('?') { '&' } else { '?' };
-            self.0 = format!("{}{sign}{name}={value}", self.0);
+            self.0 = format!("{}{sign}{name}=", self.0);
+            for byte in value.to_string().bytes() {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    self.0.push(char::from(byte));
+                } else {
+                    self.0.push_str(&format!("%{byte:02X}"));
+                }
+            }
         }
         self
     }
+}
+
+/// A text as a value of a query (RFC 3986, 2.3).
+pub(super) fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
 }
 
 /// After these pauses an order whose answer got lost is sent again.
@@ -231,6 +250,14 @@ impl Api {
         }
     }
 
+    /// Asks for something long, which comes piece by piece.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<>> {
+        Ok(Box::pin(self.send(self.request(Method::GET, path)).await?.bytes_stream()))
+    }
+
     /// Sends a text.
     pub(super) async fn put_text(&self, path: &str, text: String) -> anyhow::Result<()> {
         self.send(self.request(Method::PUT, path).body(text)).await.map(|_| ())
@@ -285,10 +312,11 @@ pub(super) fn client(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
 pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyhow::Result<Response> {
     let response = sent.map_err(|error| broken(error, base))?;
     let status = response.status();
-    if status.is_success() {
+    if status.is_success() && status != StatusCode::ACCEPTED {
         return Ok(response);
     }
     let exit = match status {
+        StatusCode::ACCEPTED => Exit::AwaitsApproval,
         StatusCode::NOT_FOUND => Exit::NotFound,
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => Exit::Usage,
         _ => Exit::Failed,

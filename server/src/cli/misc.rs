@@ -4,9 +4,11 @@ use std::{
     io::IsTerminal,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
@@ -22,14 +24,19 @@ use super::{
 use crate::{
     app::{
         happenings::ServerEvent,
+        health::Health,
         login::LoginOrder,
         people::{self, NewToken, ShownToken},
     },
     blobs,
     clock::Clock,
     config::{Config, Settings},
-    db::{Db, Location},
-    domain::people::{ApiToken, GroupRole, Rights, Role},
+    db::{Db, Location, audit::Origin},
+    domain::{
+        health::Condition,
+        people::{ApiToken, GroupRole, Rights, Role},
+    },
+    identity::Authority,
 };
 
 #[derive(clap::Args)]
@@ -215,10 +222,16 @@ pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow
     }
     let now = Clock::system().now();
     let db = Db::open(&config.database, now).await?;
-    let mut tx = db.write().await?;
-    let wanted = create.wanted(create.expires_at(now));
-    let shown = people::create_local_token(&mut tx, wanted, now).await?;
-    tx.commit().await?;
+    let authority = Authority::open(&config.data, now)?;
+    let signer = Arc::new(move |text: &str| authority.sign_text(text));
+    let made = async {
+        let mut tx = db.write().await?;
+        let wanted = create.wanted(create.expires_at(now));
+        let shown = people::create_local_token(&mut tx, wanted, now).await?;
+        tx.commit().await?;
+        anyhow::Ok(shown)
+    };
+    let shown = Origin::new("server host", "server host", now, signer).scope(made).await?;
     db.close().await;
     show_token(&shown, format)
 }
@@ -346,5 +359,47 @@ pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
     say(std::str::from_utf8(&text)?);
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub(super) struct Man {
+    /// Folder for the pages, one file a command; it is made when it is missing.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// One page for each command, such as `lotse-client-adopt.1`.
+pub(super) fn man(man: &Man) -> anyhow::Result<()> {
+    fs_err::create_dir_all(&man.folder)?;
+    // Not of this build's day: the same program writes the same pages.
+    clap_mangen::generate_to(Arguments::command(), &man.folder)
+        .with_context(|| format!("writing manual pages into {}", man.folder.display()))
+}
+
+/// Ends badly when a part does not work, so that scripts need not read.
+pub(super) async fn health(api: &Api) -> anyhow::Result<()> {
+    let found: Health = api.get("/health").await?;
+    if !api.wrote_json(&found)? {
+        let rows: Vec<_> = found
+            .parts
+            .iter()
+            .map(|part| {
+                let condition = match part.condition {
+                    Condition::Good => "good",
+                    Condition::Unknown => "unknown",
+                    Condition::Warning => "WARNING",
+                    Condition::Bad => "BAD",
+                };
+                let remedy =
+                    if part.remedy.is_empty() { String::new() } else { format!(" → {}", part.remedy) };
+                vec![part.name.clone(), condition.to_owned(), format!("{}{remedy}", part.said)]
+            })
+            .collect();
+        table(&["PART", "CONDITION", "FOUND"], &rows);
+    }
+    if found.condition == Condition::Bad {
+        return Err(Failure::error(Exit::Failed, "a part of the server does not work"));
+    }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod account;
 mod api;
+mod audit;
+mod channel;
 mod client;
 mod file;
 mod group;
@@ -27,7 +29,7 @@ const EVERYWHERE: &str = "Server and output (for every command)";
 #[command(
     name = "lotse",
     version,
-    after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist."
+    after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist, 5 a second person has to approve it first."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -105,14 +107,30 @@ enum Command {
     /// Network boot: the configuration of dnsmasq
     #[command(subcommand)]
     Pxe(pxe::PxeCommand),
+    /// What people have changed, as a chain that can be verified
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// What can be set while the server runs
+    #[command(subcommand)]
+    Setting(audit::SettingCommand),
+    /// What needs a second person
+    #[command(subcommand)]
+    Approval(audit::ApprovalCommand),
+    /// Who is told of what happens: by mail and by webhook
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Follow what happens
     Events(misc::Events),
+    /// Show how every part of the server is, and what to do about it
+    Health,
     /// Show the server's addresses and the fingerprint of its CA
     Info,
     /// Show the fingerprint of the server's CA, to compare it with a machine's screen
     Ca,
     /// Write completion for a shell
     Completion(misc::Completion),
+    /// Write the manual pages of all commands
+    Man(misc::Man),
 }
 
 /// Why a command did not do what was asked, as exit status.
@@ -126,6 +144,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// It does not exist.
     NotFound = 4,
+    /// It is kept until a second person approves it.
+    AwaitsApproval = 5,
 }
 
 /// An error with its exit status.
@@ -183,10 +203,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
+        Command::Audit(command) => audit::audit(&connect()?, command).await,
+        Command::Setting(command) => audit::setting(&connect()?, command).await,
+        Command::Approval(command) => audit::approval(&connect()?, command).await,
+        Command::Channel(command) => channel::run(&connect()?, command).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
+        Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),
+        Command::Man(man) => misc::man(&man),
     }
 }
 

@@ -47,3 +47,8 @@ pub(super) fn for_update(tx: &super::Tx) -> &'static str {
         super::Tx::Postgres(_) => " FOR UPDATE",
     }
 }
+
+/// A text within a pattern of LIKE that is escaped by `!`: both engines agree on nothing else.
+pub(super) fn within_like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}

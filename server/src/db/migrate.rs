@@ -9,6 +9,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
     (4, include_str!("../../migrations/0004_accounts.sql")),
+    (5, include_str!("../../migrations/0005_search.sql")),
+    (6, include_str!("../../migrations/0006_audit.sql")),
+    (9, include_str!("../../migrations/0009_metrics.sql")),
 ];
 
 /// Brings the schema up to date.
@@ -26,26 +29,28 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
         // Several nodes may start at once; SQLite's single writer needs no lock.
         tx.execute("LOCK TABLE schema_versions IN EXCLUSIVE MODE", []).await?;
     }
-    let found = tx
-        .optional("SELECT max(version) AS version FROM schema_versions", [])
-        .await?
-        .map_or(Ok(None), |row| row.opt_int("version"))?
-        .unwrap_or(0);
+    let rows = tx.all("SELECT version FROM schema_versions", []).await?;
+    let there: Vec<i64> = rows.iter().map(|row| row.int("version")).collect::<Result<_, _>>()?;
     let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
-    if found > known {
+    if let Some(found) = there.iter().copied().max().filter(|found| *found > known) {
         return Err(Error::Newer { found, known });
     }
-    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !there.contains(version)) {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
             Tx::Sqlite(tx, _) => {
-                let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT").replace("{WRITER}", "");
+                let text = text
+                    .replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+                    .replace("{WRITER}", "")
+                    // SQLite compares texts byte by byte unless told otherwise.
+                    .replace("{BYTEWISE}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
             Tx::Postgres(tx) => {
                 let text = text
                     .replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
-                    .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()");
+                    .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()")
+                    .replace("{BYTEWISE}", " COLLATE \"C\"");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
         }

@@ -1,10 +1,17 @@
 //! What the server knows of the world: plain types and pure functions. No IO, no clock, no randomness.
 
+pub mod approval;
+pub mod audit;
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;
+pub mod health;
 pub mod image;
 pub mod job;
 pub mod layout;
+pub mod notice;
 pub mod people;
 pub mod reach;
+pub mod search;
+pub mod settings;

@@ -3,7 +3,10 @@
 //! Invariant: a route that stands in no table is closed to everybody. A route about something that the path does not name, and that
 //! does not stand in [`FOR_ALL`], is closed to those whose roles are for single groups only.
 
-use axum::{extract::RawPathParams, http::Method};
+use axum::{
+    extract::RawPathParams,
+    http::{HeaderMap, Method, header},
+};
 
 use crate::{
     app::{
@@ -69,8 +72,8 @@ pub fn subject(method: &Method, path: &str) -> Subject {
         ["attempts", "{id}", ..] => Subject::Attempt,
         ["boot-timelines", "{mac}"] => Subject::Machine,
         ["groups", "{name}", "members", "{client}"] => Subject::Member,
-        // Roles of others may hang on a group.
-        ["groups", "{name}"] if method == Method::DELETE => Subject::Everything,
+        // Roles of others may hang on a group, and its search may find anybody.
+        ["groups", "{name}"] if method != GET => Subject::Everything,
         ["groups", "{name}", ..] => Subject::Group,
         ["account", ..] => Subject::Own,
         _ if FOR_ALL.iter().any(|(known, open)| *known == method && *open == path) => Subject::Own,
@@ -151,4 +154,11 @@ pub(super) fn is_open(routes: &[Route], actor: &Actor, path: &str) -> bool {
         Needed::Role(needed) => actor.reach.everywhere >= Some(needed),
         Needed::OtherMethod | Needed::Unknown => false,
     }
+}
+
+/// The token that a request shows (RFC 6750, 2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }

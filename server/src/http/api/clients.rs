@@ -6,28 +6,35 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use serde_json::Map;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{JobId, facts::Facts};
 
 use super::{
     Asking, Rejection,
-    view::{ClientView, Page},
+    view::{ClientItem, ClientPage, ClientView},
 };
 use crate::{
     app::{
         Error,
         boot_timeline::{self, Timeline},
         clients::{self, ClientChange, NewClient},
+        groups,
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
         layouts,
         people::Actor,
         reach, retirement,
+        search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
-    domain::{client::Stage, people::Role},
+    domain::{
+        client::Stage,
+        people::Role,
+        search::{Expr, Span, Test, parse},
+    },
     http::extract::Json,
     planner::storage::DiskPreview,
 };
@@ -48,6 +55,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(create_job))
         .routes(routes!(redo))
         .routes(routes!(restart))
+        .routes(routes!(wake))
         .routes(routes!(rescue))
         .routes(routes!(release))
         .routes(routes!(enrol_command))
@@ -56,36 +64,88 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    /// Names after this one.
+    /// Only clients that this search means, such as `stage:installed health:offline not name:pc-*`; docs/search.md has the language.
+    #[serde(default)]
+    q: String,
+    /// By which column: name, stage, activity, health, group, os, distribution, model, serial, mac, ip, memory, disk, threads, agent, seen or added; with `-` before it the largest first.
+    #[serde(default)]
+    sort: String,
+    /// Behind this client: `next` of the page before. With the usual order it is a name.
     #[serde(default)]
     after: String,
+    /// Before this client: `previous` of the page behind.
+    #[serde(default)]
+    before: String,
     /// At most so many; up to 500.
     limit: Option<i64>,
+    /// Only these fields of each client and its name, separated by commas.
+    #[serde(default)]
+    columns: String,
     /// Only this stage.
     stage: Option<Stage>,
     /// Only members of this group.
     group: Option<String>,
 }
 
-/// Clients by name.
-#[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = Page<ClientView>)))]
+/// Clients that a search means, in any order.
+#[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = ClientPage)))]
 async fn list(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<ClientView>>, Rejection> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 500);
+) -> Result<Json<ClientPage>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let sees = actor.sees();
-    let group = query.group.as_deref();
-    let found = clients::list(&mut tx, &sees, &query.after, query.stage, group, limit + 1).await?;
-    let more = i64::try_from(found.len()).unwrap_or(0) > limit;
-    let mut items = Vec::new();
-    for client in found.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
-        items.push(ClientView::from(clients::standing(&ctx, &mut tx, client).await?));
+    let mut expr = parse(&query.q).map_err(Error::from)?;
+    if let Some(name) = &query.group {
+        groups::get(&ctx, &mut tx, name).await?;
+        expr = search::within_group(expr, name);
     }
-    let next = items.last().filter(|_| more).map(|last| last.name.clone());
-    Ok(Json(Page { items, next }))
+    if let Some(stage) = query.stage {
+        expr = Expr::All(vec![Expr::Test(Test::Stage(stage), Span(0..0)), expr]);
+    }
+    let (by, descending) = sorting(&query.sort)?;
+    let search = Search::of(&ctx, &mut tx, expr).await?.seen_by(actor.sees());
+    let limit = query.limit.unwrap_or(100).clamp(1, 500);
+    let wanted = Wanted { by, descending, after: query.after, before: query.before, limit };
+    let found = search::list(&ctx, &mut tx, &search, &wanted).await?;
+    let views = found.clients.into_iter().map(ClientView::from);
+    let items = views.map(|view| only(view, &query.columns)).collect::<Result<_, _>>()?;
+    Ok(Json(ClientPage { items, total: found.total, next: found.next, previous: found.previous }))
+}
+
+/// By what a list is sorted, and whether the largest comes first.
+fn sorting(text: &str) -> Result<(SortBy, bool), Error> {
+    let (word, descending) = match text.strip_prefix('-') {
+        Some(word) => (word, true),
+        None => (text, false),
+    };
+    if word.is_empty() {
+        return Ok((SortBy::Name, descending));
+    }
+    let by = word.parse().map_err(|_| {
+        let words = SortBy::ALL.map(SortBy::as_str).join(", ");
+        Error::invalid(format!("clients cannot be sorted by `{word}`"), format!("possible are: {words}"))
+    })?;
+    Ok((by, descending))
+}
+
+/// A client with only some of its fields; all when none is named.
+fn only(view: ClientView, columns: &str) -> Result<ClientItem, Error> {
+    if columns.is_empty() {
+        return Ok(ClientItem::Whole(Box::new(view)));
+    }
+    let value = serde_json::to_value(view).map_err(|error| Error::Internal(error.into()))?;
+    let serde_json::Value::Object(mut fields) = value else { return Ok(ClientItem::Part(Map::new())) };
+    let wanted: Vec<&str> = columns.split(',').map(str::trim).collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !fields.contains_key(**wanted)) {
+        let names = fields.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(Error::invalid(
+            format!("a client has no field `{unknown}`"),
+            format!("possible are: {names}"),
+        ));
+    }
+    fields.retain(|name, _| name == "name" || wanted.contains(&name.as_str()));
+    Ok(ClientItem::Part(fields))
 }
 
 /// Registers a client.
@@ -321,6 +381,17 @@ async fn restart(
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<JobId>), Rejection> {
     Ok((StatusCode::CREATED, Json(helpdesk::restart(&ctx, &name, &actor.name).await?)))
+}
+
+/// Wakes a machine over the network.
+#[utoipa::path(post, path = "/clients/{name}/wake", responses((status = 204)))]
+async fn wake(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    helpdesk::wake(&ctx, &name, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

@@ -12,7 +12,7 @@ use wire::JobId;
 use super::{Asking, Rejection};
 use crate::{
     app::{
-        groups::{self, Group},
+        groups::{self, Group, GroupChange},
         jobs::JobOrder,
     },
     context::Ctx,
@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(show, delete))
+        .routes(routes!(show, update, delete))
         .routes(routes!(join, leave))
         .routes(routes!(create_jobs))
 }
@@ -31,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 #[utoipa::path(get, path = "/groups", responses((status = 200, body = Vec<Group>)))]
 async fn list(State(ctx): State<Ctx>, Asking(actor): Asking) -> Result<Json<Vec<Group>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::list(&mut tx, &actor.sees()).await?))
+    Ok(Json(groups::list(&ctx, &mut tx, &actor.sees()).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -42,6 +42,9 @@ struct NewGroup {
     /// What it is for.
     #[serde(default)]
     description: String,
+    /// A search that finds its members, such as `stage:installed os:debian-12`; without it they are named.
+    #[serde(default)]
+    query: Option<String>,
 }
 
 /// Makes a group.
@@ -51,16 +54,29 @@ async fn create(
     Asking(actor): Asking,
     Json(new): Json<NewGroup>,
 ) -> Result<(StatusCode, Json<Group>), Rejection> {
-    groups::create(&ctx, &new.name, &new.description, &actor.name).await?;
+    groups::create(&ctx, &new.name, &new.description, new.query.as_deref(), &actor.name).await?;
     let mut tx = ctx.db.read().await?;
-    Ok((StatusCode::CREATED, Json(groups::get(&mut tx, &new.name).await?)))
+    Ok((StatusCode::CREATED, Json(groups::get(&ctx, &mut tx, &new.name).await?)))
 }
 
 /// A group; its members are `/clients?group=`.
 #[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group)))]
 async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Group>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::get(&mut tx, &name).await?))
+    Ok(Json(groups::get(&ctx, &mut tx, &name).await?))
+}
+
+/// Changes what a group is for, or the search that finds its members.
+#[utoipa::path(patch, path = "/groups/{name}", request_body = GroupChange, responses((status = 200, body = Group)))]
+async fn update(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+    Json(change): Json<GroupChange>,
+) -> Result<Json<Group>, Rejection> {
+    groups::update(&ctx, &name, &change, &actor.name).await?;
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(groups::get(&ctx, &mut tx, &name).await?))
 }
 
 /// Removes a group; its clients stay.

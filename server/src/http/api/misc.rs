@@ -16,6 +16,7 @@ use crate::{
         Error,
         boot_timeline::{self, Timeline},
         happenings::{self, ServerEvent},
+        health::{self, Health},
         people::{self, NewToken, ShownToken},
     },
     context::Ctx,
@@ -26,6 +27,7 @@ use crate::{
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(server))
+        .routes(routes!(health))
         .routes(routes!(events))
         .routes(routes!(events_stream))
         .routes(routes!(strangers))
@@ -65,6 +67,13 @@ async fn server(State(ctx): State<Ctx>) -> Json<ServerView> {
         mirrors: ctx.mirrors.list().iter().map(|(name, _)| name.clone()).collect(),
         server_at: ctx.now(),
     })
+}
+
+/// How every part of the server is. Who is no admin sees only which parts there are and how they are.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
+async fn health(State(ctx): State<Ctx>, Asking(actor): Asking) -> Result<Json<Health>, Rejection> {
+    let found = health::look(&ctx).await?;
+    Ok(Json(if actor.role == Role::Admin { found } else { found.without_details() }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -150,7 +159,11 @@ async fn create_token(
     Asking(actor): Asking,
     Json(new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<ShownToken>), Rejection> {
-    let shown = people::add_token(&ctx, new, &actor.name).await?;
+    let maker = {
+        let mut tx = ctx.db.read().await?;
+        people::person(&mut tx, &people::pass_word(&actor.pass), &actor.name).await?
+    };
+    let shown = people::add_token(&ctx, new, &maker).await?;
     Ok((StatusCode::CREATED, Json(shown)))
 }
 

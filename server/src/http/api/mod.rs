@@ -3,12 +3,18 @@
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
 mod accounts;
+mod approvals;
+pub(super) mod audit;
+mod batches;
+mod channels;
 mod clients;
 mod files;
+mod filters;
 mod groups;
 mod jobs;
 mod misc;
 mod repeat;
+mod settings;
 mod spec;
 pub mod view;
 
@@ -17,7 +23,7 @@ use std::time::Duration;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, RawPathParams, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::get,
@@ -27,7 +33,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Rejection,
-    access::{Route, admit},
+    access::{Route, admit, bearer},
+    origin,
 };
 use crate::{
     app::{
@@ -63,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
     (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/wake", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
@@ -72,9 +80,17 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (GET, "/api/v1/batches", Role::Viewer),
+    (POST, "/api/v1/batches", Role::Helpdesk),
+    (GET, "/api/v1/batches/{id}", Role::Viewer),
+    (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/filters", Role::Viewer),
+    (POST, "/api/v1/filters", Role::Viewer),
+    (DELETE, "/api/v1/filters/{id}", Role::Viewer),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
+    (PATCH, "/api/v1/groups/{name}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
     (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),
@@ -95,10 +111,16 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/layouts/{name}", Role::Viewer),
     (PUT, "/api/v1/layouts/{name}", Role::Operator),
     (DELETE, "/api/v1/layouts/{name}", Role::Operator),
+    (POST, "/api/v1/layout-checks", Role::Viewer),
     (GET, "/api/v1/distributions", Role::Viewer),
     (GET, "/api/v1/job-types", Role::Viewer),
     (GET, "/api/v1/images", Role::Viewer),
     (POST, "/api/v1/images", Role::Admin),
+    (DELETE, "/api/v1/images/{id}", Role::Admin),
+    (GET, "/api/v1/image-uses", Role::Viewer),
+    (GET, "/api/v1/image-builds", Role::Viewer),
+    (POST, "/api/v1/image-builds", Role::Admin),
+    (GET, "/api/v1/health", Role::Viewer),
     (POST, "/api/v1/blobs", Role::Admin),
     (GET, "/api/v1/events", Role::Viewer),
     (GET, "/api/v1/events/stream", Role::Viewer),
@@ -127,16 +149,41 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/account/logins", Role::Viewer),
     (DELETE, "/api/v1/account/logins/{id}", Role::Viewer),
     (POST, "/api/v1/account/prolong", Role::Viewer),
+    (GET, "/api/v1/audit", Role::Admin),
+    (GET, "/api/v1/audit/head", Role::Admin),
+    (GET, "/api/v1/audit/verify", Role::Admin),
+    (GET, "/api/v1/audit/export", Role::Admin),
+    (GET, "/api/v1/settings", Role::Admin),
+    (PATCH, "/api/v1/settings", Role::Admin),
+    (GET, "/api/v1/approvals", Role::Helpdesk),
+    (GET, "/api/v1/approvals/{id}", Role::Helpdesk),
+    (POST, "/api/v1/approvals/{id}/approve", Role::Operator),
+    (POST, "/api/v1/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/api/v1/channels", Role::Admin),
+    (POST, "/api/v1/channels", Role::Admin),
+    (GET, "/api/v1/channels/{name}", Role::Admin),
+    (PUT, "/api/v1/channels/{name}", Role::Admin),
+    (DELETE, "/api/v1/channels/{name}", Role::Admin),
+    (POST, "/api/v1/channels/{name}/test", Role::Admin),
+    (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/notices", Role::Admin),
+    (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
 
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
+        .merge(batches::router())
+        .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())
         .merge(misc::router())
         .merge(accounts::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .merge(approvals::router())
+        .merge(channels::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
@@ -151,7 +198,9 @@ pub fn router(ctx: Ctx) -> Router {
     spec::guard(&mut api);
     api.merge(login);
     spec::complete(&mut api);
-    let guarded = guarded.layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let scoped = || middleware::from_fn_with_state(ctx.clone(), origin::scoped);
+    let guarded = guarded.layer(scoped()).layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let open = open.layer(scoped());
     Router::new()
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
@@ -162,16 +211,9 @@ pub fn router(ctx: Ctx) -> Router {
 
 /// Lets a request through when its token's roles are enough for the route, and for what its path names.
 async fn guard(State(ctx): State<Ctx>, request: Request, next: Next) -> Result<Response, Rejection> {
-    let secret = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .ok_or_else(|| {
-            Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
-        })?;
+    let secret = bearer(request.headers()).ok_or_else(|| {
+        Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
+    })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();

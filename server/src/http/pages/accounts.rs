@@ -68,8 +68,8 @@ struct NewForm {
 
 async fn group_names(ctx: &Ctx, visitor: &Visitor) -> Result<Vec<String>, Error> {
     let mut tx = ctx.db.read().await?;
-    let all = groups::list(&mut tx, &visitor.actor()?.sees()).await?;
-    Ok(all.into_iter().map(|group| group.name).collect())
+    let all = groups::list(ctx, &mut tx, &visitor.actor()?.sees()).await?;
+    Ok(all.into_iter().filter(|group| group.query.is_none()).map(|group| group.name).collect())
 }
 
 async fn list_page(

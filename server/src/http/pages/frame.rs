@@ -29,6 +29,8 @@ pub(super) struct Visitor {
     /// Language of the pages.
     pub(super) language: &'static str,
     path: String,
+    /// Requests that wait for a second person.
+    pending: i64,
 }
 
 /// What the frame around every page shows.
@@ -40,6 +42,7 @@ pub(super) struct Frame {
     role: &'static str,
     path: String,
     navigation: Vec<Item>,
+    pending: i64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -54,26 +57,38 @@ struct Item {
 const NAVIGATION: &[(&str, &str)] = &[
     ("/", "nav-overview"),
     ("/clients", "nav-clients"),
+    ("/approvals", "nav-approvals"),
+    ("/layouts", "nav-layouts"),
+    ("/images", "nav-images"),
     ("/accounts", "nav-accounts"),
     ("/tokens", "nav-tokens"),
+    ("/audit", "nav-audit"),
+    ("/channels", "nav-channels"),
+    ("/settings", "nav-settings"),
+    ("/about", "nav-about"),
 ];
 
 impl Visitor {
-    pub(super) fn new(request: &Request, who: LoggedIn) -> Self {
+    pub(super) fn new(request: &Request, who: LoggedIn, pending: i64) -> Self {
         let stranger = Self::stranger(request);
         let chosen = LANGUAGES.into_iter().find(|known| who.language.as_deref() == Some(*known));
-        Self { language: chosen.unwrap_or(stranger.language), who: Some(who), ..stranger }
+        Self { language: chosen.unwrap_or(stranger.language), who: Some(who), pending, ..stranger }
     }
 
     pub(super) fn stranger(request: &Request) -> Self {
         let headers = request.headers();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { who: None, language: language(headers), path }
+        Self { who: None, language: language(headers), path, pending: 0 }
     }
 
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// Whether their role is enough.
+    pub(super) fn may(&self, role: Role) -> bool {
+        self.who.as_ref().is_some_and(|who| who.actor.role >= role)
     }
 
     /// Who asks, for streams that outlast the request.
@@ -89,10 +104,16 @@ impl Visitor {
         let may = |path: &str| {
             self.who.as_ref().is_some_and(|who| access::is_open(super::ROUTES, &who.actor, path))
         };
+        let pending = if may("/approvals") { self.pending } else { 0 };
         let items = NAVIGATION
             .iter()
             .filter(|(href, _)| may(href))
-            .map(|&(href, label)| Item { href, label, current: href == current, count: 0 })
+            .map(|&(href, label)| Item {
+                href,
+                label,
+                current: href == current,
+                count: if href == "/approvals" { pending } else { 0 },
+            })
             .collect();
         Frame {
             lang: self.language,
@@ -100,6 +121,7 @@ impl Visitor {
             user: self.name().to_owned(),
             role,
             path: self.path.clone(),
+            pending,
             navigation: items,
         }
     }

@@ -2,16 +2,25 @@
 //!
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod about;
 mod account;
 mod accounts;
+mod approvals;
+mod audit;
+mod channels;
 mod client;
 mod clients;
+mod columns;
 mod frame;
+mod images;
+mod layouts;
 mod live;
 mod moment;
 mod overview;
 mod rights;
 mod session;
+mod settings;
+mod status;
 mod tokens;
 
 use axum::{
@@ -29,6 +38,7 @@ use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
     access::{Route, admit},
+    origin, problem,
 };
 use crate::{app::sessions, context::Ctx, domain::people::Role};
 
@@ -39,11 +49,24 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (GET, "/clients-words", Role::Viewer),
+    (POST, "/filters", Role::Viewer),
+    (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
     (GET, "/clients/{name}/adopt", Role::Operator),
     (POST, "/clients/{name}/adopt", Role::Operator),
     (GET, "/clients/{name}/install", Role::Operator),
     (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/about", Role::Viewer),
+    (GET, "/images", Role::Viewer),
+    (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/layouts", Role::Viewer),
+    (GET, "/layouts/{name}", Role::Viewer),
+    (POST, "/layouts/{name}", Role::Operator),
+    (POST, "/layouts/{name}/delete", Role::Operator),
+    (GET, "/new-layout", Role::Operator),
+    (POST, "/new-layout", Role::Operator),
+    (POST, "/layout-check", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -62,6 +85,21 @@ pub const ROUTES: &[Route] = &[
     (GET, "/tokens", Role::Admin),
     (POST, "/tokens", Role::Admin),
     (POST, "/tokens/{id}/revoke", Role::Admin),
+    (GET, "/approvals", Role::Helpdesk),
+    (POST, "/approvals/{id}/approve", Role::Operator),
+    (POST, "/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/audit", Role::Admin),
+    (GET, "/audit/export", Role::Admin),
+    (GET, "/channels", Role::Admin),
+    (POST, "/channels", Role::Admin),
+    (GET, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}/test", Role::Admin),
+    (POST, "/channels/{name}/secret", Role::Admin),
+    (POST, "/channels/{name}/delete", Role::Admin),
+    (POST, "/notices/{id}/retry", Role::Admin),
+    (GET, "/settings", Role::Admin),
+    (POST, "/settings", Role::Admin),
 ];
 
 /// Scripts, styles and pictures come from here and from nowhere else; no page is framed, no form leaves.
@@ -73,13 +111,21 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(client::router())
+        .merge(about::router())
+        .merge(images::router())
+        .merge(layouts::router())
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())
         .merge(tokens::router())
+        .merge(approvals::router())
+        .merge(channels::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router())
+        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
@@ -111,7 +157,12 @@ async fn guard(
         .map_err(|_| crate::app::Error::not_found("what this address names"))?;
     admit(&ctx, ROUTES, &who.actor, &parts.method, path.as_str(), &params).await?;
     let mut request = Request::from_parts(parts, body);
-    let visitor = Visitor::new(&request, who);
+    request.extensions_mut().insert(who.actor.clone());
+    let pending = {
+        let mut tx = ctx.db.read().await?;
+        crate::app::approvals::pending(&ctx, &mut tx).await?
+    };
+    let visitor = Visitor::new(&request, who, pending);
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }
@@ -129,6 +180,10 @@ async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -
         request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    if problem.code == problem::AWAITS_APPROVAL {
+        let asked = problem.fields.first().map(|field| field.message.as_str()).unwrap_or_default();
+        return Redirect::to(&format!("/approvals?asked={asked}")).into_response();
+    }
     let status = response.status();
     let view = ErrorView { page: visitor.frame(""), problem: Problem { request_id: id, ..problem } };
     match page(&ctx, &visitor, "pages/error.html", &view) {

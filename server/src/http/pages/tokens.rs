@@ -76,7 +76,8 @@ async fn tokens_page(
 ) -> Result<Page, Rejection> {
     let (tokens, groups) = {
         let mut tx = ctx.db.read().await?;
-        (people::list_tokens(&mut tx).await?, groups::list(&mut tx, &visitor.actor()?.sees()).await?)
+        let groups = groups::list(ctx, &mut tx, &visitor.actor()?.sees()).await?;
+        (people::list_tokens(&mut tx).await?, groups.into_iter().filter(|group| group.query.is_none()))
     };
     let now = ctx.now();
     let moment = |at| Moment::new(at, now, visitor.language);
@@ -98,7 +99,7 @@ async fn tokens_page(
     let view = View {
         page: visitor.frame("/tokens"),
         tokens: tokens.into_iter().map(row).collect(),
-        rights: RightsForm::new(&wanted.rights, groups.into_iter().map(|group| group.name).collect()),
+        rights: RightsForm::new(&wanted.rights, groups.map(|group| group.name).collect()),
         days: DAYS,
         name: wanted.name,
         chosen_days: wanted.days,
