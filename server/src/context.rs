@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    app::{images::Builds, login::Tries},
+    app::{images::Builds, login::Tries, overview::EndedJobs},
     auth::ldap::Directory,
     blobs::Blobs,
     boot::mirror::Mirrors,
@@ -41,6 +41,8 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// Jobs that ended in hours that are over.
+    pub ended: EndedJobs,
     /// What the server counts about itself.
     pub metrics: Metrics,
     /// Images that are being built.

@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, login::Tries},
+    app::{images::Builds, job_scripts, login::Tries, overview::EndedJobs},
     auth::ldap::Directory,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
@@ -94,12 +94,14 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
             metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,
             directory,
             presence,
         });
+        job_scripts::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }

@@ -72,9 +72,9 @@ pub fn subject(method: &Method, path: &str) -> Subject {
         ["attempts", "{id}", ..] => Subject::Attempt,
         ["boot-timelines", "{mac}"] => Subject::Machine,
         ["groups", "{name}", "members", "{client}"] => Subject::Member,
-        // Roles of others may hang on a group, and its search may find anybody.
-        ["groups", "{name}"] if method != GET => Subject::Everything,
-        ["groups", "{name}", ..] => Subject::Group,
+        // Roles of others may hang on a group, and its search may find anybody: changing and removing it is for those who have everything.
+        ["groups", "{name}"] if method == GET => Subject::Group,
+        ["groups", "{name}", "jobs"] => Subject::Group,
         ["account", ..] => Subject::Own,
         _ if FOR_ALL.iter().any(|(known, open)| *known == method && *open == path) => Subject::Own,
         _ => Subject::Everything,

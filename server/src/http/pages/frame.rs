@@ -57,9 +57,12 @@ struct Item {
 const NAVIGATION: &[(&str, &str)] = &[
     ("/", "nav-overview"),
     ("/clients", "nav-clients"),
+    ("/groups", "nav-groups"),
     ("/approvals", "nav-approvals"),
     ("/layouts", "nav-layouts"),
+    ("/job-scripts", "nav-job-scripts"),
     ("/images", "nav-images"),
+    ("/reports", "nav-reports"),
     ("/accounts", "nav-accounts"),
     ("/tokens", "nav-tokens"),
     ("/audit", "nav-audit"),
@@ -84,6 +87,11 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// What they may do.
+    pub(super) fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Viewer, |who| who.actor.role)
     }
 
     /// Whether their role is enough.
