@@ -20,7 +20,10 @@ use crate::{
         people::{self, NewToken, ShownToken},
     },
     context::Ctx,
-    domain::{boot::BootEvent, people::ApiToken},
+    domain::{
+        boot::BootEvent,
+        people::{ApiToken, Role},
+    },
     http::{extract::Json, stream},
 };
 
