@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::{Error, people, people::Actor, sessions};
+use super::{Error, people, people::Actor, sessions, tag};
 use crate::{
     auth::{password, totp},
     clock::SECOND,
@@ -192,15 +192,27 @@ async fn make_link(ctx: &Ctx, tx: &mut Tx, id: i64, name: &str) -> Result<LoginL
     })
 }
 
-/// Changes an account. Whoever is disabled is logged out at once.
+/// What can be changed of an account: its tag changes with it.
+pub fn changeable(account: &Account) -> impl serde::Serialize + '_ {
+    (&account.full_name, &account.rights, account.disabled_at)
+}
+
+/// Changes an account, with `expected` only when what can be changed is still what it was. Whoever is disabled is logged out at once.
 ///
 /// # Errors
 /// There is no such account, the roles are wrong or come from a directory, or nobody could administer any more.
-pub async fn change(ctx: &Ctx, name: &str, change: &AccountChange, actor: &str) -> Result<Account, Error> {
+pub async fn change(
+    ctx: &Ctx,
+    name: &str,
+    change: &AccountChange,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<Account, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let admins = accounts::admins(&mut tx).await?;
     let account = get(&mut tx, name).await?;
+    tag::check(&format!("account {name}"), &changeable(&account), expected)?;
     let mut words = Vec::new();
     if let Some(full_name) = change.full_name.as_ref().filter(|name| **name != account.full_name) {
         check_full_name(full_name)?;

@@ -140,7 +140,7 @@ pub(super) async fn a_login_by_name_needs_password_and_code(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
     let secret = new_account(&server, "ann", json!({ "role": "viewer" })).await;
     let url = format!("{}/api/v1/account/password", server.ctx.addresses.https);
-    let set = server.http.put(url).bearer_auth(&secret).json(&json!({ "new": "a good password" }));
+    let set = server.http.post(url).bearer_auth(&secret).json(&json!({ "new": "a good password" }));
     assert_eq!(answer(set).await.unwrap().status, 204);
     let right = json!({ "name": "ann", "password": "a good password" });
     let shown = login(&server, &right).await.ok().unwrap();

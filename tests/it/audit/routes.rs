@@ -167,10 +167,10 @@ async fn about_ones_own_account(walk: &mut Walk<'_>) {
     walk.seen = entries(server).await.len();
     let new = json!({ "new": "a good password" });
     let route = "/api/v1/account/password";
-    walk.step(p(Method::PUT, route), &[], &new, ("password.change", account, NEW)).await;
+    walk.step(p(Method::POST, route), &[], &new, ("password.change", account, NEW)).await;
     let language = json!({ "language": "de" });
     let route = "/api/v1/account/language";
-    walk.step(p(Method::PUT, route), &[], &language, ("account.language", account, NEW)).await;
+    walk.step(p(Method::POST, route), &[], &language, ("account.language", account, NEW)).await;
     let route = "/api/v1/account/prolong";
     walk.step(p(Method::POST, route), &[], none, ("token.prolong", "token ", CHANGED)).await;
     let other = log_in(&json!({ "name": "admin", "password": "a good password" })).await;

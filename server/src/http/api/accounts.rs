@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use axum::{
     extract::{ConnectInfo, Path, State},
     http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         Error,
@@ -18,6 +19,7 @@ use crate::{
         login::{self, LoginOrder},
         people::{self, ShownToken},
         sessions::{self, Origin},
+        tag as content,
     },
     context::Ctx,
     domain::people::{Account, ApiToken},
@@ -65,21 +67,27 @@ async fn by_name(ctx: &Ctx, name: &str) -> Result<Account, Error> {
     accounts::get(&mut tx, name).await
 }
 
+fn tagged(account: Account) -> impl IntoResponse {
+    (tag::header(content::of(&accounts::changeable(&account))), Json(account))
+}
+
 /// An account.
-#[utoipa::path(get, path = "/accounts/{name}", responses((status = 200, body = Account)))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Account>, Rejection> {
-    Ok(Json(by_name(&ctx, &name).await?))
+#[utoipa::path(get, path = "/accounts/{name}", responses((status = 200, body = Account, headers(("ETag" = String, description = "Of what can be changed, for `If-Match`.")))))]
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+    Ok(tagged(by_name(&ctx, &name).await?))
 }
 
 /// Changes an account: its full name, its roles, whether it can log in.
-#[utoipa::path(patch, path = "/accounts/{name}", request_body = AccountChange, responses((status = 200, body = Account)))]
+#[utoipa::path(patch, path = "/accounts/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the account was changed since.")), request_body = AccountChange, responses((status = 200, body = Account)))]
 async fn change(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(change): Json<AccountChange>,
-) -> Result<Json<Account>, Rejection> {
-    Ok(Json(accounts::change(&ctx, &name, &change, &actor.name).await?))
+) -> Result<impl IntoResponse, Rejection> {
+    let expected = tag::expected(&headers)?;
+    Ok(tagged(accounts::change(&ctx, &name, &change, expected.as_deref(), &actor.name).await?))
 }
 
 /// Removes an account with all its logins.
@@ -166,7 +174,7 @@ struct NewPassword {
 }
 
 /// Sets the password of whoever asks, and ends their other logins.
-#[utoipa::path(put, path = "/account/password", request_body = NewPassword, responses((status = 204)))]
+#[utoipa::path(post, path = "/account/password", request_body = NewPassword, responses((status = 204)))]
 async fn set_password(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
@@ -184,7 +192,7 @@ struct NewLanguage {
 }
 
 /// Chooses the language of one's pages.
-#[utoipa::path(put, path = "/account/language", request_body = NewLanguage, responses((status = 204)))]
+#[utoipa::path(post, path = "/account/language", request_body = NewLanguage, responses((status = 204)))]
 async fn set_language(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,

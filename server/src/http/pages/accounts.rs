@@ -248,7 +248,7 @@ async fn change(
             disabled: None,
         },
     };
-    match accounts::change(&ctx, &name, &change, visitor.name()).await {
+    match accounts::change(&ctx, &name, &change, None, visitor.name()).await {
         Ok(_) => Ok(done(&name, "changed")),
         Err(error) => refused(&ctx, &visitor, &name, error).await,
     }
