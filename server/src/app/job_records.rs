@@ -6,7 +6,10 @@ use super::{Error, clients, jobs, planning};
 use crate::{
     context::Ctx,
     db::{Tx, attempts, clients as client_rows, jobs as rows},
-    domain::job::{Attempt, Job, JobState, Wait},
+    domain::{
+        job::{Attempt, Job, JobState, Wait},
+        reach::Sees,
+    },
 };
 
 pub use crate::db::jobs::HistoryLine;
@@ -38,13 +41,14 @@ pub struct Wanted {
     pub cause: Option<String>,
 }
 
-/// Jobs, newest first, before a number.
+/// Jobs of the clients that somebody sees, newest first, before a number.
 ///
 /// # Errors
 /// There is no such client.
 pub async fn list(
     ctx: &Ctx,
     tx: &mut Tx,
+    sees: &Sees,
     wanted: &Wanted,
     before: i64,
     limit: i64,
@@ -60,7 +64,7 @@ pub async fn list(
         cause: wanted.cause.clone(),
     };
     let mut records = Vec::new();
-    for job in rows::list(tx, &filter, before, limit).await? {
+    for job in rows::list(tx, sees, &filter, before, limit).await? {
         records.push(record(ctx, tx, job).await?);
     }
     Ok(records)

@@ -16,6 +16,7 @@ use crate::{
         approval::Risk,
         client::{Client, Stage},
         job::{Job, JobState},
+        reach::Sees,
     },
     planner,
 };
@@ -85,7 +86,7 @@ pub async fn done_before(tx: &mut Tx, client: &Client) -> Result<Vec<Job>, Error
     let mut again: Vec<Job> = Vec::new();
     let filter =
         rows::Filter { client: Some(client.id), state: Some(JobState::Succeeded), ..rows::Filter::default() };
-    for job in rows::list(tx, &filter, i64::MAX, LOOK_BACK).await? {
+    for job in rows::list(tx, &Sees::Everything, &filter, i64::MAX, LOOK_BACK).await? {
         let part = chain.contains(&job.job_type) || OF_A_MOMENT.contains(&job.job_type.as_str());
         let there = again.iter().any(|other| other.job_type == job.job_type && other.params == job.params);
         if !part && !there {

@@ -2,8 +2,11 @@
 
 use wire::{ClientId, JobId, enrol::Realm, plan::SignedPlan};
 
-use super::{Error, Row, Tx, args, dialect, to_json};
-use crate::domain::job::{Job, JobState, NewJob, Surroundings};
+use super::{Error, Row, Tx, args, dialect, reach, to_json};
+use crate::domain::{
+    job::{Job, JobState, NewJob, Surroundings},
+    reach::Sees,
+};
 
 pub(super) const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
                        max_attempts, retry_after_s, attempts, cancel_reason, released, created_at, created_by, \
@@ -116,10 +119,16 @@ pub struct Filter {
     pub cause: Option<String>,
 }
 
-/// Jobs, newest first, before a number.
-pub async fn list(tx: &mut Tx, filter: &Filter, before: i64, limit: i64) -> Result<Vec<Job>, Error> {
+/// Jobs of the clients that somebody sees, newest first, before a number.
+pub async fn list(
+    tx: &mut Tx,
+    sees: &Sees,
+    filter: &Filter,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Job>, Error> {
     // Only what is asked for stands in the statement, so that the index for it is used.
-    let mut conditions = vec!["id < $1".to_owned()];
+    let mut conditions = vec!["id < $1".to_owned(), reach::seen(sees, "client_id")];
     let mut values: Vec<super::Arg> = args![before].to_vec();
     let mut wanted = |condition: &str, value: super::Arg| {
         values.push(value);

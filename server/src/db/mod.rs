@@ -4,6 +4,7 @@
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
+pub mod accounts;
 pub mod answers;
 pub mod approvals;
 pub mod attempts;
@@ -31,6 +32,7 @@ pub mod overview;
 pub mod packages;
 pub mod people;
 pub mod presets;
+pub mod reach;
 pub mod reports;
 pub mod rules;
 pub mod search;

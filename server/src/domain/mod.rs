@@ -14,6 +14,7 @@ pub mod machine_changes;
 pub mod naming;
 pub mod notice;
 pub mod people;
+pub mod reach;
 pub mod report;
 pub mod rule;
 pub mod search;

@@ -58,6 +58,7 @@ struct ListQuery {
 #[utoipa::path(get, path = "/jobs", params(ListQuery), responses((status = 200, body = Page<JobView>)))]
 async fn list(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<JobView>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
@@ -69,7 +70,7 @@ async fn list(
         job_type: query.r#type,
         cause: query.cause,
     };
-    let found = job_records::list(&ctx, &mut tx, &wanted, before, limit + 1).await?;
+    let found = job_records::list(&ctx, &mut tx, &actor.sees(), &wanted, before, limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
     let shown = found.into_iter().take(usize::try_from(limit).unwrap_or(0));
     let items: Vec<_> = shown.map(JobView::from).collect();

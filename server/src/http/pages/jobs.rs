@@ -19,7 +19,10 @@ use super::{
     words::{WaitView, in_language, job_title},
 };
 use crate::{
-    app::{Error, job_records, jobs},
+    app::{
+        Error, job_records, jobs,
+        reach::{self, About},
+    },
     context::Ctx,
     domain::{
         job::{Attempt, JobState},
@@ -100,7 +103,8 @@ async fn list(
     };
     let before = wanted.before.unwrap_or(i64::MAX);
     let mut tx = ctx.db.read().await?;
-    let found = job_records::list(&ctx, &mut tx, &filter, before, ROWS + 1).await;
+    let actor = visitor.actor()?;
+    let found = job_records::list(&ctx, &mut tx, &actor.sees(), &filter, before, ROWS + 1).await;
     let (records, unknown_client) = match found {
         Ok(records) => (records, false),
         Err(Error::NotFound { .. }) => (Vec::new(), true),
@@ -159,7 +163,7 @@ async fn list(
         jobs,
         unknown_client,
         next,
-        may_operate: visitor.actor()?.role >= Role::Operator,
+        may_operate: actor.reach.greatest() >= Some(Role::Operator),
     };
     page(&ctx, &visitor, "pages/jobs.html", &view)
 }
@@ -239,9 +243,11 @@ async fn show(
 ) -> Result<Page, Rejection> {
     let language = visitor.language;
     let moment = |at| Moment::new(at, ctx.now(), language);
-    let role = visitor.actor()?.role;
     let mut tx = ctx.db.read().await?;
     let record = job_records::whole(&ctx, &mut tx, id).await?;
+    let reach = visitor.actor()?.reach;
+    let mut may = async |needed| reach::require(&mut tx, &reach, About::Job(id.0), needed).await.is_ok();
+    let (may_help, may_operate) = (may(Role::Helpdesk).await, may(Role::Operator).await);
     let (steps, no_plan) = match job_records::plan(&ctx, &mut tx, id).await {
         Ok(plan) => (plan.steps, None),
         Err(error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::NotFound { .. })) => {
@@ -268,8 +274,8 @@ async fn show(
         can_retry: state.is_final() && state != JobState::Succeeded,
         is_rescue: record.job.job_type == "rescue" && state == JobState::Running,
         destructive: declared.is_some_and(|declared| declared.destructive),
-        may_help: role >= Role::Helpdesk,
-        may_operate: role >= Role::Operator,
+        may_help,
+        may_operate,
         why: record.job.reason,
         waits: record.waits_for.map(|wait| WaitView::new(&ctx, &wait, language)),
         params: match &record.job.params {
@@ -356,11 +362,10 @@ async fn carry_out(
     Path((id, order)): Path<(JobId, String)>,
     Form(because): Form<Because>,
 ) -> Result<Response, Rejection> {
-    let role = visitor.actor()?.role;
     let needed = if matches!(order.as_str(), "cancel" | "release") { Role::Helpdesk } else { Role::Operator };
-    if role < needed {
-        let (have, needed) = (role.as_str(), needed.as_str());
-        return Err(Error::Forbidden(format!("this needs the role {needed}; you have {have}")).into());
+    {
+        let mut tx = ctx.db.read().await?;
+        reach::require(&mut tx, &visitor.actor()?.reach, About::Job(id.0), needed).await?;
     }
     let actor = visitor.name();
     let reason = |verb: &str| {

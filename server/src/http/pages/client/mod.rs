@@ -126,13 +126,13 @@ struct HistoryView {
 async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
     let (now, language) = (ctx.now(), visitor.language);
     let moment = |at| Moment::new(at, now, language);
-    let role = visitor.actor()?.role;
     let timeline = boot_timeline::of_client(&ctx, &name).await?;
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
+    let role = visitor.actor()?.reach.on(&client.groups);
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
-    let records = job_records::list(&ctx, &mut tx, &wanted, i64::MAX, JOBS).await?;
+    let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
     let mut watched = None;
     for record in &records {
         if let Some(attempt) = job_records::attempts_of(&mut tx, record.job.id).await?.last() {
@@ -166,9 +166,9 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         retired: client.stage == Stage::Retired,
         rescue,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
-        may_help: role >= Role::Helpdesk,
-        may_operate: role >= Role::Operator,
-        may_delete: role >= Role::Admin,
+        may_help: role >= Some(Role::Helpdesk),
+        may_operate: role >= Some(Role::Operator),
+        may_delete: role >= Some(Role::Admin),
         fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(ToString::to_string),
         seen: client.last_seen_at.map(moment),
         macs: client.macs.iter().map(ToString::to_string).collect(),
