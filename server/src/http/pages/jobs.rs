@@ -14,13 +14,14 @@ use wire::{
 
 use super::{
     Rejection,
+    client::May,
     frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
     words::{WaitView, in_language, job_title},
 };
 use crate::{
     app::{
-        Error, job_records, jobs,
+        Error, clients, job_records, jobs,
         reach::{self, About},
     },
     context::Ctx,
@@ -178,11 +179,9 @@ struct JobPage {
     state: &'static str,
     kind: &'static str,
     is_final: bool,
-    can_retry: bool,
     is_rescue: bool,
     destructive: bool,
-    may_help: bool,
-    may_operate: bool,
+    may: May,
     why: String,
     waits: Option<WaitView>,
     params: String,
@@ -245,9 +244,8 @@ async fn show(
     let moment = |at| Moment::new(at, ctx.now(), language);
     let mut tx = ctx.db.read().await?;
     let record = job_records::whole(&ctx, &mut tx, id).await?;
-    let reach = visitor.actor()?.reach;
-    let mut may = async |needed| reach::require(&mut tx, &reach, About::Job(id.0), needed).await.is_ok();
-    let (may_help, may_operate) = (may(Role::Helpdesk).await, may(Role::Operator).await);
+    let client = clients::get(&mut tx, &record.client_name).await?;
+    let may = May::of(visitor.actor()?.reach.on(&client.groups));
     let (steps, no_plan) = match job_records::plan(&ctx, &mut tx, id).await {
         Ok(plan) => (plan.steps, None),
         Err(error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::NotFound { .. })) => {
@@ -271,11 +269,9 @@ async fn show(
         state: state.as_str(),
         kind: kind_of(state),
         is_final: state.is_final(),
-        can_retry: state.is_final() && state != JobState::Succeeded,
         is_rescue: record.job.job_type == "rescue" && state == JobState::Running,
         destructive: declared.is_some_and(|declared| declared.destructive),
-        may_help,
-        may_operate,
+        may,
         why: record.job.reason,
         waits: record.waits_for.map(|wait| WaitView::new(&ctx, &wait, language)),
         params: match &record.job.params {
