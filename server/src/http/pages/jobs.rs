@@ -284,22 +284,7 @@ async fn show(
         needs: record.job.needs.iter().map(|needed| needed.0).collect(),
         steps: steps_view(&steps, watched.as_ref(), language),
         no_plan,
-        attempts: record
-            .attempts
-            .iter()
-            .rev()
-            .map(|attempt| AttemptView {
-                id: attempt.id.0,
-                number: attempt.number,
-                state: attempt.state.as_str(),
-                reason: attempt.reason.clone(),
-                step: attempt.step.clone(),
-                percent: attempt.percent,
-                message: attempt.message.clone(),
-                begun: moment(attempt.started_at),
-                seconds: attempt.finished_at.map(|at| (at - attempt.started_at) / crate::clock::SECOND),
-            })
-            .collect(),
+        attempts: record.attempts.iter().rev().map(|attempt| attempt_view(attempt, &moment)).collect(),
         watched: watched.map(|attempt| attempt.id.0),
         history: record
             .history
@@ -316,6 +301,20 @@ async fn show(
         job_type: record.job.job_type,
     };
     page(&ctx, &visitor, "pages/job.html", &view)
+}
+
+fn attempt_view(attempt: &Attempt, moment: &impl Fn(i64) -> Moment) -> AttemptView {
+    AttemptView {
+        id: attempt.id.0,
+        number: attempt.number,
+        state: attempt.state.as_str(),
+        reason: attempt.reason.clone(),
+        step: attempt.step.clone(),
+        percent: attempt.percent,
+        message: attempt.message.clone(),
+        begun: moment(attempt.started_at),
+        seconds: attempt.finished_at.map(|at| (at - attempt.started_at) / crate::clock::SECOND),
+    }
 }
 
 fn steps_view(steps: &[Step], watched: Option<&Attempt>, language: &str) -> Vec<StepView> {
