@@ -71,14 +71,16 @@ pub async fn redo(ctx: &Ctx, name: &str, actor: &str) -> Result<Installation, Er
     }
     let installation =
         installation::install_for(ctx, id, false, |client| Wish::Redo { client }, actor).await?;
-    let runs = ctx
-        .presence
-        .seen(id)
-        .is_some_and(|seen| seen.realm == Realm::System && ctx.now() - seen.at < ONLINE_FOR);
-    if runs {
+    if runs_system(ctx, id) {
         restart(ctx, name, actor).await?;
     }
     Ok(installation)
+}
+
+/// Whether the agent is connected from the installed system, so that it can restart the machine.
+pub(super) fn runs_system(ctx: &Ctx, id: ClientId) -> bool {
+    let seen = ctx.presence.seen(id);
+    seen.is_some_and(|seen| seen.realm == Realm::System && ctx.now() - seen.at < ONLINE_FOR)
 }
 
 /// Restarts a machine through its agent.

@@ -19,6 +19,7 @@ use self::{
 };
 use super::{
     api::{Api, Name, fingerprint},
+    machines::{MassInstall, mass_install, notes, recover},
     output::{note, say, say_json, time},
 };
 use crate::{
@@ -117,6 +118,34 @@ pub(super) enum ClientCommand {
         /// Do not ask before the disks are wiped.
         #[arg(long, short = 'y')]
         yes: bool,
+    },
+    /// Install many machines by a table; every row is checked before anything begins
+    #[command(
+        after_help = "Example:\n  lotse client mass-install room-3.csv --names 'pc-{001..}' --group room-3 --passwords --dry-run"
+    )]
+    MassInstall(Box<MassInstall>),
+    /// Install a client anew, and then do again what had succeeded on it, such as installed packages
+    Recover {
+        /// Its name.
+        name: Name,
+        /// Only show what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before the disks are wiped.
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Note something about a client, or show what is noted
+    Note {
+        /// Its name.
+        name: Name,
+        /// What to note; without it, all notes are shown.
+        text: Option<String>,
+    },
+    /// Forget a machine that waits for adoption; `client retire` keeps it away for good
+    Forget {
+        /// Its name.
+        name: Name,
     },
     /// Restart a machine through its agent
     Restart {
@@ -257,6 +286,15 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             install(api, &name, Order::Install, dry_run, yes).await
         }
         ClientCommand::Redo { name, yes } => install(api, &name, Order::Redo, false, yes).await,
+        ClientCommand::MassInstall(words) => mass_install(api, *words).await,
+        ClientCommand::Recover { name, dry_run, yes } => {
+            if !dry_run && !yes {
+                confirm(&name, &format!("{name} will be installed anew, and its disks wiped."))?;
+            }
+            recover(api, &name, dry_run).await
+        }
+        ClientCommand::Note { name, text } => notes(api, &name, text).await,
+        ClientCommand::Forget { name } => order(Method::POST, &name, "/forget", "is forgotten").await,
         ClientCommand::Restart { name } => queued(api, &name, "restart", &json!({})).await,
         ClientCommand::Wake { name } => order(Method::POST, &name, "/wake", "was called").await,
         ClientCommand::Batch { action, words, query, dry_run, yes, expect } => {

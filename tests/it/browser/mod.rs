@@ -6,6 +6,7 @@ mod keyboard;
 mod layouts;
 mod login;
 mod machines;
+mod mass;
 mod output;
 mod tour;
 
