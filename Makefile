@@ -54,6 +54,10 @@ screenshots: setup
 	cargo test -p system-tests --test it browser::tour
 	@ls $(TARGET)/lotse/screenshots/*.png
 
+# More of the same that the tests do in little.
+api-fuzz: setup
+	FUZZ_SECONDS=300 cargo test -p system-tests --test it fuzz::
+
 packages: programs
 	cargo build --release -p server --bin lotse
 	packaging/debian/build.sh server --program $(TARGET)/release/lotse --agent $(TARGET)/lotse/lotse-agent \

@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, overview::EndedJobs, sessions::Tries},
+    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -98,6 +98,7 @@ impl Server {
             tries,
             presence,
         });
+        job_scripts::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }

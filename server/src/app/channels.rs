@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Error, groups, notices};
+use super::{Error, groups, notices, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, channels},
@@ -111,13 +111,14 @@ pub async fn create(ctx: &Ctx, new: &NewChannel) -> Result<ShownChannel, Error> 
     Ok(ShownChannel { channel, secret })
 }
 
-/// Changes what is wanted of a channel. How notices go out stays of its kind.
+/// Changes what is wanted of a channel, with `expected` only when that is still what it was. How notices go out stays of its kind.
 ///
 /// # Errors
-/// There is no such channel, or fields are wrong.
-pub async fn update(ctx: &Ctx, name: &str, wish: &ChannelWish) -> Result<(), Error> {
+/// There is no such channel, fields are wrong, or [`Error::Stale`].
+pub async fn update(ctx: &Ctx, name: &str, wish: &ChannelWish, expected: Option<&str>) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let channel = get(&mut tx, name).await?;
+    tag::check(&format!("channel {name}"), &channel.wish, expected)?;
     check(ctx, &mut tx, wish).await?;
     if channel.wish.way.as_str() != wish.way.as_str() {
         return Err(Error::conflict(

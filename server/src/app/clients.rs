@@ -294,8 +294,19 @@ pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) ->
 /// # Errors
 /// There is no such client.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    delete_if(ctx, name, None, actor).await
+}
+
+/// Removes a client, with `expected` only when nobody else changed it since that version.
+///
+/// # Errors
+/// As [`delete`], and [`Error::Stale`] when the record is of another version.
+pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<i64>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
+    if expected.is_some_and(|expected| expected != client.version) {
+        return Err(Error::Stale { what: format!("client {name}") });
+    }
     let wish = Wish::DeleteClient { client: name.to_owned() };
     let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::DeleteClient), 1, actor).await?;
     let before = recorded(&mut tx, client.id).await?;

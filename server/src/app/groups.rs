@@ -9,6 +9,7 @@ use super::{
     clients as client_cases,
     jobs::{self, JobOrder},
     search::{self, Search},
+    tag,
 };
 use crate::{
     context::Ctx,
@@ -160,14 +161,26 @@ pub struct GroupChange {
     pub query: Option<String>,
 }
 
-/// Changes what a group is for, or the search that finds its members.
+/// What can be changed of a group, as it is: its tag is made of this, since members come and go.
+pub fn changeable(group: &Group) -> GroupChange {
+    GroupChange { description: Some(group.description.clone()), query: group.query.clone() }
+}
+
+/// Changes what a group is for, or the search that finds its members; with `expected` only when both still have that tag.
 ///
 /// # Errors
-/// There is no such group, its members are named, or the search cannot be read.
-pub async fn update(ctx: &Ctx, name: &str, change: &GroupChange, actor: &str) -> Result<(), Error> {
+/// There is no such group, its members are named, the search cannot be read, or [`Error::Stale`].
+pub async fn update(
+    ctx: &Ctx,
+    name: &str,
+    change: &GroupChange,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let found = groups::get(&mut tx, name).await?;
     let group = found.ok_or_else(|| Error::not_found(format!("group {name}")))?;
+    tag::check(&format!("group {name}"), &changeable(&group), expected)?;
     let query = match (&change.query, &group.query) {
         (Some(_), None) => {
             return Err(Error::conflict(
@@ -247,6 +260,7 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     }
     let mut tx = ctx.db.write().await?;
     jobs::check_expiry(order, ctx.now())?;
+    jobs::check_type(ctx, order)?;
     get(ctx, &mut tx, name).await?;
     let members = members(ctx, &mut tx, name).await?;
     let wish = Wish::GroupJobs { group: name.to_owned(), order: order.clone() };

@@ -58,6 +58,10 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
+            ("accounts", "{name}") => "admin".to_owned(),
+            ("channels", "{name}") => "mail".to_owned(),
+            ("do", "{order}") => "restart".to_owned(),
+            ("batches", "{id}") => "1".to_owned(),
             (_, fixed) if !fixed.starts_with('{') => fixed.to_owned(),
             (_, open) => bail!("{route}: say here what the sample has for {open}"),
         });

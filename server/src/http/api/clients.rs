@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{JobId, facts::Facts};
 
 use super::{
-    Asking, Rejection,
+    Asking, Rejection, tag,
     view::{ClientItem, ClientPage, ClientView},
 };
 use crate::{
@@ -155,9 +155,9 @@ async fn create(
 async fn view(ctx: &Ctx, name: &str) -> Result<Response, Error> {
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, name).await?;
-    let tag = format!("\"{}\"", client.version);
+    let tag = tag::header(client.version);
     let view = ClientView::from(clients::standing(ctx, &mut tx, client).await?);
-    Ok(([(header::ETAG, tag)], Json(view)).into_response())
+    Ok((tag, Json(view)).into_response())
 }
 
 /// A client.
@@ -189,28 +189,28 @@ async fn update(
     Ok(view(&ctx, change.name.as_deref().unwrap_or(&name)).await?)
 }
 
-/// The version that `If-Match` (RFC 9110, 13.1.1) asks for; `*` is met by any.
+/// The version that `If-Match` asks for.
 fn expected(headers: &HeaderMap) -> Result<Option<i64>, Error> {
-    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let tag = tag.to_str().unwrap_or_default();
-    if tag == "*" {
-        return Ok(None);
-    }
-    let version =
-        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    version.map(Some).ok_or_else(|| {
+    let Some(tag) = tag::expected(headers)? else { return Ok(None) };
+    tag.parse().map(Some).map_err(|_| {
         Error::invalid("If-Match must be the ETag of the client", "read the client and take its ETag")
     })
 }
 
 /// Removes a client with everything that belongs to it.
-#[utoipa::path(delete, path = "/clients/{name}", responses((status = 204)))]
+#[utoipa::path(
+    delete,
+    path = "/clients/{name}",
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the client was changed since.")),
+    responses((status = 204))
+)]
 async fn delete(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    clients::delete(&ctx, &name, &actor.name).await?;
+    clients::delete_if(&ctx, &name, expected(&headers)?, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

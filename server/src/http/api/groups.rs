@@ -2,18 +2,20 @@
 
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::JobId;
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         groups::{self, Group, GroupChange},
         jobs::JobOrder,
+        tag as content,
     },
     context::Ctx,
     http::extract::Json,
@@ -60,23 +62,28 @@ async fn create(
 }
 
 /// A group; its members are `/clients?group=`.
-#[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group)))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Group>, Rejection> {
+#[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group, headers(("ETag" = String, description = "Changes with what can be changed of it, for `If-Match`.")))))]
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+    view(&ctx, &name).await
+}
+
+async fn view(ctx: &Ctx, name: &str) -> Result<impl IntoResponse + use<>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::get(&ctx, &mut tx, &name).await?))
+    let group = groups::get(ctx, &mut tx, name).await?;
+    Ok((tag::header(content::of(&groups::changeable(&group))), Json(group)))
 }
 
 /// Changes what a group is for, or the search that finds its members.
-#[utoipa::path(patch, path = "/groups/{name}", request_body = GroupChange, responses((status = 200, body = Group)))]
+#[utoipa::path(patch, path = "/groups/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the group was changed since.")), request_body = GroupChange, responses((status = 200, body = Group)))]
 async fn update(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(change): Json<GroupChange>,
-) -> Result<Json<Group>, Rejection> {
-    groups::update(&ctx, &name, &change, &actor.name).await?;
-    let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::get(&ctx, &mut tx, &name).await?))
+) -> Result<impl IntoResponse, Rejection> {
+    groups::update(&ctx, &name, &change, tag::expected(&headers)?.as_deref(), &actor.name).await?;
+    view(&ctx, &name).await
 }
 
 /// Removes a group; its clients stay.

@@ -55,13 +55,15 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 10] = [
+const NAVIGATION: [(&str, &str, Role); 12] = [
     ("/", "nav-overview", Role::Viewer),
     ("/clients", "nav-clients", Role::Viewer),
     ("/groups", "nav-groups", Role::Viewer),
     ("/approvals", "nav-approvals", Role::Helpdesk),
     ("/layouts", "nav-layouts", Role::Viewer),
+    ("/job-scripts", "nav-job-scripts", Role::Viewer),
     ("/images", "nav-images", Role::Viewer),
+    ("/reports", "nav-reports", Role::Viewer),
     ("/audit", "nav-audit", Role::Admin),
     ("/channels", "nav-channels", Role::Admin),
     ("/settings", "nav-settings", Role::Admin),

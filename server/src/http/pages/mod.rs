@@ -7,16 +7,19 @@ mod approvals;
 mod audit;
 mod batches;
 mod channels;
+mod chart;
 mod client;
 mod clients;
 mod columns;
 mod frame;
 mod groups;
 mod images;
+mod job_scripts;
 mod layouts;
 mod live;
 mod moment;
 mod overview;
+mod reports;
 mod session;
 mod settings;
 mod status;
@@ -68,6 +71,15 @@ pub const ROUTES: &[Route] = &[
     (GET, "/about", Role::Viewer),
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/job-scripts", Role::Viewer),
+    (GET, "/new-job-script", Role::Admin),
+    (GET, "/job-scripts/{name}", Role::Viewer),
+    (GET, "/job-scripts/{name}/edit", Role::Admin),
+    (POST, "/job-scripts/{name}/edit", Role::Admin),
+    (POST, "/job-scripts/{name}/version", Role::Admin),
+    (GET, "/job-scripts/{name}/difference", Role::Viewer),
+    (GET, "/job-scripts/{name}/samples/{sample}", Role::Viewer),
+    (GET, "/job-scripts/{name}/trial", Role::Operator),
     (GET, "/layouts", Role::Viewer),
     (GET, "/layouts/{name}", Role::Viewer),
     (POST, "/layouts/{name}", Role::Operator),
@@ -75,6 +87,8 @@ pub const ROUTES: &[Route] = &[
     (GET, "/new-layout", Role::Operator),
     (POST, "/new-layout", Role::Operator),
     (POST, "/layout-check", Role::Viewer),
+    (GET, "/reports", Role::Viewer),
+    (GET, "/reports/{name}", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -109,7 +123,9 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(client::router())
         .merge(about::router())
         .merge(images::router())
+        .merge(job_scripts::router())
         .merge(layouts::router())
+        .merge(reports::router())
         .merge(live::router())
         .merge(session::account())
         .merge(approvals::router())
