@@ -1,15 +1,13 @@
 //! Finds the clients that an expression means: one statement, whatever is asked.
 //!
 //! Invariant: whatever people type is a bound value; the text of the statement is made of constants of this file alone.
-//!
-//! Conditions say `c.stage || ''` and `c.id + 0`, so that SQLite walks its index of everything that searches look at, in the order of
-//! the list, and stops when a page is full. By another index it would fetch whole clients and sort them: 50 ms instead of one at 50 000.
+//! Conditions say `c.stage || ''` and `c.id + 0` for `SQLite`'s planner; [`dialect::search`] tells why.
 
 use std::net::IpAddr;
 
 use wire::ClientId;
 
-use super::{Arg, Error, Tx, args, traits::address_key};
+use super::{Arg, Error, Tx, args, dialect, traits::address_key};
 use crate::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
@@ -175,7 +173,7 @@ pub async fn part(
         _ => format!(" ORDER BY sort_key {direction}, c.name {direction} LIMIT "),
     });
     sql.value(part.limit);
-    let rows = tx.all(&sql.text, sql.args).await?;
+    let rows = tx.all(&dialect::search(tx, sql.text), sql.args).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let key = if is_text { Key::Text(row.text("sort_key")?) } else { Key::Int(row.int("sort_key")?) };
@@ -192,7 +190,7 @@ pub async fn count(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<i64, 
     let mut sql = Statement::new(around);
     "SELECT count(*) AS count FROM clients c WHERE ".clone_into(&mut sql.text);
     sql.condition(expr, &mut Vec::new());
-    let row = tx.optional(&sql.text, sql.args).await?;
+    let row = tx.optional(&dialect::search(tx, sql.text), sql.args).await?;
     row.map_or(Ok(0), |row| row.int("count"))
 }
 
@@ -208,7 +206,7 @@ pub async fn among(
     sql.args = args;
     sql.text = format!("SELECT c.id FROM clients c WHERE c.id IN {list} AND ");
     sql.condition(expr, &mut Vec::new());
-    let rows = tx.all(&sql.text, sql.args).await?;
+    let rows = tx.all(&dialect::search(tx, sql.text), sql.args).await?;
     rows.iter().map(|row| row.int("id").map(ClientId)).collect()
 }
 
@@ -218,7 +216,7 @@ pub async fn all(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<Vec<Cli
     "SELECT c.id FROM clients c WHERE ".clone_into(&mut sql.text);
     sql.condition(expr, &mut Vec::new());
     sql.text.push_str(" ORDER BY c.name");
-    let rows = tx.all(&sql.text, sql.args).await?;
+    let rows = tx.all(&dialect::search(tx, sql.text), sql.args).await?;
     rows.iter().map(|row| row.int("id").map(ClientId)).collect()
 }
 
@@ -512,7 +510,7 @@ impl<'a> Statement<'a> {
 
     fn package(&mut self, name: &Pattern, version: Option<&(Comparison, String)>) {
         self.text.push_str(
-            "c.id + 0 IN (SELECT i.client_id FROM client_packages i JOIN packages p ON p.id = i.package_id WHERE ",
+            "c.id + 0 IN (SELECT DISTINCT i.client_id FROM client_packages i JOIN packages p ON p.id = i.package_id WHERE ",
         );
         self.fits("p.name", name, How::Equals);
         if let Some((comparison, wanted)) = version {
