@@ -1,6 +1,7 @@
 //! `lotse client`
 
 mod batch;
+mod filters;
 mod install;
 mod shown;
 mod wishes;
@@ -42,6 +43,15 @@ pub(super) enum ClientCommand {
         /// Which columns, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "name,stage,health,mac,group,activity")]
         columns: Vec<SortBy>,
+        /// Those of a saved search, by its name; what else is asked must hold, too.
+        #[arg(long, value_name = "NAME")]
+        filter: Option<String>,
+        /// Save this search under a name, instead of listing.
+        #[arg(long, value_name = "NAME", conflicts_with = "filter")]
+        save: Option<String>,
+        /// With --save: everybody sees it.
+        #[arg(long, requires = "save")]
+        share: bool,
         /// Only in this stage: registered, discovered, installing, installed, retired.
         #[arg(long)]
         stage: Option<Stage>,
@@ -217,8 +227,16 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
         api.order(method, &format!("/clients/{name}{verb}"), &format!("{name} {done}.")).await
     };
     match command {
-        ClientCommand::List { query, sort, columns, stage, group } => {
-            list(api, &query.join(" "), &sort, &columns, stage, group.as_ref()).await
+        ClientCommand::List { query, sort, columns, filter, save, share, stage, group } => {
+            let mut query = query.join(" ");
+            if let Some(name) = save {
+                return filters::save(api, &name, &query, &sort, share).await;
+            }
+            let mut sort = sort;
+            if let Some(name) = filter {
+                (query, sort) = filters::with(api, &name, &query, sort).await?;
+            }
+            list(api, &query, &sort, &columns, stage, group.as_ref()).await
         }
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {

@@ -1,0 +1,42 @@
+//! Saved searches on the command line.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    app::filters::SavedFilter,
+    cli::{Exit, Failure, api::Api, output::say},
+};
+
+/// Keeps a search under a name.
+pub(super) async fn save(api: &Api, name: &str, query: &str, sort: &str, share: bool) -> anyhow::Result<()> {
+    let body = json!({ "name": name, "query": query, "sort": sort, "shared": share });
+    let kept: SavedFilter = api.send_json(Method::POST, "/filters", &body).await?;
+    if !api.wrote_json(&kept)? {
+        say(&format!("The search is saved; `lotse client list --filter '{name}'` uses it."));
+    }
+    Ok(())
+}
+
+/// What a saved search asks together with what was asked beside it, and how the list is sorted.
+pub(super) async fn with(
+    api: &Api,
+    name: &str,
+    query: &str,
+    sort: String,
+) -> anyhow::Result<(String, String)> {
+    let known: Vec<SavedFilter> = api.get("/filters").await?;
+    let Some(filter) = known.iter().find(|filter| filter.name == name) else {
+        let names: Vec<_> = known.iter().map(|filter| filter.name.as_str()).collect();
+        return Err(Failure::error(
+            Exit::NotFound,
+            format!("there is no saved search `{name}`\n  → there are: {}", names.join(", ")),
+        ));
+    };
+    let query = match (filter.query.is_empty(), query.is_empty()) {
+        (true, _) => query.to_owned(),
+        (false, true) => filter.query.clone(),
+        (false, false) => format!("({}) ({query})", filter.query),
+    };
+    Ok((query, if sort.is_empty() { filter.sort.clone() } else { sort }))
+}
