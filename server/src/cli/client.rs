@@ -222,21 +222,18 @@ pub(super) enum ClientCommand {
     },
 }
 
+#[expect(clippy::too_many_lines, reason = "one short arm for each command")]
 pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()> {
     let order = async |method: Method, name: &Name, verb: &str, done: &str| {
         api.order(method, &format!("/clients/{name}{verb}"), &format!("{name} {done}.")).await
     };
     match command {
         ClientCommand::List { query, sort, columns, filter, save, share, stage, group } => {
-            let mut query = query.join(" ");
-            if let Some(name) = save {
-                return filters::save(api, &name, &query, &sort, share).await;
+            let asked = filters::Asked { query: query.join(" "), sort, filter, save, share };
+            match filters::resolved(api, asked).await? {
+                Some((query, sort)) => list(api, &query, &sort, &columns, stage, group.as_ref()).await,
+                None => Ok(()),
             }
-            let mut sort = sort;
-            if let Some(name) = filter {
-                (query, sort) = filters::with(api, &name, &query, sort).await?;
-            }
-            list(api, &query, &sort, &columns, stage, group.as_ref()).await
         }
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {

@@ -12,6 +12,7 @@ use super::{Error, Tx, args, dialect};
 use crate::domain::{
     client_status::ONLINE_FOR,
     job::UnknownWord,
+    reach::Sees,
     search::{Expr, Text},
 };
 
@@ -22,6 +23,8 @@ pub struct Around<'a> {
     pub now: i64,
     /// Groups whose members are found by a search, each with its expression.
     pub groups: &'a [(String, Expr)],
+    /// Which clients whoever asks sees.
+    pub sees: &'a Sees,
 }
 
 /// By what a list is sorted. Clients that are equal by it are sorted by name.
@@ -149,6 +152,7 @@ pub async fn part(
         sql.args.push((around.now - ONLINE_FOR).into());
     }
     sql.text = format!("SELECT c.id, c.name, {column} AS sort_key FROM clients c WHERE ");
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let forwards = part.descending == part.backwards;
     let (sign, direction) = if forwards { (">", "ASC") } else { ("<", "DESC") };
@@ -189,6 +193,7 @@ pub async fn part(
 pub async fn count(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<i64, Error> {
     let mut sql = Statement::new(around);
     "SELECT count(*) AS count FROM clients c WHERE ".clone_into(&mut sql.text);
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let row = tx.optional(&dialect::search(tx, sql.text), sql.args).await?;
     row.map_or(Ok(0), |row| row.int("count"))
@@ -205,6 +210,7 @@ pub async fn among(
     let (list, args) = super::id_list(ids.iter().map(|id| id.0));
     sql.args = args;
     sql.text = format!("SELECT c.id FROM clients c WHERE c.id IN {list} AND ");
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let rows = tx.all(&dialect::search(tx, sql.text), sql.args).await?;
     rows.iter().map(|row| row.int("id").map(ClientId)).collect()
@@ -214,6 +220,7 @@ pub async fn among(
 pub async fn all(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<Vec<ClientId>, Error> {
     let mut sql = Statement::new(around);
     "SELECT c.id FROM clients c WHERE ".clone_into(&mut sql.text);
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     sql.text.push_str(" ORDER BY c.name");
     let rows = tx.all(&dialect::search(tx, sql.text), sql.args).await?;

@@ -5,12 +5,13 @@
 use std::net::IpAddr;
 
 use super::{
-    super::{Arg, traits::address_key},
+    super::{Arg, reach, traits::address_key},
     Around, literal,
 };
 use crate::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
+    reach::Sees,
     search::{ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version},
 };
 
@@ -26,6 +27,13 @@ pub(super) struct Statement<'a> {
 impl<'a> Statement<'a> {
     pub(super) fn new(around: Around<'a>) -> Self {
         Self { text: String::new(), args: Vec::new(), around }
+    }
+
+    /// Leaves out what whoever asks does not see.
+    pub(super) fn only_seen(&mut self) {
+        if *self.around.sees != Sees::Everything {
+            self.text.push_str(&format!("{} AND ", reach::seen(self.around.sees, "c.id")));
+        }
     }
 
     /// A bound value.
