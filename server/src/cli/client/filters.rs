@@ -43,12 +43,7 @@ async fn save(api: &Api, name: &str, query: &str, sort: &str, share: bool) -> an
 }
 
 /// What a saved search asks together with what was asked beside it, and how the list is sorted.
-async fn with(
-    api: &Api,
-    name: &str,
-    query: &str,
-    sort: String,
-) -> anyhow::Result<(String, String)> {
+async fn with(api: &Api, name: &str, query: &str, sort: String) -> anyhow::Result<(String, String)> {
     let known: Vec<SavedFilter> = api.get("/filters").await?;
     let Some(filter) = known.iter().find(|filter| filter.name == name) else {
         let names: Vec<_> = known.iter().map(|filter| filter.name.as_str()).collect();
