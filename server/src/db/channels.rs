@@ -96,7 +96,7 @@ pub async fn events_after(
     limit: i64,
 ) -> Result<Vec<(NoticeEvent, Vec<String>)>, Error> {
     let mut found = Vec::new();
-    for event in events::after(tx, id, limit).await? {
+    for event in events::after(tx, &crate::domain::reach::Sees::Everything, id, limit).await? {
         let (mut name, mut groups) = (None, Vec::new());
         if let Some(client) = event.client {
             let sql = "SELECT c.name, g.name AS group_name FROM clients c LEFT JOIN group_members m ON m.client_id = c.id \
