@@ -129,7 +129,8 @@ async fn show(
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("&{name}={}", query_encoded(value)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
     let view = View {
         page: visitor.frame("/reports"),
         columns: report.columns.iter().map(|column| (column.name.clone(), is_number(column.kind))).collect(),
