@@ -280,23 +280,10 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             done(api, &client, "registered")
         }
         ClientCommand::Adopt { machine, name, fingerprint, install: then, yes, wishes } => {
-            let present: ClientView = api.get(&format!("/clients/{machine}")).await?;
-            let mut change = wishes.change(present.config)?;
-            change["name"] = json!(name);
-            change["fingerprint"] = json!(fingerprint);
-            let client: ClientView =
-                api.send_json(Method::POST, &format!("/clients/{machine}/adopt"), &change).await?;
-            done(api, &client, "adopted")?;
-            let name = name.unwrap_or(machine);
+            let name = adopt(api, machine, name, fingerprint, &wishes).await?;
             if then { install(api, &name, Order::Install, false, yes).await } else { Ok(()) }
         }
-        ClientCommand::Edit { name, wishes } => {
-            let present: ClientView = api.get(&format!("/clients/{name}")).await?;
-            let version = present.version;
-            let change = wishes.change(present.config)?;
-            let client: ClientView = api.patch(&format!("/clients/{name}"), version, &change).await?;
-            done(api, &client, "changed")
-        }
+        ClientCommand::Edit { name, wishes } => edit(api, &name, &wishes).await,
         ClientCommand::Install { name, dry_run, yes } => {
             install(api, &name, Order::Install, dry_run, yes).await
         }
@@ -346,6 +333,32 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             order(Method::DELETE, &name, "", "is removed").await
         }
     }
+}
+
+/// Gives the name that the client has from now on.
+async fn adopt(
+    api: &Api,
+    machine: Name,
+    name: Option<Name>,
+    fingerprint: Option<Sha256>,
+    wishes: &Wishes,
+) -> anyhow::Result<Name> {
+    let present: ClientView = api.get(&format!("/clients/{machine}")).await?;
+    let mut change = wishes.change(present.config)?;
+    change["name"] = json!(name);
+    change["fingerprint"] = json!(fingerprint);
+    let client: ClientView =
+        api.send_json(Method::POST, &format!("/clients/{machine}/adopt"), &change).await?;
+    done(api, &client, "adopted")?;
+    Ok(name.unwrap_or(machine))
+}
+
+async fn edit(api: &Api, name: &Name, wishes: &Wishes) -> anyhow::Result<()> {
+    let present: ClientView = api.get(&format!("/clients/{name}")).await?;
+    let version = present.version;
+    let change = wishes.change(present.config)?;
+    let client: ClientView = api.patch(&format!("/clients/{name}"), version, &change).await?;
+    done(api, &client, "changed")
 }
 
 async fn retire(api: &Api, name: &Name, yes: bool) -> anyhow::Result<()> {

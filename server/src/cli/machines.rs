@@ -80,6 +80,7 @@ pub(super) enum PresetCommand {
 
 /// Installs many machines by a table.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct MassInstall {
     /// The table: CSV with a head such as `name;mac;groups`; `-` reads standard input.
     file: PathBuf,

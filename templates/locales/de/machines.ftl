@@ -347,6 +347,7 @@ told-gateway-outside = liegt nicht im Netz der Adresse
 told-name-taken = Einen Client { $value } gibt es schon.
 told-not-allowed = { $value } würde gelöscht; stimmen Sie unten zu, wenn das so sein soll
 told-sheet-empty = Die Tabelle nennt keinen Rechner.
+told-not-trusted = Bestätigen Sie zuerst, dass es Ihre Rechner sind.
 told-column = Eine Spalte ist unbekannt oder doppelt: { $value }
 told-used-up = In „{ $value }“ ist nichts mehr frei.
 told-pattern = „{ $value }“ ist kein Muster; richtig ist etwa pc-{"{"}001..{"}"}

@@ -347,6 +347,7 @@ told-gateway-outside = is not in the network of the address
 told-name-taken = There is a client { $value } already.
 told-not-allowed = { $value } would be destroyed; agree below if that is meant
 told-sheet-empty = The table names no machine.
+told-not-trusted = Say first that these machines are yours.
 told-column = A column is unknown or there twice: { $value }
 told-used-up = In “{ $value }” nothing is free any more.
 told-pattern = “{ $value }” is no pattern; write for example pc-{"{"}001..{"}"}

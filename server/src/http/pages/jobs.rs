@@ -14,12 +14,16 @@ use wire::{
 
 use super::{
     Rejection,
+    client::May,
     frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
     words::{WaitView, in_language, job_title},
 };
 use crate::{
-    app::{Error, job_records, jobs},
+    app::{
+        Error, clients, job_records, jobs,
+        reach::{self, About},
+    },
     context::Ctx,
     domain::{
         job::{Attempt, JobState},
@@ -100,7 +104,8 @@ async fn list(
     };
     let before = wanted.before.unwrap_or(i64::MAX);
     let mut tx = ctx.db.read().await?;
-    let found = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &filter, before, ROWS + 1).await;
+    let actor = visitor.actor()?;
+    let found = job_records::list(&ctx, &mut tx, &actor.sees(), &filter, before, ROWS + 1).await;
     let (records, unknown_client) = match found {
         Ok(records) => (records, false),
         Err(Error::NotFound { .. }) => (Vec::new(), true),
@@ -159,7 +164,7 @@ async fn list(
         jobs,
         unknown_client,
         next,
-        may_operate: visitor.actor()?.role >= Role::Operator,
+        may_operate: actor.reach.greatest() >= Some(Role::Operator),
     };
     page(&ctx, &visitor, "pages/jobs.html", &view)
 }
@@ -174,11 +179,9 @@ struct JobPage {
     state: &'static str,
     kind: &'static str,
     is_final: bool,
-    can_retry: bool,
     is_rescue: bool,
     destructive: bool,
-    may_help: bool,
-    may_operate: bool,
+    may: May,
     why: String,
     waits: Option<WaitView>,
     params: String,
@@ -239,9 +242,10 @@ async fn show(
 ) -> Result<Page, Rejection> {
     let language = visitor.language;
     let moment = |at| Moment::new(at, ctx.now(), language);
-    let role = visitor.actor()?.role;
     let mut tx = ctx.db.read().await?;
     let record = job_records::whole(&ctx, &mut tx, id).await?;
+    let client = clients::get(&mut tx, &record.client_name).await?;
+    let may = May::of(visitor.actor()?.reach.on(&client.groups));
     let (steps, no_plan) = match job_records::plan(&ctx, &mut tx, id).await {
         Ok(plan) => (plan.steps, None),
         Err(error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::NotFound { .. })) => {
@@ -265,11 +269,9 @@ async fn show(
         state: state.as_str(),
         kind: kind_of(state),
         is_final: state.is_final(),
-        can_retry: state.is_final() && state != JobState::Succeeded,
         is_rescue: record.job.job_type == "rescue" && state == JobState::Running,
         destructive: declared.is_some_and(|declared| declared.destructive),
-        may_help: role >= Role::Helpdesk,
-        may_operate: role >= Role::Operator,
+        may,
         why: record.job.reason,
         waits: record.waits_for.map(|wait| WaitView::new(&ctx, &wait, language)),
         params: match &record.job.params {
@@ -282,22 +284,7 @@ async fn show(
         needs: record.job.needs.iter().map(|needed| needed.0).collect(),
         steps: steps_view(&steps, watched.as_ref(), language),
         no_plan,
-        attempts: record
-            .attempts
-            .iter()
-            .rev()
-            .map(|attempt| AttemptView {
-                id: attempt.id.0,
-                number: attempt.number,
-                state: attempt.state.as_str(),
-                reason: attempt.reason.clone(),
-                step: attempt.step.clone(),
-                percent: attempt.percent,
-                message: attempt.message.clone(),
-                begun: moment(attempt.started_at),
-                seconds: attempt.finished_at.map(|at| (at - attempt.started_at) / crate::clock::SECOND),
-            })
-            .collect(),
+        attempts: record.attempts.iter().rev().map(|attempt| attempt_view(attempt, &moment)).collect(),
         watched: watched.map(|attempt| attempt.id.0),
         history: record
             .history
@@ -314,6 +301,20 @@ async fn show(
         job_type: record.job.job_type,
     };
     page(&ctx, &visitor, "pages/job.html", &view)
+}
+
+fn attempt_view(attempt: &Attempt, moment: &impl Fn(i64) -> Moment) -> AttemptView {
+    AttemptView {
+        id: attempt.id.0,
+        number: attempt.number,
+        state: attempt.state.as_str(),
+        reason: attempt.reason.clone(),
+        step: attempt.step.clone(),
+        percent: attempt.percent,
+        message: attempt.message.clone(),
+        begun: moment(attempt.started_at),
+        seconds: attempt.finished_at.map(|at| (at - attempt.started_at) / crate::clock::SECOND),
+    }
 }
 
 fn steps_view(steps: &[Step], watched: Option<&Attempt>, language: &str) -> Vec<StepView> {
@@ -356,11 +357,10 @@ async fn carry_out(
     Path((id, order)): Path<(JobId, String)>,
     Form(because): Form<Because>,
 ) -> Result<Response, Rejection> {
-    let role = visitor.actor()?.role;
     let needed = if matches!(order.as_str(), "cancel" | "release") { Role::Helpdesk } else { Role::Operator };
-    if role < needed {
-        let (have, needed) = (role.as_str(), needed.as_str());
-        return Err(Error::Forbidden(format!("this needs the role {needed}; you have {have}")).into());
+    {
+        let mut tx = ctx.db.read().await?;
+        reach::require(&mut tx, &visitor.actor()?.reach, About::Job(id.0), needed).await?;
     }
     let actor = visitor.name();
     let reason = |verb: &str| {

@@ -12,6 +12,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use wire::problem::FieldProblem;
 
 use super::{
     Rejection,
@@ -67,9 +68,8 @@ struct View {
     rows: Vec<RowView>,
     faults: BTreeMap<String, String>,
     problems: Vec<String>,
-    checked: bool,
-    ready: bool,
-    done: bool,
+    /// `form`, `wrong`, `ready` or `done`.
+    phase: &'static str,
     wrong: usize,
     adopts: bool,
     destroys: usize,
@@ -162,7 +162,12 @@ async fn show(
             _ => problems.push(text),
         }
     }
-    let (ready, done) = (plan.is_ready(), plan.done);
+    let phase = match (plan.done, checked, plan.is_ready()) {
+        (true, ..) => "done",
+        (false, false, _) => "form",
+        (false, true, false) => "wrong",
+        (false, true, true) => "ready",
+    };
     let wrong = plan.rows.iter().filter(|row| !row.problems.is_empty()).count();
     let destroys = |row: &&MassRow| row.disks.iter().any(|disk| !disk.destroyed.is_empty());
     let view = View {
@@ -181,9 +186,7 @@ async fn show(
         wishes,
         faults,
         problems,
-        checked,
-        ready,
-        done,
+        phase,
         wrong,
     };
     page(ctx, visitor, "pages/mass.html", &view)
@@ -337,6 +340,16 @@ async fn carry_on(State(ctx): State<Ctx>, visitor: Visitor, request: Request) ->
         return Ok(first(&ctx, &visitor, wishes).await?.into_response());
     }
     let order = order(&ctx, visitor.language, &wishes).await?;
+    if wishes.then == "start" && wishes.trusted.is_empty() {
+        let mut plan = mass_installation::preview(&ctx, &order, visitor.name()).await?;
+        if plan.rows.iter().any(|row| row.what == RowWork::Adopt) {
+            plan.problems.push(FieldProblem {
+                field: "trusted".to_owned(),
+                message: "say first that these machines are yours".to_owned(),
+            });
+            return Ok(show(&ctx, &visitor, wishes, plan, true).await?.into_response());
+        }
+    }
     if wishes.then == "start" {
         match mass_installation::begin(&ctx, &order, visitor.name()).await {
             Ok(mut plan) => {
@@ -358,10 +371,8 @@ async fn carry_on(State(ctx): State<Ctx>, visitor: Visitor, request: Request) ->
     if plan.rows.is_empty() {
         let mut plan = plan;
         if plan.problems.is_empty() {
-            plan.problems.push(wire::problem::FieldProblem {
-                field: "sheet".to_owned(),
-                message: "names no machine".to_owned(),
-            });
+            plan.problems
+                .push(FieldProblem { field: "sheet".to_owned(), message: "names no machine".to_owned() });
         }
         return Ok(show(&ctx, &visitor, wishes, plan, false).await?.into_response());
     }

@@ -90,6 +90,7 @@ const TOLD: &[(&str, &str)] = &[
     ("there is a client {} already", "told-name-taken"),
     ("{} would be destroyed, which is not allowed", "told-not-allowed"),
     ("names no machine", "told-sheet-empty"),
+    ("say first that these machines are yours", "told-not-trusted"),
     ("the column `{}", "told-column"),
     ("`{}` has no free one left", "told-used-up"),
     ("`{}` is no pattern for names; write for example pc-{001..}, lab-{serial} or lab-{mac}", "told-pattern"),

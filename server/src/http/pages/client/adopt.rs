@@ -110,6 +110,9 @@ async fn adopt(
         Err(faults) => return Ok(show(&ctx, &visitor, &name, form, &faults, None).await?.into_response()),
     };
     let groups = form.groups();
+    if !groups.is_empty() {
+        super::edit::may_enter(&ctx, &visitor, &name, &groups).await?;
+    }
     let change = ClientChange {
         name: Some(form.name.trim().to_owned()),
         config: Some(config),

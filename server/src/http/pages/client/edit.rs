@@ -19,9 +19,10 @@ use crate::{
         Error,
         clients::{self, ClientChange, NewClient},
         presets::{self, Preset},
+        reach,
     },
     context::Ctx,
-    domain::client::ClientConfig,
+    domain::{client::ClientConfig, people::Role},
 };
 
 pub(super) fn router() -> Router<Ctx> {
@@ -166,11 +167,23 @@ async fn edit(
         passwords: form.passwords(),
         fingerprint: None,
     };
+    may_enter(&ctx, &visitor, &name, &form.groups()).await?;
     let expected = form.version.parse().ok();
     match clients::update(&ctx, &name, &change, expected, visitor.name()).await {
         Ok(()) => Ok(Redirect::to(&format!("/clients/{wanted}")).into_response()),
         Err(error) => again(&ctx, &visitor, &name, form, error).await,
     }
+}
+
+/// Refuses groups in which whoever asks has nothing to say.
+pub(super) async fn may_enter(
+    ctx: &Ctx,
+    visitor: &Visitor,
+    name: &str,
+    groups: &[String],
+) -> Result<(), Error> {
+    let mut tx = ctx.db.read().await?;
+    reach::require_groups(&mut tx, &visitor.actor()?.reach, name, groups, Role::Operator).await
 }
 
 async fn delete_preset(

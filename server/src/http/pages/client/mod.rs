@@ -23,10 +23,13 @@ use super::{
     words::{WaitView, job_title},
 };
 use crate::{
-    app::{boot_timeline, clients, job_records, notes},
+    app::{
+        boot_timeline, clients, job_records,
+        notes::{self, Note, ServerEvent},
+    },
     context::Ctx,
     domain::{
-        boot::{BootEventKind, Expectation},
+        boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
         people::Role,
@@ -55,12 +58,9 @@ struct View {
     name: String,
     status: Status,
     alarm: bool,
-    retired: bool,
     rescue: bool,
     was_installed: bool,
-    may_help: bool,
-    may_operate: bool,
-    may_delete: bool,
+    may: May,
     fingerprint: Option<String>,
     seen: Option<Moment>,
     macs: Vec<String>,
@@ -78,6 +78,24 @@ struct View {
     watched: Option<Watched>,
     notes: Vec<NoteView>,
     history: Vec<HistoryView>,
+}
+
+/// What somebody may do with a client or a job.
+#[derive(Serialize)]
+pub(super) struct May {
+    pub(super) help: bool,
+    pub(super) operate: bool,
+    delete: bool,
+}
+
+impl May {
+    pub(super) fn of(role: Option<Role>) -> Self {
+        Self {
+            help: role >= Some(Role::Helpdesk),
+            operate: role >= Some(Role::Operator),
+            delete: role >= Some(Role::Admin),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -126,10 +144,10 @@ struct HistoryView {
 async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
     let (now, language) = (ctx.now(), visitor.language);
     let moment = |at| Moment::new(at, now, language);
-    let role = visitor.actor()?.role;
     let timeline = boot_timeline::of_client(&ctx, &name).await?;
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
+    let role = visitor.actor()?.reach.on(&client.groups);
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
@@ -163,12 +181,9 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         page: visitor.frame("/clients"),
         status: Status::new(&ctx, &standing, language),
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
-        retired: client.stage == Stage::Retired,
         rescue,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
-        may_help: role >= Role::Helpdesk,
-        may_operate: role >= Role::Operator,
-        may_delete: role >= Role::Admin,
+        may: May::of(role),
         fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(ToString::to_string),
         seen: client.last_seen_at.map(moment),
         macs: client.macs.iter().map(ToString::to_string).collect(),
@@ -183,40 +198,36 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         agent_version: client.agent_version.clone().unwrap_or_default(),
         facts: client.facts.as_ref().map(facts_view),
         facts_at: client.facts_at.map(moment),
-        timeline: timeline
-            .lines
-            .iter()
-            .skip(lines)
-            .map(|line| LineView {
-                at: moment(line.at),
-                kind: line.kind.as_str(),
-                refused: line.kind == BootEventKind::Refused,
-                detail: line.detail.clone(),
-            })
-            .collect(),
+        timeline: timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect(),
         expected: timeline.expected,
         jobs,
         watched,
-        notes: notes
-            .into_iter()
-            .map(|note| NoteView {
-                id: note.id,
-                text: note.text,
-                by: note.created_by,
-                at: moment(note.created_at),
-            })
-            .collect(),
-        history: history
-            .into_iter()
-            .map(|event| HistoryView {
-                kind: event.kind.replace('.', "-"),
-                detail: event.detail,
-                by: event.actor,
-                job: event.job.map(|job| job.0),
-                at: moment(event.at),
-            })
-            .collect(),
+        notes: notes.into_iter().map(|note| note_view(note, &moment)).collect(),
+        history: history.into_iter().map(|event| history_view(event, &moment)).collect(),
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
+}
+
+fn line_view(line: &BootEvent, moment: &impl Fn(i64) -> Moment) -> LineView {
+    LineView {
+        at: moment(line.at),
+        kind: line.kind.as_str(),
+        refused: line.kind == BootEventKind::Refused,
+        detail: line.detail.clone(),
+    }
+}
+
+fn note_view(note: Note, moment: &impl Fn(i64) -> Moment) -> NoteView {
+    NoteView { id: note.id, text: note.text, by: note.created_by, at: moment(note.created_at) }
+}
+
+fn history_view(event: ServerEvent, moment: &impl Fn(i64) -> Moment) -> HistoryView {
+    HistoryView {
+        kind: event.kind.replace('.', "-"),
+        detail: event.detail,
+        by: event.actor,
+        job: event.job.map(|job| job.0),
+        at: moment(event.at),
+    }
 }

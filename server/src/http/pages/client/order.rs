@@ -23,7 +23,9 @@ use crate::{
         helpdesk::EnrolCommand,
         installation,
         jobs::{self, JobOrder},
-        layouts, notes, recovery, retirement,
+        layouts, notes,
+        reach::{self, About},
+        recovery, retirement,
     },
     context::Ctx,
     domain::{client::Client, people::Role},
@@ -81,14 +83,11 @@ struct Typed {
     method: String,
 }
 
-fn known(visitor: &Visitor, order: &str) -> Result<bool, Error> {
+async fn known(ctx: &Ctx, visitor: &Visitor, name: &str, order: &str) -> Result<bool, Error> {
     let found = ORDERS.iter().find(|(word, ..)| *word == order);
     let (_, needed, typed) = found.ok_or_else(|| Error::not_found(format!("the order {order}")))?;
-    let have = visitor.actor()?.role;
-    if have < *needed {
-        let (have, needed) = (have.as_str(), needed.as_str());
-        return Err(Error::Forbidden(format!("this needs the role {needed}; you have {have}")));
-    }
+    let mut tx = ctx.db.read().await?;
+    reach::require(&mut tx, &visitor.actor()?.reach, About::Client(name), *needed).await?;
     Ok(*typed)
 }
 
@@ -114,7 +113,7 @@ async fn show(
     problem: Option<String>,
     command: Option<EnrolCommand>,
 ) -> Result<Page, Rejection> {
-    let typed = known(visitor, order)?;
+    let typed = known(ctx, visitor, name, order).await?;
     let client = client_of(ctx, name).await?;
     let mut view = View {
         page: visitor.frame("/clients"),
@@ -163,7 +162,7 @@ async fn carry_out(
     Path((name, order)): Path<(String, String)>,
     Form(form): Form<Typed>,
 ) -> Result<Response, Rejection> {
-    let typed = known(&visitor, &order)?;
+    let typed = known(&ctx, &visitor, &name, &order).await?;
     if typed && form.confirmed.trim() != name {
         let confirmed = if form.confirmed.is_empty() { " ".to_owned() } else { form.confirmed.clone() };
         let form = Typed { confirmed, ..form };
