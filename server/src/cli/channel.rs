@@ -173,15 +173,12 @@ fn show_secret(api: &Api, shown: &ShownChannel) -> anyhow::Result<()> {
     if api.wrote_json(shown)? {
         return Ok(());
     }
-    match &shown.secret {
-        Some(secret) => {
-            say(secret);
-            note("Requests are signed with this secret (Standard Webhooks); it is not shown again.");
-        }
-        None => {
-            let name = &shown.channel.name;
-            say(&format!("The channel {name} is made; `lotse channel test {name}` shows whether it works."));
-        }
+    if let Some(secret) = &shown.secret {
+        say(secret);
+        note("Requests are signed with this secret (Standard Webhooks); it is not shown again.");
+    } else {
+        let name = &shown.channel.name;
+        say(&format!("The channel {name} is made; `lotse channel test {name}` shows whether it works."));
     }
     Ok(())
 }
@@ -244,7 +241,7 @@ mod tests {
         let body = wanted.into_body(&"admins".parse().unwrap(), way);
         let read: crate::app::channels::NewChannel = serde_json::from_value(body).unwrap();
         assert_eq!((read.name.as_str(), read.wish.gather_s), ("admins", 5));
-        assert!(matches!(read.wish.way, Way::Mail { language, .. } if language == "de"));
+        assert!(matches!(&read.wish.way, Way::Mail { language, .. } if language == "de"));
         assert!(read.wish.check().is_empty());
     }
 }
