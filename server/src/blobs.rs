@@ -57,6 +57,18 @@ impl Blobs {
         path.is_file().then_some(path)
     }
 
+    /// Removes a file; one that is not there is fine.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn delete(&self, sha256: &Sha256) -> Result<(), Error> {
+        let path = self.directory.join(sha256.as_str());
+        match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("removing", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Stores what a stream brings; with `wanted` only when it has that hash.
     ///
     /// # Errors

@@ -3,8 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    app::sessions::Tries, blobs::Blobs, boot::mirror::Mirrors, catalog::Catalog, clock::Clock,
-    config::Config, db::Db, identity::Authority, pages::Pages, presence::Presence,
+    app::{images::Builds, overview::EndedJobs, sessions::Tries},
+    blobs::Blobs,
+    boot::mirror::Mirrors,
+    catalog::Catalog,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    identity::Authority,
+    metrics::Metrics,
+    pages::Pages,
+    presence::Presence,
 };
 
 /// The running server. Cheap to clone.
@@ -31,6 +40,12 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// Jobs that ended in hours that are over.
+    pub ended: EndedJobs,
+    /// What the server counts about itself.
+    pub metrics: Metrics,
+    /// Images that are being built.
+    pub builds: Builds,
     /// Failed logins.
     pub tries: Tries,
     /// Who is connected, and who has work waiting.

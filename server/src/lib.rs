@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod identity;
+pub mod metrics;
 pub mod notices;
 pub mod pages;
 pub mod patience;

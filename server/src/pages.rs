@@ -114,7 +114,14 @@ fn text(texts: &ArcLoader, language: &LanguageIdentifier, words: &Kwargs) -> Ter
     let mut values: HashMap<Cow<'static, str>, FluentValue<'_>> = HashMap::new();
     for (name, value) in words.iter() {
         let name = name.to_string();
-        if name != "key" && name != "or" {
+        if let ("values", Some(map)) = (name.as_str(), value.as_map()) {
+            // All at once, for texts whose values only the program knows.
+            values.extend(
+                map.iter().map(|(name, value)| {
+                    (Cow::Owned(name.to_string()), FluentValue::from(value.to_string()))
+                }),
+            );
+        } else if name != "key" && name != "or" {
             let value = match value.as_i64() {
                 Some(number) => FluentValue::from(number),
                 None => FluentValue::from(value.to_string()),
@@ -160,3 +167,6 @@ fn assets(folder: &Path) -> Result<BTreeMap<String, Asset>, Error> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

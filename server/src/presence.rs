@@ -12,8 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::{AttemptId, ClientId, enrol::Realm};
 
-/// An agent counts as connected for this long after its last word, in microseconds.
-pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
+pub use crate::domain::client_status::ONLINE_FOR;
 
 /// What is known of one agent.
 #[derive(Clone, Debug)]
@@ -54,6 +53,7 @@ pub struct Presence {
     certificates: Mutex<HashMap<String, Certificate>>,
     events: Arc<Notify>,
     outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
+    batches: Notify,
     closing: CancellationToken,
 }
 
@@ -150,6 +150,13 @@ impl Presence {
         self.clients().get(&client).and_then(|entry| entry.seen.clone())
     }
 
+    /// How many agents were heard a moment ago.
+    pub fn connected(&self, now: i64) -> i64 {
+        let clients = self.clients();
+        let heard = clients.values().filter_map(|entry| entry.seen.as_ref());
+        i64::try_from(heard.filter(|seen| now - seen.at < ONLINE_FOR).count()).unwrap_or(i64::MAX)
+    }
+
     /// Notes that a client may have work, and wakes its poll.
     pub fn work_waits_for(&self, client: ClientId) {
         let mut clients = self.clients();
@@ -182,6 +189,8 @@ impl Presence {
                 unwritten.push((*client, seen.clone()));
             }
         }
+        // Whoever changes several clients changes them in the order of their numbers, so that two never wait for each other.
+        unwritten.sort_by_key(|(client, _)| *client);
         unwritten
     }
 
@@ -193,6 +202,16 @@ impl Presence {
     /// Says that something was added to the event stream.
     pub fn events_came(&self) {
         self.events.notify_waiters();
+    }
+
+    /// Fires when an order for many clients was given.
+    pub fn batches(&self) -> &Notify {
+        &self.batches
+    }
+
+    /// Says that an order for many clients was given.
+    pub fn batch_came(&self) {
+        self.batches.notify_one();
     }
 
     fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {

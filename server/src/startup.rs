@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::sessions::Tries,
+    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -30,6 +30,7 @@ use crate::{
     domain::people::Role,
     http,
     identity::{Authority, tls, token::Token},
+    metrics::Metrics,
     notices,
     pages::Pages,
     presence::Presence,
@@ -91,9 +92,13 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
+            metrics: Metrics::new(now),
+            builds: Builds::default(),
             tries,
             presence,
         });
+        job_scripts::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -122,7 +127,9 @@ impl Server {
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
         let https = layered(
+            &ctx,
             http::api::router(ctx.clone())
+                .merge(http::metrics::router(ctx.clone()))
                 .merge(http::agent::enrolment(ctx.clone()))
                 .merge(http::pages::router(ctx.clone())),
         );
@@ -133,14 +140,14 @@ impl Server {
         let https = https.into_make_service_with_connect_info::<SocketAddr>();
         tasks.spawn(async move { server.serve(https).await.context("serving HTTPS") });
 
-        let agents = layered(http::agent::router(ctx.clone()));
+        let agents = layered(&ctx, http::agent::router(ctx.clone()));
         let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(patience.handshake).acceptor(patience);
         let server =
             axum_server::from_tcp(self.agents)?.acceptor(tls::PeerAcceptor(acceptor)).handle(handle.clone());
         let server = patience.bound(server);
         tasks.spawn(async move { server.serve(agents.into_make_service()).await.context("serving agents") });
 
-        let boot = layered(http::boot::router(ctx.clone()));
+        let boot = layered(&ctx, http::boot::router(ctx.clone()));
         // Firmware and package managers speak HTTP/1; telling versions apart would mean to wait for a silent peer's first bytes.
         let server = axum_server::from_tcp(self.boot)?.acceptor(patience).handle(handle.clone()).http1_only();
         let server = patience.bound(server);
@@ -165,6 +172,11 @@ impl Server {
         let (told, notices_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
             notices::run(told, notices_stop).await;
+            Ok(())
+        });
+        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            reconcile::batches(batched, batches_stop).await;
             Ok(())
         });
         write_addresses(&ctx)?;
@@ -192,10 +204,11 @@ impl Server {
     }
 }
 
-fn layered(router: Router) -> Router {
+fn layered(ctx: &Ctx, router: Router) -> Router {
     router
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(http::uniform))
+        .layer(axum::middleware::from_fn_with_state(ctx.clone(), http::metrics::counted))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
             // The query of an address may carry a secret, so only the path is logged.
             let id =

@@ -66,8 +66,8 @@ pub(crate) async fn server_package_as_the_operators_book_says(
     programs: Programs,
     directory: PathBuf,
 ) -> Result<()> {
+    let site = site(programs.clone(), &directory, Dhcp::Own, "debian-13").await?;
     let package = package(&programs, &directory)?;
-    let site = site(programs, &directory, Dhcp::Own, "debian-13").await?;
     let (key, public) = key_pair(&directory)?;
     let configuration = directory.join("client.json");
     let text = json!({ "distribution": "debian-13", "layout": "whole-disk", "domain": "lab.example", "serial_console": CONSOLE });

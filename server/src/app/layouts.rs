@@ -1,14 +1,24 @@
 //! Storage layouts: those that Lotse brings, and those that admins made, which win.
 
 use serde_json::json;
+use wire::facts::Firmware;
 
-use super::{Error, clients};
+use super::{Error, clients, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, events, layouts},
-    domain::{client::is_name, layout::Layout},
-    planner::{self, storage::DiskPreview},
+    domain::{
+        client::is_name,
+        layout::{Layout, LayoutProblem, line_of},
+    },
+    planner::{
+        self,
+        storage::{self, DiskPreview, Purposes},
+    },
 };
+
+/// Clients that are named when a layout is in use; more are only counted.
+const NAMED_USERS: i64 = 5;
 
 /// A layout with its text.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -19,6 +29,32 @@ pub struct NamedLayout {
     pub yaml: String,
     /// An admin made it; otherwise Lotse brings it.
     pub own: bool,
+}
+
+/// What stands against a text that is to be a layout, and what it would do.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct LayoutCheck {
+    /// The text; written anew when a picture was given.
+    pub yaml: String,
+    /// The layout as the picture shows it; absent when the text cannot be understood.
+    #[schema(value_type = Object)]
+    pub layout: Option<Layout>,
+    /// Everything that stands against it, each with its line.
+    pub problems: Vec<LayoutProblem>,
+    /// What it would do to each disk; empty when something stands against it.
+    pub disks: Vec<DiskPreview>,
+    /// Whose disks these are; absent when they are an example's.
+    pub client: Option<String>,
+}
+
+/// A text, or a picture of a layout that becomes one.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draft {
+    /// YAML text.
+    Yaml(String),
+    /// The layout's parts, as [`LayoutCheck::layout`] gives them.
+    Layout(Box<Layout>),
 }
 
 /// All layouts by name.
@@ -47,6 +83,20 @@ pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<NamedLayout>, Error> {
 /// # Errors
 /// The text is no layout; each problem names its line.
 pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), Error> {
+    set_if(ctx, name, yaml, None, actor).await
+}
+
+/// Keeps a layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`set`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn set_if(
+    ctx: &Ctx,
+    name: &str,
+    yaml: &str,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     if !is_name(name) {
         return Err(Error::invalid(
             format!("`{name}` cannot be a layout's name"),
@@ -59,6 +109,7 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
         remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
     })?;
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
     let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
     let after = json!({ "yaml": yaml });
@@ -69,15 +120,42 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
 /// Removes an own layout; one of the same name that Lotse brings counts again.
 ///
 /// # Errors
-/// There is no such own layout.
+/// There is no such own layout, or clients use it and none of the name would be left.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    delete_if(ctx, name, None, actor).await
+}
+
+/// Removes an own layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`delete`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
+    let (count, names) = used_by(&mut tx, name).await?;
+    if count > 0 && ctx.catalog.layout(name).is_none() && layouts::find(&mut tx, name).await?.is_some() {
+        let more = if count > NAMED_USERS { " and more" } else { "" };
+        return Err(Error::conflict(
+            format!("the layout {name} is in use by {count} clients: {}{more}", names.join(", ")),
+            "give these clients another layout first",
+        ));
+    }
     let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     if !layouts::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("own layout {name}")));
     }
     audit::note(&mut tx, "layout.delete", &format!("layout {name}"), &before, &()).await?;
     noted(ctx, tx, "layout.deleted", name, actor).await
+}
+
+/// Refuses when a layout has not the expected tag, whoever has changed or removed it.
+async fn unchanged(ctx: &Ctx, tx: &mut Tx, name: &str, expected: Option<&str>) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    match get(ctx, tx, name).await {
+        Ok(found) => tag::check(&format!("layout {name}"), &found, Some(expected)),
+        Err(Error::NotFound { .. }) => Err(Error::Stale { what: format!("layout {name}") }),
+        Err(error) => Err(error),
+    }
 }
 
 async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {
@@ -97,6 +175,85 @@ pub async fn get(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<NamedLayout, Erro
         (Some(yaml), _) => Ok(named(yaml, true)),
         (None, Some(yaml)) => Ok(named(yaml.to_owned(), false)),
         (None, None) => Err(Error::not_found(format!("layout {name}"))),
+    }
+}
+
+/// How many clients use a layout, and the names of the first of them.
+///
+/// # Errors
+/// The database refuses.
+pub async fn used_by(tx: &mut Tx, name: &str) -> Result<(i64, Vec<String>), Error> {
+    Ok(layouts::used_by(tx, name, NAMED_USERS).await?)
+}
+
+/// How many clients use each layout.
+///
+/// # Errors
+/// The database refuses.
+pub async fn users(tx: &mut Tx, all: &[NamedLayout]) -> Result<Vec<i64>, Error> {
+    let mut counts = Vec::with_capacity(all.len());
+    for layout in all {
+        counts.push(layouts::used_by(tx, &layout.name, 0).await?.0);
+    }
+    Ok(counts)
+}
+
+/// Checks a draft against the disks of a client, or of an example machine. Nothing is stored.
+///
+/// # Errors
+/// There is no such client. What stands against the layout is part of the answer.
+pub async fn check(ctx: &Ctx, draft: Draft, client: Option<&str>) -> Result<LayoutCheck, Error> {
+    let facts = match client {
+        Some(name) => {
+            let mut tx = ctx.db.read().await?;
+            Some(clients::get(&mut tx, name).await?.facts.ok_or_else(|| {
+                Error::conflict(
+                    format!("nothing is known of the disks of client {name}"),
+                    "boot the machine over the network first, or choose another client",
+                )
+            })?)
+        }
+        None => None,
+    };
+    let yaml = match draft {
+        Draft::Yaml(yaml) => yaml,
+        Draft::Layout(layout) => layout.to_yaml(),
+    };
+    let answer = |layout, problems, disks| LayoutCheck {
+        yaml: yaml.clone(),
+        layout,
+        problems,
+        disks,
+        client: client.map(str::to_owned),
+    };
+    let layout = match Layout::parse(&yaml) {
+        Ok(layout) => layout,
+        // What contradicts itself can still be drawn, and mended in the picture.
+        Err(problems) => {
+            return Ok(answer(Layout::sketch(&yaml), problems, Vec::new()));
+        }
+    };
+    let purposes = Purposes { client: "check", job: Some("check") };
+    // An example starts the way that the layout is made for.
+    let example = || {
+        [Firmware::Uefi, Firmware::Bios]
+            .into_iter()
+            .filter_map(|firmware| storage::example_machine(&layout, firmware))
+            .min_by_key(|facts| storage::plan(&layout, facts, purposes).is_err())
+    };
+    let Some(facts) = facts.or_else(example) else {
+        let message = "it keeps partitions, so it can only be drawn for a client that has them: choose one";
+        let problem = LayoutProblem { line: 0, place: String::new(), message: message.to_owned() };
+        return Ok(answer(Some(layout), vec![problem], Vec::new()));
+    };
+    match storage::plan(&layout, &facts, purposes) {
+        Ok(work) => Ok(answer(Some(layout), Vec::new(), storage::preview(&work, &facts))),
+        Err(mut problems) => {
+            for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
+                problem.line = line_of(&yaml, &problem.place);
+            }
+            Ok(answer(Some(layout), problems, Vec::new()))
+        }
     }
 }
 

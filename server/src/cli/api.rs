@@ -70,11 +70,18 @@ impl Query {
         Self(path.to_owned())
     }
 
-    /// One more value. Numbers, names and words of enums need no escape.
+    /// One more value (RFC 3986, 2.1).
     pub(super) fn with(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
         if let Some(value) = value {
             let sign = if self.0.contains('?') { '&' } else { '?' };
-            self.0 = format!("{}{sign}{name}={value}", self.0);
+            self.0 = format!("{}{sign}{name}=", self.0);
+            for byte in value.to_string().bytes() {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    self.0.push(char::from(byte));
+                } else {
+                    self.0.push_str(&format!("%{byte:02X}"));
+                }
+            }
         }
         self
     }
@@ -196,6 +203,12 @@ impl Api {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let response = self.send(self.request(Method::GET, path)).await?;
         self.understood(response).await
+    }
+
+    /// Asks for a text.
+    pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        response.text().await.map_err(|error| broken(error, &self.base))
     }
 
     async fn understood<T: DeserializeOwned>(&self, response: Response) -> anyhow::Result<T> {
@@ -357,7 +370,7 @@ impl Api {
     /// Writes an answer as JSON when that is wanted; tells whether it did.
     pub(super) fn wrote_json(&self, value: &impl Serialize) -> anyhow::Result<bool> {
         if self.output == Output::Json {
-            output::say_json(&serde_json::to_string_pretty(value)?);
+            output::write_json(value)?;
         }
         Ok(self.output == Output::Json)
     }

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    Exit, Failure,
     api::{Api, Name},
     output::{say, table},
 };
 use crate::{
-    app::layouts::NamedLayout,
+    app::layouts::{LayoutCheck, NamedLayout},
     domain::layout::{Layout, size::human},
     planner::storage::DiskPreview,
 };
@@ -36,6 +37,14 @@ pub(super) enum LayoutCommand {
     Delete {
         /// Its name.
         name: Name,
+    },
+    /// Check the text of a layout before it is kept, and show what it would do
+    Try {
+        /// The file.
+        file: PathBuf,
+        /// The client whose disks are meant; without one it is an example.
+        #[arg(long, value_name = "NAME")]
+        client: Option<Name>,
     },
     /// Show what a layout would do to a client's disks
     Check {
@@ -99,32 +108,48 @@ pub(super) async fn layout(api: &Api, command: LayoutCommand) -> anyhow::Result<
         LayoutCommand::Check { name, client } => {
             let disks: Vec<DiskPreview> =
                 api.get(&format!("/clients/{client}/storage?layout={name}")).await?;
-            if api.wrote_json(&disks)? {
-                return Ok(());
-            }
-            for disk in disks {
-                say(&format!(
-                    "Disk {}, destroyed: {}",
-                    disk.disk,
-                    if disk.destroyed.is_empty() { "nothing" } else { &disk.destroyed }
-                ));
-                let rows: Vec<_> = disk
-                    .written
-                    .into_iter()
-                    .map(|part| {
-                        vec![
-                            part.id,
-                            human(part.start_bytes),
-                            human(part.size_bytes),
-                            if part.kept { "kept".to_owned() } else { part.content },
-                            part.mount,
-                        ]
-                    })
-                    .collect();
-                table(&["ID", "START", "SIZE", "CONTENT", "MOUNT"], &rows);
+            if !api.wrote_json(&disks)? {
+                show(disks);
             }
             Ok(())
         }
+        LayoutCommand::Try { file, client } => {
+            let body = json!({ "yaml": fs_err::read_to_string(&file)?, "client": client });
+            let check: LayoutCheck = api.send_json(Method::POST, "/layout-checks", &body).await?;
+            if !check.problems.is_empty() {
+                let lines: Vec<_> = check.problems.iter().map(ToString::to_string).collect();
+                let message = format!("{} cannot be used:\n  {}", file.display(), lines.join("\n  "));
+                return Err(Failure::error(Exit::Failed, message));
+            }
+            if !api.wrote_json(&check)? {
+                show(check.disks);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn show(disks: Vec<DiskPreview>) {
+    for disk in disks {
+        say(&format!(
+            "Disk {}, destroyed: {}",
+            disk.disk,
+            if disk.destroyed.is_empty() { "nothing" } else { &disk.destroyed }
+        ));
+        let rows: Vec<_> = disk
+            .written
+            .into_iter()
+            .map(|part| {
+                vec![
+                    part.id,
+                    human(part.start_bytes),
+                    human(part.size_bytes),
+                    if part.kept { "kept".to_owned() } else { part.content },
+                    part.mount,
+                ]
+            })
+            .collect();
+        table(&["ID", "START", "SIZE", "CONTENT", "MOUNT"], &rows);
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     output::{is_watched, note, say, table, time},
 };
 use crate::{
+    app::images::ImageUse,
     blobs,
     catalog::{Distribution, NamedDistribution},
     domain::{
@@ -28,8 +29,17 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum ImageCommand {
-    /// List images
-    List,
+    /// List images, and how far those are that are being built
+    List {
+        /// Older ones, too, and what uses them.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Delete an image that nobody needs, with its files
+    Delete {
+        /// Its number, as `lotse image list --all` shows it.
+        id: i64,
+    },
     /// Build images whose recipe has changed, and send them to the server
     #[command(
         after_help = "Without names: installer, boot loaders and agent.\nNames: installer, loaders, agent, DISTRIBUTION/virtual, DISTRIBUTION/metal\nExample:\n  lotse image build installer agent debian-12/virtual"
@@ -75,10 +85,18 @@ pub(super) struct Build {
 
 pub(super) async fn run(api: &Api, command: ImageCommand) -> anyhow::Result<()> {
     match command {
-        ImageCommand::List => list(api).await,
+        ImageCommand::List { all: false } => list(api).await,
+        ImageCommand::List { all: true } => list_all(api).await,
+        ImageCommand::Delete { id } => {
+            api.order(Method::DELETE, &format!("/images/{id}"), &format!("The image {id} is deleted.")).await
+        }
         ImageCommand::Build(build) => {
             for name in &build.names {
-                one(api, &build, name).await.with_context(|| format!("building the image {name}"))?;
+                let built = one(api, &build, name).await;
+                if let Err(error) = &built {
+                    tell(api, name, 99, &format!("{error:#}"), true).await;
+                }
+                built.with_context(|| format!("building the image {name}"))?;
             }
             Ok(())
         }
@@ -107,6 +125,38 @@ async fn list(api: &Api) -> anyhow::Result<()> {
         .collect();
     table(&["NAME", "BUILT (UTC)", "RECIPE", "PARTS"], &rows);
     Ok(())
+}
+
+async fn list_all(api: &Api) -> anyhow::Result<()> {
+    let images: Vec<ImageUse> = api.get("/image-uses").await?;
+    if api.wrote_json(&images)? {
+        return Ok(());
+    }
+    let rows: Vec<_> = images
+        .into_iter()
+        .map(|used| {
+            let size = used.image.parts.values().map(|blob| blob.size_bytes).sum();
+            vec![
+                used.image.id.to_string(),
+                used.image.name,
+                time(used.image.built_at),
+                used.image.recipe.as_str()[..12].to_owned(),
+                human(size),
+                used.needed.unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(&["ID", "NAME", "BUILT (UTC)", "RECIPE", "SIZE", "NEEDED BY"], &rows);
+    Ok(())
+}
+
+/// Tells the server how far a build is, for its pages. That a page does not show it is no reason to stop building.
+async fn tell(api: &Api, name: &str, percent: u8, message: &str, failed: bool) {
+    let message: String = message.chars().take(250).collect();
+    let told = json!({ "name": name, "percent": percent, "message": message, "failed": failed });
+    if let Err(error) = api.send_json::<Value>(Method::POST, "/image-builds", &told).await {
+        note(&format!("{name}: the server does not hear of the progress: {error:#}"));
+    }
 }
 
 /// How an image is made: what it depends on, the program that makes it, and the files that come out.
@@ -235,24 +285,32 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let bar = bar(name);
+    let shown = bar.clone();
     let kept = recipe.parts.values().all(|file| file.is_file());
     if !recipe.argv.is_empty() && (build.force || !kept) {
-        process::run(&recipe.argv, |line| {
+        let (progress, heard) = tokio::sync::watch::channel((0, String::new()));
+        let telling = tell_progress(api, name, heard);
+        let building = process::run(&recipe.argv, move |line| {
             if let Some((percent, message)) =
                 line.strip_prefix("progress ").and_then(|rest| rest.split_once(' '))
             {
-                bar.set_position(percent.parse().unwrap_or(0));
-                bar.set_message(message.to_owned());
+                let percent: u8 = percent.parse().unwrap_or(0);
+                shown.set_position(u64::from(percent));
+                shown.set_message(message.to_owned());
+                progress.send_replace((percent.min(98), message.to_owned()));
                 if !is_watched() {
                     note(&format!("{name}: {percent}% {message}"));
                 }
             }
-        })
-        .await?;
+        });
+        // The teller ends with the builder, whose end drops the channel.
+        let (built, ()) = tokio::join!(building, telling);
+        built?;
     }
     let mut parts: BTreeMap<String, BlobRef> = BTreeMap::new();
     for (part, file) in &recipe.parts {
         bar.set_message(format!("sending {part}"));
+        tell(api, name, 99, &format!("sending {part}"), false).await;
         bar.set_position(0);
         let size = fs_err::metadata(file)?.len().max(1);
         let sending = bar.clone();
@@ -260,6 +318,7 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
         parts.insert(part.clone(), blob);
     }
     bar.finish_and_clear();
+    tell(api, name, 100, "", false).await;
     let image: Image = api
         .send_json(Method::POST, "/images", &json!({ "name": name, "recipe": hash, "parts": parts }))
         .await?;
@@ -269,6 +328,14 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
         say(&format!("{name}: built, {}", sizes.join(", ")));
     }
     Ok(())
+}
+
+/// Tells the server of each step of a build, one at a time; what came meanwhile is told as its newest.
+async fn tell_progress(api: &Api, name: &str, mut heard: tokio::sync::watch::Receiver<(u8, String)>) {
+    while heard.changed().await.is_ok() {
+        let (percent, message) = heard.borrow_and_update().clone();
+        tell(api, name, percent, &message, false).await;
+    }
 }
 
 fn bar(name: &str) -> ProgressBar {

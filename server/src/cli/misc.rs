@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
@@ -22,13 +23,17 @@ use super::{
 use crate::{
     app::{
         happenings::ServerEvent,
+        health::Health,
         people::{self, ShownToken},
     },
     blobs,
     clock::Clock,
     config::{Config, Settings},
     db::{Db, Location, audit::Origin},
-    domain::people::{ApiToken, Role},
+    domain::{
+        health::Condition,
+        people::{ApiToken, Role},
+    },
     identity::Authority,
 };
 
@@ -290,5 +295,47 @@ pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
     say(std::str::from_utf8(&text)?);
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub(super) struct Man {
+    /// Folder for the pages, one file a command; it is made when it is missing.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// One page for each command, such as `lotse-client-adopt.1`.
+pub(super) fn man(man: &Man) -> anyhow::Result<()> {
+    fs_err::create_dir_all(&man.folder)?;
+    // Not of this build's day: the same program writes the same pages.
+    clap_mangen::generate_to(Arguments::command(), &man.folder)
+        .with_context(|| format!("writing manual pages into {}", man.folder.display()))
+}
+
+/// Ends badly when a part does not work, so that scripts need not read.
+pub(super) async fn health(api: &Api) -> anyhow::Result<()> {
+    let found: Health = api.get("/health").await?;
+    if !api.wrote_json(&found)? {
+        let rows: Vec<_> = found
+            .parts
+            .iter()
+            .map(|part| {
+                let condition = match part.condition {
+                    Condition::Good => "good",
+                    Condition::Unknown => "unknown",
+                    Condition::Warning => "WARNING",
+                    Condition::Bad => "BAD",
+                };
+                let remedy =
+                    if part.remedy.is_empty() { String::new() } else { format!(" → {}", part.remedy) };
+                vec![part.name.clone(), condition.to_owned(), format!("{}{remedy}", part.said)]
+            })
+            .collect();
+        table(&["PART", "CONDITION", "FOUND"], &rows);
+    }
+    if found.condition == Condition::Bad {
+        return Err(Failure::error(Exit::Failed, "a part of the server does not work"));
+    }
     Ok(())
 }

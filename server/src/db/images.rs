@@ -37,3 +37,40 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<Image>, Error> {
     );
     tx.all(&sql, []).await?.iter().map(from_row).collect()
 }
+
+/// All images, those of a name newest first.
+pub async fn all(tx: &mut Tx) -> Result<Vec<Image>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM images ORDER BY name, id DESC");
+    tx.all(&sql, []).await?.iter().map(from_row).collect()
+}
+
+/// Removes an image; its files are another matter.
+pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool, Error> {
+    Ok(tx.execute("DELETE FROM images WHERE id = $1", args![id]).await? == 1)
+}
+
+/// Texts of the plans of jobs that are not over: what they name must stay.
+pub async fn open_plans(tx: &mut Tx) -> Result<Vec<String>, Error> {
+    let sql = "SELECT p.text FROM plans p JOIN jobs j ON j.id = p.job_id \
+               WHERE j.state IN ('held', 'queued', 'running')";
+    tx.all(sql, []).await?.iter().map(|row| row.text("text")).collect()
+}
+
+/// How many clients shall have each distribution.
+pub async fn wanted_distributions(tx: &mut Tx) -> Result<Vec<(String, i64)>, Error> {
+    // The configuration is JSON text; what it begins with is the same for all clients of a distribution, so the database counts.
+    let sql = "SELECT distribution, count(*) AS count FROM \
+                 (SELECT substr(config, 1, 200) AS distribution FROM clients WHERE stage <> 'retired') d \
+               GROUP BY distribution";
+    let mut counts: Vec<(String, i64)> = Vec::new();
+    for row in &tx.all(sql, []).await? {
+        let (text, count) = (row.text("distribution")?, row.int("count")?);
+        let name = text.split("\"distribution\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let Some(name) = name else { continue };
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((name.to_owned(), count)),
+        }
+    }
+    Ok(counts)
+}

@@ -31,3 +31,14 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<(String, String)>, Error> {
 pub async fn delete(tx: &mut Tx, name: &str) -> Result<bool, Error> {
     Ok(tx.execute("DELETE FROM layouts WHERE name = $1", args![name]).await? == 1)
 }
+
+/// How many clients use a layout, and the names of the first `limit`. Those that are retired need none.
+pub async fn used_by(tx: &mut Tx, name: &str, limit: i64) -> Result<(i64, Vec<String>), Error> {
+    // A quote inside of a value is escaped in JSON, so this is the field and nothing else; a name has no wildcard of LIKE.
+    let sign = format!("%\"layout\":\"{name}\"%");
+    let sql = "SELECT count(*) AS count FROM clients WHERE stage <> 'retired' AND config LIKE $1";
+    let count = tx.optional(sql, args![&sign]).await?.map_or(Ok(0), |row| row.int("count"))?;
+    let sql = "SELECT name FROM clients WHERE stage <> 'retired' AND config LIKE $1 ORDER BY name LIMIT $2";
+    let rows = tx.all(sql, args![&sign, limit]).await?;
+    Ok((count, rows.iter().map(|row| row.text("name")).collect::<Result<_, _>>()?))
+}

@@ -2,12 +2,17 @@
 
 pub mod approval;
 pub mod audit;
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;
+pub mod health;
 pub mod image;
 pub mod job;
 pub mod layout;
+pub mod machine_changes;
 pub mod notice;
 pub mod people;
+pub mod report;
+pub mod search;
 pub mod settings;

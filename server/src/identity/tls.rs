@@ -97,7 +97,16 @@ where
 /// No connection, or no certificate.
 pub async fn last_certificate(authority: &str) -> anyhow::Result<Vec<u8>> {
     use anyhow::Context;
-    let seen = Arc::new(LastCertificate::default());
+    certificates(authority).await?.pop().with_context(|| format!("{authority} shows no certificate"))
+}
+
+/// The chain of certificates that a server shows, its own first; nothing about it is checked.
+///
+/// # Errors
+/// No connection, or no certificate.
+pub async fn certificates(authority: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+    use anyhow::Context;
+    let seen = Arc::new(ShownChain::default());
     let config = rustls::ClientConfig::builder()
         .dangerous()
         .with_custom_certificate_verifier(
@@ -113,17 +122,17 @@ pub async fn last_certificate(authority: &str) -> anyhow::Result<Vec<u8>> {
     let handshake = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let found = seen.0.lock().ok().and_then(|mut seen| seen.take());
     match (found, handshake) {
-        (Some(der), _) => Ok(der),
+        (Some(chain), _) => Ok(chain),
         (None, Err(error)) => Err(error).with_context(|| format!("reading the certificate of {authority}")),
         (None, Ok(_)) => anyhow::bail!("{authority} shows no certificate"),
     }
 }
 
-/// Keeps the last certificate of a chain, and then refuses the handshake: no connection ever comes of it.
+/// Keeps a chain of certificates, and then refuses the handshake: no connection ever comes of it.
 #[derive(Debug, Default)]
-struct LastCertificate(std::sync::Mutex<Option<Vec<u8>>>);
+struct ShownChain(std::sync::Mutex<Option<Vec<Vec<u8>>>>);
 
-impl rustls::client::danger::ServerCertVerifier for LastCertificate {
+impl rustls::client::danger::ServerCertVerifier for ShownChain {
     fn verify_server_cert(
         &self,
         leaf: &rustls::pki_types::CertificateDer<'_>,
@@ -133,7 +142,7 @@ impl rustls::client::danger::ServerCertVerifier for LastCertificate {
         _: rustls::pki_types::UnixTime,
     ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
         if let Ok(mut seen) = self.0.lock() {
-            *seen = Some(intermediates.last().unwrap_or(leaf).to_vec());
+            *seen = Some(std::iter::once(leaf).chain(intermediates).map(|der| der.to_vec()).collect());
         }
         Err(rustls::Error::General("the certificate was only looked at".to_owned()))
     }

@@ -5,6 +5,7 @@
 
 mod check;
 pub mod size;
+mod write;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -227,6 +228,11 @@ impl fmt::Display for LayoutProblem {
 }
 
 impl Layout {
+    /// A text as far as it has the form of a layout, whatever contradictions are in it; for a picture in which they can be mended.
+    pub fn sketch(text: &str) -> Option<Self> {
+        serde_yaml::from_str(text).ok()
+    }
+
     /// Reads a layout.
     ///
     /// # Errors

@@ -56,11 +56,18 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes(bytes) => f.write_str(&human(*bytes)),
+            Self::Bytes(bytes) => f.write_str(&exact(*bytes)),
             Self::Percent(percent) => write!(f, "{percent}%"),
             Self::Rest => f.write_str("rest"),
         }
     }
+}
+
+/// Bytes in the largest unit that divides them: what is written is read back as the same size.
+fn exact(bytes: u64) -> String {
+    let fitting = UNITS.iter().filter(|(_, factor)| bytes.is_multiple_of(*factor));
+    let (unit, factor) = fitting.max_by_key(|(_, factor)| *factor).unwrap_or(&("B", 1));
+    format!("{}{unit}", bytes / factor)
 }
 
 /// Bytes for people: exact in the largest binary unit that divides them, or rounded to one digit when none does.
@@ -81,11 +88,7 @@ pub fn human(bytes: u64) -> String {
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            // Exact, so that a layout survives being written and read again.
-            Self::Bytes(bytes) => serializer.collect_str(&format_args!("{bytes}B")),
-            Self::Percent(_) | Self::Rest => serializer.collect_str(self),
-        }
+        serializer.collect_str(self)
     }
 }
 

@@ -98,3 +98,12 @@ fn what_is_kept_is_named_and_not_mounted_where_an_installation_writes() {
         .replace(", when: bios", "");
     assert!(Layout::parse(&full).unwrap_err().iter().any(|problem| problem.message.contains("at most four")));
 }
+
+#[test]
+fn a_size_that_is_written_is_read_back_the_same() {
+    for text in ["10GB", "1536MiB", "1TB", "1000001B", "512KiB", "60%", "rest"] {
+        let size: Size = text.parse().unwrap();
+        assert_eq!(size.to_string().parse::<Size>().unwrap(), size, "{text} became {size}");
+    }
+    assert_eq!(Size::Bytes(10_000_000_000).to_string(), "10GB");
+}

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
@@ -13,16 +14,18 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{Sha256, enrol::BlobRef};
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
-        Error, images,
-        layouts::{self, NamedLayout},
+        Error,
+        images::{self, Build, ImageUse},
+        layouts::{self, Draft, LayoutCheck, NamedLayout},
+        tag as content,
     },
     blobs,
     catalog::{JobType, NamedDistribution},
     context::Ctx,
-    domain::image::Image,
+    domain::{image::Image, layout::Layout},
     http::extract::Json,
 };
 
@@ -35,9 +38,13 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list_layouts))
         .routes(routes!(show_layout, set_layout, delete_layout))
+        .routes(routes!(check_layout))
         .routes(routes!(list_distributions))
         .routes(routes!(list_job_types))
         .routes(routes!(list_images, create_image))
+        .routes(routes!(list_all_images))
+        .routes(routes!(delete_image))
+        .routes(routes!(list_builds, report_build))
 }
 
 /// Layouts by name.
@@ -48,36 +55,71 @@ async fn list_layouts(State(ctx): State<Ctx>) -> Result<Json<Vec<NamedLayout>>, 
 }
 
 /// Keeps a layout; the body is its YAML text.
-#[utoipa::path(put, path = "/layouts/{name}", request_body = String, responses((status = 204)))]
+#[utoipa::path(put, path = "/layouts/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the layout was changed since.")), request_body = String, responses((status = 204)))]
 async fn set_layout(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     yaml: String,
 ) -> Result<StatusCode, Rejection> {
-    layouts::set(&ctx, &name, &yaml, &actor.name).await?;
+    layouts::set_if(&ctx, &name, &yaml, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes an own layout.
-#[utoipa::path(delete, path = "/layouts/{name}", responses((status = 204)))]
+#[utoipa::path(delete, path = "/layouts/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the layout was changed since.")), responses((status = 204)))]
 async fn delete_layout(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    layouts::delete(&ctx, &name, &actor.name).await?;
+    layouts::delete_if(&ctx, &name, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A layout with its YAML text.
-#[utoipa::path(get, path = "/layouts/{name}", responses((status = 200, body = NamedLayout)))]
+#[utoipa::path(get, path = "/layouts/{name}", responses((status = 200, body = NamedLayout, headers(("ETag" = String, description = "Changes with its text, for `If-Match`.")))))]
 async fn show_layout(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
-) -> Result<Json<NamedLayout>, Rejection> {
+) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(layouts::get(&ctx, &mut tx, &name).await?))
+    let layout = layouts::get(&ctx, &mut tx, &name).await?;
+    Ok((tag::header(content::of(&layout)), Json(layout)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LayoutDraft {
+    /// The text.
+    #[serde(default)]
+    yaml: Option<String>,
+    /// Or the parts of a picture, as an earlier answer had them.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    layout: Option<Box<Layout>>,
+    /// Name of the client whose disks are meant; without one it is an example.
+    #[serde(default)]
+    client: Option<String>,
+}
+
+/// Checks what is to become a layout, and shows what it would do; nothing is kept.
+#[utoipa::path(post, path = "/layout-checks", request_body = LayoutDraft, responses((status = 200, body = LayoutCheck)))]
+async fn check_layout(
+    State(ctx): State<Ctx>,
+    Json(wanted): Json<LayoutDraft>,
+) -> Result<Json<LayoutCheck>, Rejection> {
+    let draft = match (wanted.yaml, wanted.layout) {
+        (Some(yaml), None) => Draft::Yaml(yaml),
+        (None, Some(layout)) => Draft::Layout(layout),
+        _ => {
+            let title = "a check needs exactly one of `yaml` and `layout`";
+            return Err(Error::invalid(title, "leave one of them out").into());
+        }
+    };
+    Ok(Json(layouts::check(&ctx, draft, wanted.client.as_deref()).await?))
 }
 
 /// Distributions by name.
@@ -109,7 +151,7 @@ async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
         params_schema: job_type.params.json_schema(),
         job_type: job_type.clone(),
     };
-    Json(ctx.catalog.job_types().map(view).collect())
+    Json(ctx.catalog.job_types().map(|job_type| view(&job_type)).collect())
 }
 
 /// The newest image of each name.
@@ -117,6 +159,57 @@ async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
 async fn list_images(State(ctx): State<Ctx>) -> Result<Json<Vec<Image>>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(images::list(&mut tx).await?))
+}
+
+/// All images, older ones too, with what uses them.
+#[utoipa::path(get, path = "/image-uses", responses((status = 200, body = Vec<ImageUse>)))]
+async fn list_all_images(State(ctx): State<Ctx>) -> Result<Json<Vec<ImageUse>>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(images::used(&mut tx).await?))
+}
+
+/// Removes an image that nobody needs, with its files.
+#[utoipa::path(delete, path = "/images/{id}", responses((status = 204)))]
+async fn delete_image(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Rejection> {
+    images::delete(&ctx, id, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Builds that run or have just failed, by the words of those who build.
+#[utoipa::path(get, path = "/image-builds", responses((status = 200, body = Vec<Build>)))]
+async fn list_builds(State(ctx): State<Ctx>) -> Json<Vec<Build>> {
+    Json(ctx.builds.list(ctx.now()))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BuildReport {
+    /// Name of the image.
+    name: String,
+    /// How far it is, 0 to 100; at 100 it is over.
+    #[schema(maximum = 100)]
+    percent: u8,
+    /// What is being done.
+    #[serde(default)]
+    message: String,
+    /// It has failed.
+    #[serde(default)]
+    failed: bool,
+}
+
+/// Tells how far a build is that runs where `lotse image build` was called.
+#[utoipa::path(post, path = "/image-builds", request_body = BuildReport, responses((status = 204)))]
+async fn report_build(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Json(told): Json<BuildReport>,
+) -> Result<StatusCode, Rejection> {
+    images::report(&ctx, &told.name, told.percent, &told.message, told.failed, &actor.name)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, ToSchema)]

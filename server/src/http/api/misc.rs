@@ -16,6 +16,7 @@ use crate::{
         Error,
         boot_timeline::{self, Timeline},
         happenings::{self, ServerEvent},
+        health::{self, Health},
         people::{self, ShownToken},
     },
     context::Ctx,
@@ -29,6 +30,7 @@ use crate::{
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(server))
+        .routes(routes!(health))
         .routes(routes!(events))
         .routes(routes!(events_stream))
         .routes(routes!(strangers))
@@ -68,6 +70,13 @@ async fn server(State(ctx): State<Ctx>) -> Json<ServerView> {
         mirrors: ctx.mirrors.list().iter().map(|(name, _)| name.clone()).collect(),
         server_at: ctx.now(),
     })
+}
+
+/// How every part of the server is. Who is no admin sees only which parts there are and how they are.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
+async fn health(State(ctx): State<Ctx>, Asking(actor): Asking) -> Result<Json<Health>, Rejection> {
+    let found = health::look(&ctx).await?;
+    Ok(Json(if actor.role == Role::Admin { found } else { found.without_details() }))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -4,15 +4,20 @@
 
 mod approvals;
 pub(super) mod audit;
+mod batches;
 mod channels;
 mod clients;
 mod files;
+mod filters;
 mod groups;
+mod job_scripts;
 mod jobs;
 mod misc;
 mod repeat;
+mod reports;
 mod settings;
 mod spec;
+mod tag;
 pub mod view;
 
 use std::time::Duration;
@@ -20,7 +25,7 @@ use std::time::Duration;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::get,
@@ -28,9 +33,10 @@ use axum::{
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(super) use self::reports::as_csv;
 use super::{
     Rejection,
-    access::{Needed, Route, needed},
+    access::{Needed, Route, bearer, needed},
     origin,
 };
 use crate::{
@@ -67,6 +73,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
     (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/wake", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
@@ -76,9 +83,17 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (GET, "/api/v1/batches", Role::Viewer),
+    (POST, "/api/v1/batches", Role::Helpdesk),
+    (GET, "/api/v1/batches/{id}", Role::Viewer),
+    (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/filters", Role::Viewer),
+    (POST, "/api/v1/filters", Role::Viewer),
+    (DELETE, "/api/v1/filters/{id}", Role::Viewer),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
+    (PATCH, "/api/v1/groups/{name}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
     (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),
@@ -99,11 +114,26 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/layouts/{name}", Role::Viewer),
     (PUT, "/api/v1/layouts/{name}", Role::Operator),
     (DELETE, "/api/v1/layouts/{name}", Role::Operator),
+    (POST, "/api/v1/layout-checks", Role::Viewer),
     (GET, "/api/v1/distributions", Role::Viewer),
     (GET, "/api/v1/job-types", Role::Viewer),
+    (GET, "/api/v1/job-scripts", Role::Viewer),
+    (GET, "/api/v1/job-scripts/{name}", Role::Viewer),
+    (POST, "/api/v1/job-scripts/{name}/versions", Role::Admin),
+    (PUT, "/api/v1/job-scripts/{name}/version", Role::Admin),
+    (GET, "/api/v1/job-scripts/{name}/difference", Role::Viewer),
+    (GET, "/api/v1/job-scripts/{name}/samples/{sample}", Role::Viewer),
+    (POST, "/api/v1/job-scripts/{name}/render", Role::Operator),
     (GET, "/api/v1/images", Role::Viewer),
     (POST, "/api/v1/images", Role::Admin),
+    (DELETE, "/api/v1/images/{id}", Role::Admin),
+    (GET, "/api/v1/image-uses", Role::Viewer),
+    (GET, "/api/v1/image-builds", Role::Viewer),
+    (POST, "/api/v1/image-builds", Role::Admin),
+    (GET, "/api/v1/health", Role::Viewer),
     (POST, "/api/v1/blobs", Role::Admin),
+    (GET, "/api/v1/reports", Role::Viewer),
+    (GET, "/api/v1/reports/{name}", Role::Viewer),
     (GET, "/api/v1/events", Role::Viewer),
     (GET, "/api/v1/events/stream", Role::Viewer),
     (GET, "/api/v1/boot-timelines", Role::Viewer),
@@ -135,14 +165,18 @@ pub const ROUTES: &[Route] = &[
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
+        .merge(batches::router())
+        .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())
+        .merge(job_scripts::router())
         .merge(misc::router())
         .merge(audit::router())
         .merge(settings::router())
         .merge(approvals::router())
         .merge(channels::router())
+        .merge(reports::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
@@ -170,16 +204,9 @@ pub fn router(ctx: Ctx) -> Router {
 
 /// Lets a request through when its token's role is enough for the route.
 async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Result<Response, Rejection> {
-    let secret = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .ok_or_else(|| {
-            Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
-        })?;
+    let secret = bearer(request.headers()).ok_or_else(|| {
+        Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
+    })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();

@@ -5,6 +5,7 @@
 
 mod allocate;
 mod boot;
+mod example;
 mod keep;
 mod preview;
 mod select;
@@ -24,6 +25,7 @@ use self::{
 };
 pub use self::{
     boot::boot_disks,
+    example::example_machine,
     preview::{DiskPreview, PartitionPreview, preview},
 };
 use crate::domain::layout::{DiskLayout, Layout, LayoutProblem, PartitionLayout, Purpose, When, size::human};

@@ -12,6 +12,12 @@ use super::{described, what_would_be_lost};
 /// What a storage job does to one disk, for people who decide about it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct DiskPreview {
+    /// The disk's key in the layout, such as `system`.
+    #[serde(default)]
+    pub name: String,
+    /// Length of the disk.
+    #[serde(default)]
+    pub size_bytes: u64,
     /// The disk: path, serial, size.
     pub disk: String,
     /// What is destroyed; empty when the disk is blank.
@@ -55,6 +61,8 @@ pub fn preview(work: &StorageWork, facts: &Facts) -> Vec<DiskPreview> {
             }
         }
         previews.push(DiskPreview {
+            name: expectation.disk.clone(),
+            size_bytes: expectation.size_bytes,
             disk: there.map_or_else(|| expectation.path.clone(), |disk| described(disk)),
             destroyed: there.and_then(|disk| destroyed(work, &expectation.disk, disk)).unwrap_or_default(),
             written,
