@@ -193,6 +193,9 @@ pub async fn update(
     };
     let description = change.description.as_ref().unwrap_or(&group.description);
     groups::update(&mut tx, group.id, description, query.as_deref()).await?;
+    let before = json!({ "description": group.description, "query": group.query });
+    let after = json!({ "description": description, "query": query });
+    audit::note(&mut tx, "group.change", &format!("group {name}"), &before, &after).await?;
     noted(ctx, tx, "group.changed", name, actor).await
 }
 
