@@ -14,7 +14,7 @@ use harness::{
     server::TestServer,
 };
 use server::{
-    db::{Db, people, sessions},
+    db::{Db, accounts, people},
     identity::token::Token,
 };
 
@@ -31,7 +31,7 @@ async fn logged_in(server: &TestServer, look: Look) -> (Browser, Page) {
 async fn login_link(db: &Db, https: &str, now: i64) -> String {
     let secret = Token::new();
     let mut tx = db.write().await.unwrap();
-    let admin = sessions::find_user(&mut tx, "admin").await.unwrap().unwrap();
+    let (admin, _) = accounts::find(&mut tx, "admin").await.unwrap().unwrap();
     people::create_link(&mut tx, &secret.hash(), admin.id, now + 3_600_000_000, now).await.unwrap();
     tx.commit().await.unwrap();
     format!("{https}/login#{}", secret.reveal())
