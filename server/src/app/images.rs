@@ -187,6 +187,7 @@ pub async fn delete(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
         ));
     }
     images::delete(&mut tx, id).await?;
+    audit::note(&mut tx, "image.delete", &format!("image {}", found.image.name), &found.image, &()).await?;
     events::add(&mut tx, "image.deleted", None, None, actor, &found.image.name, ctx.now()).await?;
     let kept: BTreeSet<&Sha256> = all
         .iter()
