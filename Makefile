@@ -7,13 +7,15 @@ GLIBC := 2.28
 E2E ?= all
 BENCH ?= all
 
-.PHONY: help setup programs demo test e2e bench packages bless
+.PHONY: help setup programs demo test e2e bench screenshots api-fuzz packages bless
 
 help:
 	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
 	@echo 'make test        everything that CI checks, but for real machines'
 	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short two)'
 	@echo 'make bench       what is fast and small, beside what it is built on (BENCH=queue, agent or installation)'
+	@echo 'make screenshots every page in light, dark, German and on a telephone'
+	@echo 'make api-fuzz    requests of every kind against the described API, on both databases'
 	@echo 'make packages    Debian packages of server and agent'
 	@echo 'make bless       accept how job scripts are rendered now as what is expected'
 
@@ -47,6 +49,10 @@ e2e: programs
 bench: programs
 	cargo build --release -p server --bin lotse -p system-tests --bin bench
 	@$(TARGET)/release/bench $(BENCH)
+
+screenshots: setup
+	cargo test -p system-tests --test it browser::tour
+	@ls $(TARGET)/lotse/screenshots/*.png
 
 packages: programs
 	cargo build --release -p server --bin lotse

@@ -87,6 +87,14 @@ TEXT
             docs/adding-a-distribution.md; do
             file 644 "$top/$page" "usr/share/doc/lotse/$(basename "$page")"
         done
+        file 644 "$top/packaging/grafana/lotse.json" usr/share/doc/lotse/grafana-dashboard.json
+        # The program knows its own commands best.
+        "$program" man "$tree/usr/share/man/man1"
+        gzip -9n "$tree"/usr/share/man/man1/*.1
+        completion() { mkdir -p "$tree/$(dirname "$2")" && "$program" completion "$1" > "$tree/$2"; }
+        completion bash usr/share/bash-completion/completions/lotse
+        completion zsh usr/share/zsh/vendor-completions/_lotse
+        completion fish usr/share/fish/vendor_completions.d/lotse.fish
         # cpio, kmod and xz make the installer's initramfs; GRUB and shim only the boot ISO; dnsmasq is for network boot.
         control lotse 'libc6, systemd, ca-certificates, mmdebstrap, squashfs-tools, cpio, kmod, xz-utils, zstd' \
             'Lotse server: installs and manages machines' \

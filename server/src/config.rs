@@ -10,7 +10,14 @@ use std::{
 use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{db::Location, domain::client::is_domain, patience::Patience};
+use crate::{
+    db::Location,
+    domain::{
+        client::is_domain,
+        settings::{Decided, DecidedBy},
+    },
+    patience::Patience,
+};
 
 /// Every value may be absent; [`Config::load`] merges flags and environment over the file and fills in the defaults.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -57,6 +64,21 @@ pub struct Settings {
     /// Words for the installer's kernel command line, such as `console=ttyS0,115200`.
     #[arg(long, env = "LOTSE_INSTALLER_COMMAND_LINE", value_name = "WORDS")]
     pub installer_command_line: Option<String>,
+    /// File with the password for the mail server; the user's name is a setting.
+    #[arg(long, env = "LOTSE_MAIL_PASSWORD_FILE", value_name = "FILE")]
+    pub mail_password_file: Option<PathBuf>,
+    /// File with CA certificates (PEM) of the mail server and of webhooks, beside those that this machine trusts.
+    #[arg(long, env = "LOTSE_NOTICE_CA", value_name = "FILE")]
+    pub notice_ca: Option<PathBuf>,
+    /// Addresses of this machine and its link (loopback, link-local) to which webhooks may go all the same.
+    #[arg(
+        long = "webhook-allow",
+        env = "LOTSE_WEBHOOK_ALLOW",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    #[serde(rename = "webhook-allow")]
+    pub webhook_allow: Vec<IpAddr>,
     /// Log lines as JSON.
     #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub log_json: Option<bool>,
@@ -92,8 +114,23 @@ pub struct Config {
     pub installer_command_line: String,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// How notices leave.
+    pub notices: Notices,
+    /// Every value with its source, for people.
+    pub decided: Vec<Decided>,
     /// How long silent connections are kept; only tests have reason to change it.
     pub patience: Patience,
+}
+
+/// What the configuration says about notices; whom they go to is set while the server runs.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    /// File with the password for the mail server.
+    pub mail_password_file: Option<PathBuf>,
+    /// File with CA certificates (PEM).
+    pub ca: Option<PathBuf>,
+    /// Loopback and link-local addresses to which webhooks may go.
+    pub webhook_allow: Vec<IpAddr>,
 }
 
 /// Why a configuration cannot be used.
@@ -149,6 +186,7 @@ impl Config {
     }
 
     fn merge(base: Settings, over: Settings) -> Result<Self, Error> {
+        let said = Said::new(&base, &over);
         let any = |port| SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port);
         let data = over.data.or(base.data).unwrap_or_else(|| PathBuf::from("/var/lib/lotse"));
         let database = match over.database.or(base.database) {
@@ -175,7 +213,17 @@ impl Config {
             let message = format!("`{}` is not a directory", path.display());
             return Err(Error::Value { name: "site-scripts", message });
         }
-        Ok(Self {
+        let mail_password_file = over.mail_password_file.or(base.mail_password_file);
+        let notice_ca = over.notice_ca.or(base.notice_ca);
+        for (name, path) in [("mail-password-file", &mail_password_file), ("notice-ca", &notice_ca)] {
+            if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
+                let message = format!("`{}` is not a file", path.display());
+                return Err(Error::Value { name, message });
+            }
+        }
+        let webhook_allow =
+            if over.webhook_allow.is_empty() { base.webhook_allow } else { over.webhook_allow };
+        let mut config = Self {
             database,
             listen_https: over.listen_https.or(base.listen_https).unwrap_or_else(|| any(8443)),
             listen_agents: over.listen_agents.or(base.listen_agents).unwrap_or_else(|| any(8444)),
@@ -188,9 +236,104 @@ impl Config {
             lease_s,
             installer_command_line,
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
+            notices: Notices { mail_password_file, ca: notice_ca, webhook_allow },
+            decided: Vec::new(),
             patience: Patience::default(),
             data,
-        })
+        };
+        config.decided = said.all(&config);
+        Ok(config)
+    }
+}
+
+/// Who has said what about each value.
+struct Said(Vec<(&'static str, DecidedBy)>);
+
+impl Said {
+    fn new(base: &Settings, over: &Settings) -> Self {
+        let mut said = Vec::new();
+        macro_rules! say {
+            ($($field:ident: $name:literal,)*) => {
+                $(said.push(($name, by($name, over.$field.is_some(), base.$field.is_some())));)*
+            };
+        }
+        say! {
+            data: "data",
+            database: "database",
+            listen_https: "listen-https",
+            listen_agents: "listen-agents",
+            listen_boot: "listen-boot",
+            listen_tftp: "listen-tftp",
+            host: "host",
+            share: "share",
+            site_scripts: "site-scripts",
+            lease: "lease",
+            installer_command_line: "installer-command-line",
+            mail_password_file: "mail-password-file",
+            notice_ca: "notice-ca",
+            log_json: "log-json",
+        }
+        let list = |name, over: bool, base: bool| (name, by(name, over, base));
+        said.push(list("mirrors", !over.mirrors.is_empty(), !base.mirrors.is_empty()));
+        said.push(list("webhook-allow", !over.webhook_allow.is_empty(), !base.webhook_allow.is_empty()));
+        Self(said)
+    }
+
+    fn all(&self, config: &Config) -> Vec<Decided> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let value = |name: &str| match name {
+            "data" => Some(config.data.display().to_string()),
+            "database" => Some(config.database.to_string()),
+            "listen-https" => Some(config.listen_https.to_string()),
+            "listen-agents" => Some(config.listen_agents.to_string()),
+            "listen-boot" => Some(config.listen_boot.to_string()),
+            "listen-tftp" => config.listen_tftp.map(|address| address.to_string()),
+            "host" => Some(config.host.clone()),
+            "share" => Some(config.share.display().to_string()),
+            "site-scripts" => path(&config.site_scripts),
+            "lease" => Some(config.lease_s.to_string()),
+            "installer-command-line" => Some(config.installer_command_line.clone()),
+            "mail-password-file" => path(&config.notices.mail_password_file),
+            "notice-ca" => path(&config.notices.ca),
+            "log-json" => Some(config.log_json.to_string()),
+            "mirrors" => Some(
+                config
+                    .mirrors
+                    .iter()
+                    .map(|(name, url)| format!("{name}={}", shown(url)))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
+            _ => {
+                let allowed = config.notices.webhook_allow.iter().map(ToString::to_string);
+                Some(allowed.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let decided = |(name, source): &(&'static str, DecidedBy)| Decided {
+            name: (*name).to_owned(),
+            value: value(name).unwrap_or_default(),
+            source: *source,
+        };
+        self.0.iter().map(decided).collect()
+    }
+}
+
+/// The parser of flags tells nobody whether a value came from the environment, so what stands there is looked at again.
+fn by(name: &str, over: bool, base: bool) -> DecidedBy {
+    let variable = format!("LOTSE_{}", name.to_ascii_uppercase().replace('-', "_"));
+    match (over, base) {
+        (true, _) if std::env::var_os(variable).is_some() => DecidedBy::Environment,
+        (true, _) => DecidedBy::Flag,
+        (false, true) => DecidedBy::File,
+        (false, false) => DecidedBy::Default,
+    }
+}
+
+/// A URL without user and password.
+fn shown(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
     }
 }
 
@@ -293,6 +436,27 @@ mod tests {
             mirror("debian=http://x/debian/").unwrap(),
             ("debian".to_owned(), "http://x/debian".to_owned())
         );
+    }
+
+    #[test]
+    fn every_value_is_shown_with_its_source_and_without_a_password() {
+        let base: Settings = toml::from_str(
+            "lease = 90\ndatabase = 'postgres://lotse:geheim@db/lotse'\nmirrors = ['d=http://u:geheim@x/d']",
+        )
+        .unwrap();
+        let over = Settings { host: Some("lotse.example".to_owned()), ..Settings::default() };
+        let decided = Config::merge(base, over).unwrap().decided;
+        let named = |name: &str| decided.iter().find(|decided| decided.name == name).unwrap();
+        assert_eq!((named("lease").value.as_str(), named("lease").source), ("90", DecidedBy::File));
+        assert_eq!((named("host").value.as_str(), named("host").source), ("lotse.example", DecidedBy::Flag));
+        assert_eq!(named("log-json").source, DecidedBy::Default);
+        assert!(named("database").value.contains("@db/lotse"), "{:?}", named("database"));
+        assert!(!format!("{decided:?}").contains("geheim"), "{decided:?}");
+        let mut names: Vec<_> = decided.iter().map(|decided| decided.name.clone()).collect();
+        let mut known = crate::cli::settings_names();
+        names.sort();
+        known.sort();
+        assert_eq!(names, known);
     }
 
     #[test]

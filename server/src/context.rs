@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     db::Db,
     identity::Authority,
+    metrics::Metrics,
     pages::Pages,
     presence::Presence,
 };
@@ -39,6 +40,8 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// What the server counts about itself.
+    pub metrics: Metrics,
     /// Images that are being built.
     pub builds: Builds,
     /// Failed logins.

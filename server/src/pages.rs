@@ -138,10 +138,10 @@ fn text(texts: &ArcLoader, language: &LanguageIdentifier, words: &Kwargs) -> Ter
 
 fn templates(root: &Path) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
-    for folder in [root.to_owned(), root.join("pages")] {
+    for folder in [root.to_owned(), root.join("pages"), root.join("mails")] {
         for entry in fs_err::read_dir(&folder).map_err(Error::Read)? {
             let path = entry.map_err(Error::Read)?.path();
-            if path.extension().is_some_and(|extension| extension == "html") {
+            if path.extension().is_some_and(|extension| extension == "html" || extension == "txt") {
                 let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
                 found.push((name, fs_err::read_to_string(&path).map_err(Error::Read)?));
             }
@@ -167,3 +167,6 @@ fn assets(folder: &Path) -> Result<BTreeMap<String, Asset>, Error> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,13 @@ impl Presence {
         self.clients().get(&client).and_then(|entry| entry.seen.clone())
     }
 
+    /// How many agents were heard a moment ago.
+    pub fn connected(&self, now: i64) -> i64 {
+        let clients = self.clients();
+        let heard = clients.values().filter_map(|entry| entry.seen.as_ref());
+        i64::try_from(heard.filter(|seen| now - seen.at < ONLINE_FOR).count()).unwrap_or(i64::MAX)
+    }
+
     /// Notes that a client may have work, and wakes its poll.
     pub fn work_waits_for(&self, client: ClientId) {
         let mut clients = self.clients();

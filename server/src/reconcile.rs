@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, job_scripts, reports},
+    app::{Error, approvals, job_scripts, reports, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
+    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS},
     queue,
 };
 
@@ -23,11 +24,8 @@ const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
 const MEASURE_EVERY: Duration = Duration::from_hours(1);
 /// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
-/// So many lines are kept of machines that nobody knows, and of all.
+/// So many lines are kept of machines that nobody knows.
 const STRANGERS_LINES: i64 = 50_000;
-const ALL_LINES: i64 = 500_000;
-/// So many events are kept of those that machines cause by themselves.
-const EVENTS: i64 = 500_000;
 
 /// Runs until `stop` fires, and once more for what is unwritten.
 pub async fn run(ctx: Ctx, stop: CancellationToken) {
@@ -58,7 +56,10 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
         tokio::select! {
             _ = scripts.tick() => logged("reading own job scripts", job_scripts::reload(ctx).await),
             _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
-            _ = queue.tick() => logged("looking after the queue", self::queue(ctx).await),
+            _ = queue.tick() => {
+                logged("looking after the queue", self::queue(ctx).await);
+                logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
+            }
             _ = presence.tick() => logged("writing who was heard", self::presence(ctx).await),
             () = stop.cancelled() => break,
         }
@@ -107,8 +108,9 @@ async fn presence(ctx: &Ctx) -> Result<(), Error> {
 
 async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    boot::prune(&mut tx, STRANGERS_LINES, ALL_LINES).await?;
-    events::prune(&mut tx, EVENTS).await?;
+    let settings = settings::current(&mut tx).await?;
+    boot::prune(&mut tx, STRANGERS_LINES, settings.number(&RETENTION_BOOT_LINES)).await?;
+    events::prune(&mut tx, settings.number(&RETENTION_EVENTS)).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     Ok(())

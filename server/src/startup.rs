@@ -30,6 +30,8 @@ use crate::{
     domain::people::Role,
     http,
     identity::{Authority, tls, token::Token},
+    metrics::Metrics,
+    notices,
     pages::Pages,
     presence::Presence,
     reconcile,
@@ -90,6 +92,7 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,
             presence,
@@ -123,7 +126,9 @@ impl Server {
         let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
 
         let https = layered(
+            &ctx,
             http::api::router(ctx.clone())
+                .merge(http::metrics::router(ctx.clone()))
                 .merge(http::agent::enrolment(ctx.clone()))
                 .merge(http::pages::router(ctx.clone())),
         );
@@ -134,14 +139,14 @@ impl Server {
         let https = https.into_make_service_with_connect_info::<SocketAddr>();
         tasks.spawn(async move { server.serve(https).await.context("serving HTTPS") });
 
-        let agents = layered(http::agent::router(ctx.clone()));
+        let agents = layered(&ctx, http::agent::router(ctx.clone()));
         let acceptor = RustlsAcceptor::new(mutual).handshake_timeout(patience.handshake).acceptor(patience);
         let server =
             axum_server::from_tcp(self.agents)?.acceptor(tls::PeerAcceptor(acceptor)).handle(handle.clone());
         let server = patience.bound(server);
         tasks.spawn(async move { server.serve(agents.into_make_service()).await.context("serving agents") });
 
-        let boot = layered(http::boot::router(ctx.clone()));
+        let boot = layered(&ctx, http::boot::router(ctx.clone()));
         // Firmware and package managers speak HTTP/1; telling versions apart would mean to wait for a silent peer's first bytes.
         let server = axum_server::from_tcp(self.boot)?.acceptor(patience).handle(handle.clone()).http1_only();
         let server = patience.bound(server);
@@ -161,6 +166,11 @@ impl Server {
         let (reconciled, reconcile_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
             reconcile::run(reconciled, reconcile_stop).await;
+            Ok(())
+        });
+        let (told, notices_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            notices::run(told, notices_stop).await;
             Ok(())
         });
         write_addresses(&ctx)?;
@@ -188,10 +198,11 @@ impl Server {
     }
 }
 
-fn layered(router: Router) -> Router {
+fn layered(ctx: &Ctx, router: Router) -> Router {
     router
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(http::uniform))
+        .layer(axum::middleware::from_fn_with_state(ctx.clone(), http::metrics::counted))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
             // The query of an address may carry a secret, so only the path is logged.
             let id =

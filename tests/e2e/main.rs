@@ -2,6 +2,8 @@
 //!
 //! Logs of a story are under `target/lotse/e2e/STORY`; they stay there when it failed.
 
+mod server_package;
+mod ssh;
 mod stories;
 
 use std::{

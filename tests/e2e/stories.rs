@@ -15,10 +15,14 @@ use harness::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::Story;
+use crate::{
+    Story,
+    server_package::server_package_as_the_operators_book_says,
+    ssh::{key_pair, ssh},
+};
 
-const MAC: &str = "52:54:00:e2:e0:01";
-const NAME: &str = "pc-01";
+pub(crate) const MAC: &str = "52:54:00:e2:e0:01";
+pub(crate) const NAME: &str = "pc-01";
 
 macro_rules! story {
     ($name:ident) => {
@@ -44,17 +48,23 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(everything_configured_with_two_cards_on_a_4k_disk),
     story!(rescue_with_ssh_until_released),
     story!(debootstrap_debian12),
+    story!(server_package_as_the_operators_book_says),
 ];
 
 /// A site with the images for a distribution.
-async fn site(programs: Programs, directory: &Path, dhcp: Dhcp, distribution: &str) -> Result<Site> {
+pub(crate) async fn site(
+    programs: Programs,
+    directory: &Path,
+    dhcp: Dhcp,
+    distribution: &str,
+) -> Result<Site> {
     let site = Site::start(programs, directory, dhcp).await?;
     let base = format!("{distribution}/virtual");
     site.build_images(&["installer", "loaders", "agent", &base]).await?;
     Ok(site)
 }
 
-fn machine(site: &Site, firmware: Firmware) -> Result<Machine> {
+pub(crate) fn machine(site: &Site, firmware: Firmware) -> Result<Machine> {
     let directory = site.directory.join("machine");
     Machine::new(&directory, firmware)?
         .disk(Disk::create(&directory.join("disk.img"), "E2E-0001", 8)?)
@@ -265,24 +275,6 @@ async fn reinstallation_over_an_old_system(programs: Programs, directory: PathBu
     running.monitor("system_reset")?;
     newcomer.becomes_installed(&site).await?;
     newcomer.takes_a_package(&site).await
-}
-
-/// A new key pair for SSH: the files of the private and the public key.
-fn key_pair(directory: &Path) -> Result<(String, String)> {
-    let key = directory.join("key");
-    Site::run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()])?;
-    Ok((key.display().to_string(), key.with_extension("pub").display().to_string()))
-}
-
-/// Runs a command as root on a machine, by SSH.
-async fn ssh(address: &str, key: &str, command: &str) -> Result<String> {
-    let options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=10"];
-    let mut argv =
-        vec!["ssh".to_owned(), "-i".to_owned(), key.to_owned(), "-oConnectionAttempts=30".to_owned()];
-    argv.extend(options.map(|option| format!("-o{option}")));
-    argv.extend([format!("root@{address}"), command.to_owned()]);
-    tokio::task::spawn_blocking(move || Site::run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))
-        .await?
 }
 
 async fn rescue_with_ssh_until_released(programs: Programs, directory: PathBuf) -> Result<()> {

@@ -8,9 +8,12 @@
 )]
 
 mod api;
+mod audit;
 mod bad_days;
 mod boot;
+mod browser;
 mod database;
 mod fleet;
+mod metrics;
 mod races;
 mod tidy;

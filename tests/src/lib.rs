@@ -1,8 +1,10 @@
 //! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
+pub mod browser;
 pub mod fleet;
 pub mod lab;
 pub mod postgres;
+pub mod sample;
 pub mod server;
 pub mod site;
 pub mod story;

@@ -9,8 +9,14 @@ use anyhow::Context as _;
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use server::{
-    app::people, clock::Clock, config::Config, context::Ctx, db::Location, domain::people::Role,
-    patience::Patience, startup::Server,
+    app::people,
+    clock::Clock,
+    config::{Config, Notices},
+    context::Ctx,
+    db::Location,
+    domain::people::Role,
+    patience::Patience,
+    startup::Server,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -73,6 +79,8 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         lease_s: 60,
         installer_command_line: String::new(),
         log_json: false,
+        notices: Notices::default(),
+        decided: Vec::new(),
         patience: Patience::default(),
         data,
     }

@@ -1,15 +1,19 @@
 //! Clients: registered, looked at, changed, adopted, removed.
 
+use serde_json::{Value, json};
 use wire::{ClientId, Mac, Sha256};
 
 use super::{
-    Error, groups as group_cases, installation, jobs, layouts,
+    Error,
+    approvals::{self, Wish},
+    groups as group_cases, installation, jobs, layouts,
     passwords::{Hashes, Passwords},
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, events, groups, jobs as job_rows},
+    db::{Tx, audit, clients, events, groups, jobs as job_rows},
     domain::{
+        approval::Risk,
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
         job::Job,
@@ -112,10 +116,27 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
     let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &macs, now).await?;
     set_groups(&mut tx, id, &new.groups, now).await?;
     hashes.keep(&mut tx, id, &config, now).await?;
+    let after = recorded(&mut tx, id).await?;
+    audit::note(&mut tx, "client.register", &format!("client {}", new.name), &(), &after).await?;
     events::add(&mut tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(id)
+}
+
+/// A client as the audit keeps it.
+async fn recorded(tx: &mut Tx, id: ClientId) -> Result<Value, Error> {
+    let Some(client) = clients::find(tx, id).await? else { return Ok(Value::Null) };
+    let all = groups::list(tx).await?;
+    let groups: Vec<_> =
+        all.iter().filter(|group| client.groups.contains(&group.id)).map(|group| &group.name).collect();
+    Ok(json!({
+        "name": client.name,
+        "stage": client.stage,
+        "macs": client.macs,
+        "groups": groups,
+        "config": client.config,
+    }))
 }
 
 async fn check_free(tx: &mut Tx, name: &str) -> Result<(), Error> {
@@ -208,6 +229,7 @@ async fn apply(
     actor: &str,
 ) -> Result<(), Error> {
     let now = ctx.now();
+    let before = recorded(tx, client.id).await?;
     let stale = |name: &str| Error::Stale { what: format!("client {name}") };
     if expected.is_some_and(|expected| expected != client.version) {
         return Err(stale(&client.name));
@@ -231,6 +253,12 @@ async fn apply(
         set_groups(tx, client.id, groups, now).await?;
     }
     hashes.keep(tx, client.id, &client.config, now).await?;
+    let mut after = recorded(tx, client.id).await?;
+    if !change.passwords.0.is_empty() {
+        after["new_password_of"] = change.passwords.0.keys().cloned().collect();
+    }
+    let object = format!("client {}", before["name"].as_str().unwrap_or_default());
+    audit::note(tx, "client.change", &object, &before, &after).await?;
     events::add(tx, "client.changed", Some(client.id), None, actor, &client.name, now).await?;
     Ok(())
 }
@@ -262,7 +290,11 @@ pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) ->
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
+    let wish = Wish::DeleteClient { client: name.to_owned() };
+    let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::DeleteClient), 1, actor).await?;
+    let before = recorded(&mut tx, client.id).await?;
     clients::delete(&mut tx, client.id).await?;
+    audit::note(&mut tx, "client.delete", &format!("client {name}"), &before, &()).await?;
     events::add(&mut tx, "client.deleted", Some(client.id), None, actor, name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
@@ -282,6 +314,8 @@ pub async fn clear_alarm(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error
         return Err(Error::conflict(format!("client {name} has no alarm"), "nothing needs to be done"));
     }
     clients::set_alarm(&mut tx, client.id, None).await?;
+    let (before, after) = (json!({ "alarm": client.alarm }), json!({ "alarm": null }));
+    audit::note(&mut tx, "client.clear-alarm", &format!("client {name}"), &before, &after).await?;
     events::add(&mut tx, "client.alarm-cleared", Some(client.id), None, actor, "", ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(client.id);

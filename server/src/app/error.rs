@@ -47,6 +47,14 @@ pub enum Error {
         /// Kind and name.
         what: String,
     },
+    /// It was not carried out: a second person has to approve it first.
+    #[error("{summary}: this needs the approval of a second person")]
+    AwaitsApproval {
+        /// Number of the request that waits.
+        approval: i64,
+        /// What was asked for.
+        summary: String,
+    },
     /// The server cannot do it now; trying again later may help.
     #[error("{title}")]
     Unavailable {

@@ -1,15 +1,18 @@
 //! Groups of clients: made, filled, given work.
 
+use serde_json::json;
 use wire::JobId;
 
 use super::{
-    Error, clients as client_cases,
+    Error,
+    approvals::{self, Wish},
+    clients as client_cases,
     jobs::{self, JobOrder},
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, events, groups},
-    domain::client::is_name,
+    db::{Tx, audit, clients, events, groups},
+    domain::{approval::Risk, client::is_name},
 };
 
 pub use crate::db::groups::Group;
@@ -54,6 +57,8 @@ pub async fn create(ctx: &Ctx, name: &str, description: &str, actor: &str) -> Re
         ));
     }
     groups::create(&mut tx, name, description, now).await?;
+    let after = json!({ "name": name, "description": description });
+    audit::note(&mut tx, "group.create", &format!("group {name}"), &(), &after).await?;
     noted(ctx, tx, "group.created", name, actor).await
 }
 
@@ -64,7 +69,11 @@ pub async fn create(ctx: &Ctx, name: &str, description: &str, actor: &str) -> Re
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let group = get(&mut tx, name).await?;
+    let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
+    let members: Vec<_> = members.into_iter().map(|client| client.name).collect();
+    let before = json!({ "name": name, "description": group.description, "members": members });
     groups::delete(&mut tx, group.id).await?;
+    audit::note(&mut tx, "group.delete", &format!("group {name}"), &before, &()).await?;
     noted(ctx, tx, "group.deleted", name, actor).await
 }
 
@@ -92,6 +101,10 @@ pub async fn set_member(ctx: &Ctx, name: &str, client: &str, member: bool, actor
         "group.left"
     };
     events::add(&mut tx, kind, Some(client.id), None, actor, name, now).await?;
+    let state = |member: bool| json!({ "group": name, "member": member });
+    let was = client.groups.contains(&group.id);
+    let action = if member { "group.join" } else { "group.leave" };
+    audit::note(&mut tx, action, &format!("client {}", client.name), &state(was), &state(member)).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(())
@@ -112,6 +125,9 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     jobs::check_expiry(order, ctx.now())?;
     get(&mut tx, name).await?;
     let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
+    let wish = Wish::GroupJobs { group: name.to_owned(), order: order.clone() };
+    let risk = Risk::of_job_type(&order.job_type);
+    let mut tx = approvals::gate(ctx, tx, &wish, risk, members.len(), actor).await?;
     let mut ids = Vec::with_capacity(members.len());
     for client in &members {
         let of_client = |error| on_client(&client.name, error);
@@ -139,6 +155,7 @@ fn on_client(name: &str, error: Error) -> Error {
         | Error::Forbidden(_)
         | Error::NotFound { .. }
         | Error::Stale { .. }
+        | Error::AwaitsApproval { .. }
         | Error::Unavailable { .. }
         | Error::Internal(_)) => other,
     }

@@ -4,7 +4,9 @@ use serde_json::json;
 use wire::{ClientId, JobId, enrol::Realm};
 
 use super::{
-    Error, clients as cases,
+    Error,
+    approvals::Wish,
+    clients as cases,
     installation::{self, Installation},
     jobs::{self, JobOrder},
     retirement::check_in_service,
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{events, identities, jobs as rows},
+    db::{audit, events, identities, jobs as rows},
     domain::{client::Stage, job::JobState},
     identity::token::Token,
     presence::ONLINE_FOR,
@@ -67,7 +69,8 @@ pub async fn redo(ctx: &Ctx, name: &str, actor: &str) -> Result<Installation, Er
             "let an operator install it: `lotse client install`",
         ));
     }
-    let installation = installation::install(ctx, id, false, actor).await?;
+    let installation =
+        installation::install_for(ctx, id, false, |client| Wish::Redo { client }, actor).await?;
     let runs = ctx
         .presence
         .seen(id)
@@ -144,6 +147,8 @@ pub async fn enrol_command(ctx: &Ctx, name: &str, actor: &str) -> Result<EnrolCo
     let token = Token::new();
     let expires_at = now + ENROL_WITHIN;
     identities::create_token(&mut tx, &token.hash(), client.id, None, expires_at, now).await?;
+    let after = json!({ "expires_at": expires_at });
+    audit::note(&mut tx, "client.enrol-command", &format!("client {name}"), &(), &after).await?;
     events::add(&mut tx, "client.enrol-command", Some(client.id), None, actor, name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();

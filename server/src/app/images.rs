@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use wire::Sha256;
+use wire::{Sha256, enrol::BlobRef};
 
 use super::Error;
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{Tx, events, images},
+    db::{Tx, audit, events, images},
     domain::image::{self, Image},
 };
 
@@ -95,10 +95,21 @@ pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, E
         }
     }
     image.id = images::create(&mut tx, &image).await?;
+    audit::note(&mut tx, "image.create", &format!("image {}", image.name), &(), &image).await?;
     events::add(&mut tx, "image.built", None, None, actor, &image.name, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(image)
+}
+
+/// Notes that somebody has stored a file.
+///
+/// # Errors
+/// The database refuses.
+pub async fn stored(ctx: &Ctx, blob: &BlobRef) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    audit::note(&mut tx, "file.store", &format!("file {}", blob.sha256), &(), blob).await?;
+    Ok(tx.commit().await?)
 }
 
 /// The newest image of each name.
@@ -165,6 +176,7 @@ pub async fn delete(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
         ));
     }
     images::delete(&mut tx, id).await?;
+    audit::note(&mut tx, "image.delete", &format!("image {}", found.image.name), &found.image, &()).await?;
     events::add(&mut tx, "image.deleted", None, None, actor, &found.image.name, ctx.now()).await?;
     let kept: BTreeSet<&Sha256> = all
         .iter()

@@ -1,17 +1,20 @@
 //! Installing a client: a chain of jobs, each visible, each repeatable, all planned and shown before the first one runs.
 
+use serde_json::json;
 use wire::{ClientId, JobId, Sha256, plan::Plan};
 
 use super::{
     Error,
+    approvals::{self, Wish},
     jobs::{self, JobOrder},
     planning,
     retirement::check_in_service,
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, events, jobs as rows},
+    db::{Tx, audit, clients, events, jobs as rows},
     domain::{
+        approval::Risk,
         client::{Client, Stage},
         job::Job,
     },
@@ -52,6 +55,8 @@ pub async fn adopt(
         ));
     }
     clients::set_adopted_key(tx, client.id, Some(announced)).await?;
+    let (before, after) = (json!({ "key": client.adopted_key }), json!({ "key": announced }));
+    audit::note(tx, "client.adopt", &format!("client {}", client.name), &before, &after).await?;
     events::add(tx, "client.adopted", Some(client.id), None, actor, announced.as_str(), now).await?;
     Ok(())
 }
@@ -61,11 +66,26 @@ pub async fn adopt(
 /// # Errors
 /// The layout cannot hold on this machine, an image is missing, or an installation is under way.
 pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Result<Installation, Error> {
+    install_for(ctx, id, dry_run, |client| Wish::Install { client }, actor).await
+}
+
+/// The same as a part of something larger, which is what a second person approves.
+pub(super) async fn install_for(
+    ctx: &Ctx,
+    id: ClientId,
+    dry_run: bool,
+    wish: impl FnOnce(String) -> Wish,
+    actor: &str,
+) -> Result<Installation, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     check(&mut tx, &client).await?;
+    if !dry_run {
+        let risk = (client.stage == Stage::Installed).then_some(Risk::InstallOver);
+        tx = approvals::gate(ctx, tx, &wish(client.name.clone()), risk, 1, actor).await?;
+    }
     let chain = planner::installation(&client);
     let mut installation = Installation { jobs: Vec::new(), plans: Vec::new() };
     for entry in &chain {
@@ -92,6 +112,10 @@ pub async fn install(ctx: &Ctx, id: ClientId, dry_run: bool, actor: &str) -> Res
         return Ok(installation);
     }
     clients::set_stage(&mut tx, client.id, Stage::Installing).await?;
+    let config = &client.config;
+    let after = json!({ "stage": Stage::Installing, "distribution": config.distribution, "layout": config.layout, "jobs": installation.jobs });
+    let object = format!("client {}", client.name);
+    audit::note(&mut tx, "client.install", &object, &json!({ "stage": client.stage }), &after).await?;
     events::add(&mut tx, "client.installing", Some(client.id), None, actor, &client.config.distribution, now)
         .await?;
     tx.commit().await?;
@@ -134,7 +158,9 @@ pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     clients::lock(&mut tx, id).await?;
     let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
-    for job in rows::open(&mut tx, id).await? {
+    let open = rows::open(&mut tx, id).await?;
+    let before = json!({ "stage": client.stage, "jobs": open.iter().map(|job| job.id).collect::<Vec<_>>() });
+    for job in open {
         // Cancelling one job cancels those that need it, so look again before each.
         let job = jobs::get(&mut tx, job.id).await?;
         if !job.state.is_final() {
@@ -145,6 +171,8 @@ pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
         let stage = if client.facts.is_some() { Stage::Discovered } else { Stage::Registered };
         clients::set_stage(&mut tx, id, stage).await?;
     }
+    let after = json!({ "stage": clients::stage(&mut tx, id).await?, "jobs": [] });
+    audit::note(&mut tx, "client.reset", &format!("client {}", client.name), &before, &after).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(id);
     ctx.presence.events_came();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use similar::TextDiff;
 use wire::{JobId, enrol::Realm, plan::Plan, problem::FieldProblem};
 
@@ -12,7 +12,7 @@ use super::{Error, clients, planning};
 use crate::{
     catalog::{Files, JobType, StepWork},
     context::Ctx,
-    db::{Tx, events, job_scripts as rows},
+    db::{Tx, audit, events, job_scripts as rows},
     domain::client::is_name,
     planner::sample::{self, Sample},
 };
@@ -328,6 +328,9 @@ pub async fn upload(
     let now = ctx.now();
     let number = rows::add(&mut tx, name, files, comment, actor, now).await?;
     rows::choose(&mut tx, name, number, actor, now).await?;
+    let before = (newest > 0).then(|| json!({ "version": newest }));
+    let after = json!({ "version": number, "comment": comment, "files": files.keys().collect::<Vec<_>>() });
+    audit::note(&mut tx, "job-script.upload", &format!("job script {name}"), &before, &after).await?;
     chosen(ctx, tx, name, number, actor).await?;
     Ok(number)
 }
@@ -340,7 +343,10 @@ pub async fn choose(ctx: &Ctx, name: &str, number: i64, actor: &str) -> Result<(
     let mut tx = ctx.db.write().await?;
     let found = files(ctx, &mut tx, name, number).await?;
     check(ctx, name, &found)?;
+    let before = rows::choices(&mut tx).await?.get(name).copied().unwrap_or(0);
     rows::choose(&mut tx, name, number, actor, ctx.now()).await?;
+    let (before, after) = (json!({ "version": before }), json!({ "version": number }));
+    audit::note(&mut tx, "job-script.choose", &format!("job script {name}"), &before, &after).await?;
     chosen(ctx, tx, name, number, actor).await
 }
 

@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::{ClientId, JobId};
 
-use super::{Error, planning, retirement::check_in_service};
+use super::{
+    Error,
+    approvals::{self, Wish},
+    planning,
+    retirement::check_in_service,
+};
 use crate::{
     context::Ctx,
-    db::{Tx, clients, jobs},
+    db::{Tx, audit, clients, jobs},
     domain::{
-        client::Client,
+        approval::Risk,
+        client::{Client, Stage},
         job::{Job, JobEvent, JobState, NewJob, waits_for},
     },
     presence::ONLINE_FOR,
@@ -55,12 +61,19 @@ pub async fn create(ctx: &Ctx, client: ClientId, order: &JobOrder, actor: &str) 
     for needed in &order.needs {
         still_possible(&mut tx, *needed).await?;
     }
+    let wish = Wish::Job { client: client.name.clone(), order: order.clone() };
+    let mut tx = approvals::gate(ctx, tx, &wish, risk_of(&client, &order.job_type), 1, actor).await?;
     let id = add(ctx, &mut tx, &client, order, actor).await?;
     plan_if_possible(ctx, &mut tx, id, &client).await?;
     tx.commit().await?;
     ctx.presence.work_waits_for(client.id);
     ctx.presence.events_came();
     Ok(id)
+}
+
+/// What a second person may have to approve about a job.
+fn risk_of(client: &Client, job_type: &str) -> Option<Risk> {
+    Risk::of_job_type(job_type).filter(|risk| *risk != Risk::InstallOver || client.stage == Stage::Installed)
 }
 
 /// Refuses a job that would expire before anybody could begin it.
@@ -215,6 +228,8 @@ pub async fn release(ctx: &Ctx, id: JobId) -> Result<(), Error> {
         ));
     }
     jobs::set_wish(&mut tx, id, job.cancel_reason.as_deref(), true).await?;
+    let state = |released: bool| json!({ "job_type": job.job_type, "released": released });
+    audit::note(&mut tx, "job.release", &format!("job {id}"), &state(job.released), &state(true)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -244,6 +259,8 @@ pub async fn retry(ctx: &Ctx, id: JobId, actor: &str) -> Result<JobId, Error> {
             format!("watch that one: `lotse job watch {}`", same.id),
         ));
     }
+    let wish = Wish::RetryJob { job: id };
+    let mut tx = approvals::gate(ctx, tx, &wish, risk_of(&client, &job.job_type), 1, actor).await?;
     let mut again: BTreeMap<JobId, JobId> = BTreeMap::new();
     let mut waiting = BTreeSet::from([id]);
     // In the order of their numbers, so that what a job needs has its new number first.

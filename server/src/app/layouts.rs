@@ -1,11 +1,12 @@
 //! Storage layouts: those that Lotse brings, and those that admins made, which win.
 
+use serde_json::json;
 use wire::facts::Firmware;
 
 use super::{Error, clients};
 use crate::{
     context::Ctx,
-    db::{Tx, events, layouts},
+    db::{Tx, audit, events, layouts},
     domain::{
         client::is_name,
         layout::{Layout, LayoutProblem, line_of},
@@ -94,7 +95,10 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
         remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
     })?;
     let mut tx = ctx.db.write().await?;
+    let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
+    let after = json!({ "yaml": yaml });
+    audit::note(&mut tx, "layout.change", &format!("layout {name}"), &before, &after).await?;
     noted(ctx, tx, "layout.changed", name, actor).await
 }
 
@@ -112,9 +116,11 @@ pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
             "give these clients another layout first",
         ));
     }
+    let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     if !layouts::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("own layout {name}")));
     }
+    audit::note(&mut tx, "layout.delete", &format!("layout {name}"), &before, &()).await?;
     noted(ctx, tx, "layout.deleted", name, actor).await
 }
 

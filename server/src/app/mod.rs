@@ -1,7 +1,10 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
 pub mod agents;
+pub mod approvals;
+pub mod audit;
 pub mod boot_timeline;
+pub mod channels;
 pub mod clients;
 pub mod enrolment;
 mod error;
@@ -15,6 +18,8 @@ pub mod job_records;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
+pub mod measures;
+pub mod notices;
 pub mod overview;
 pub mod passwords;
 pub mod people;
@@ -22,5 +27,6 @@ pub mod planning;
 pub mod reports;
 pub mod retirement;
 pub mod sessions;
+pub mod settings;
 
 pub use error::Error;

@@ -1,10 +1,16 @@
 //! Who asks: tokens are made, shown once, checked at every request, revoked.
 
+use serde_json::json;
+
 use super::Error;
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{self, Tx, events, people, sessions},
+    db::{
+        self, Tx,
+        audit::{self, Origin},
+        events, people, sessions,
+    },
     domain::people::{ApiToken, Role},
     identity::token::{self, Token},
 };
@@ -120,6 +126,7 @@ pub async fn create_token(
     };
     token.id = people::create_token(tx, &secret.hash(), &token).await?;
     let detail = format!("{} ({}, {})", token.id, token.name, role.as_str());
+    audit::note(tx, "token.create", &format!("token {}", token.id), &(), &token).await?;
     events::add(tx, "token.created", None, None, actor, &detail, now).await?;
     Ok(ShownToken { token, secret: secret.reveal().to_owned() })
 }
@@ -142,6 +149,8 @@ pub async fn revoke_token(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> 
     if !people::revoke_token(&mut tx, id, now).await? {
         return Err(Error::not_found(format!("token {id} that is not revoked")));
     }
+    let state = |revoked: bool| json!({ "revoked": revoked });
+    audit::note(&mut tx, "token.revoke", &format!("token {id}"), &state(false), &state(true)).await?;
     events::add(&mut tx, "token.revoked", None, None, actor, &id.to_string(), now).await?;
     tx.commit().await?;
     ctx.presence.events_came();
@@ -155,12 +164,70 @@ pub async fn revoke_token(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> 
 pub async fn login(ctx: &Ctx, secret: &str) -> Result<ShownToken, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let (_, name, role) = people::use_link(&mut tx, &token::hash(secret), now).await?.ok_or_else(|| {
-        Error::Unauthenticated(
+    let Some((_, name, role)) = people::use_link(&mut tx, &token::hash(secret), now).await? else {
+        drop(tx);
+        link_refused(ctx).await?;
+        return Err(Error::Unauthenticated(
             "this login link is unknown, was used already or has expired; make a token on the server's host: `sudo -u lotse lotse token create --data /var/lib/lotse --role admin`".to_owned(),
-        )
-    })?;
-    let shown = create_token(&mut tx, &name, role, Some(now + LOGIN_FOR), "login", now).await?;
+        ));
+    };
+    let shown = create_token(&mut tx, &name, role, Some(now + LOGIN_FOR), "login", now);
+    let shown = match Origin::current() {
+        Some(origin) => origin.by(&name).scope(shown).await?,
+        None => shown.await?,
+    };
     tx.commit().await?;
     Ok(shown)
+}
+
+/// Links that do not exist leave a trace, but not more of them from one address than a person would try.
+pub(super) async fn link_refused(ctx: &Ctx) -> Result<(), Error> {
+    let Some(origin) = Origin::current() else { return Ok(()) };
+    let keys = [format!("link {}", origin.address)];
+    if ctx.tries.may(&keys, ctx.now()) {
+        ctx.tries.failed(&keys, ctx.now());
+        super::audit::login_failed(ctx, "login link", "it is unknown, was used or has expired").await?;
+    }
+    Ok(())
+}
+
+/// What lets somebody in, as the audit and approvals keep it.
+pub fn pass_word(pass: &Pass) -> String {
+    match pass {
+        Pass::Token(id) => format!("token {id}"),
+        Pass::Session(_) => "session".to_owned(),
+    }
+}
+
+fn token_of(pass: &str) -> Option<i64> {
+    pass.strip_prefix("token ")?.parse().ok()
+}
+
+/// The person behind a session or token: the account, or whoever made the token.
+///
+/// # Errors
+/// The database refuses.
+pub async fn person(tx: &mut Tx, pass: &str, name: &str) -> Result<String, Error> {
+    let Some(id) = token_of(pass) else { return Ok(name.to_owned()) };
+    let made = people::list_tokens(tx).await?.into_iter().find(|token| token.id == id);
+    Ok(match made {
+        Some(token) if token.created_by == "login" => token.name,
+        Some(token) => token.created_by,
+        None => name.to_owned(),
+    })
+}
+
+/// What the session's account or the token may do now; nothing when it is gone.
+///
+/// # Errors
+/// The database refuses.
+pub async fn role_now(tx: &mut Tx, pass: &str, person: &str, now: i64) -> Result<Option<Role>, Error> {
+    match token_of(pass) {
+        Some(id) if people::is_valid(tx, id, now).await? => {
+            let made = people::list_tokens(tx).await?.into_iter().find(|token| token.id == id);
+            Ok(made.map(|token| token.role))
+        }
+        Some(_) => Ok(None),
+        None => Ok(sessions::find_user(tx, person).await?.map(|user| user.role)),
+    }
 }

@@ -1,12 +1,18 @@
 //! Taking a client out of service, and back. Its record and history stay; its identity does not.
 
+use serde_json::json;
 use wire::ClientId;
 
-use super::{Error, clients as cases};
+use super::{
+    Error,
+    approvals::{self, Wish},
+    clients as cases,
+};
 use crate::{
     context::Ctx,
-    db::{Tx, attempts, clients, events, identities, jobs as rows},
+    db::{Tx, attempts, audit, clients, events, identities, jobs as rows},
     domain::{
+        approval::Risk,
         client::{Client, Stage},
         job::{AttemptState, JobEvent, JobState},
     },
@@ -25,12 +31,16 @@ pub async fn retire(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     if client.stage == Stage::Retired {
         return Err(Error::conflict(format!("client {name} is retired already"), "nothing needs to be done"));
     }
+    let wish = Wish::Retire { client: name.to_owned() };
+    let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::Retire), 1, actor).await?;
     let reason = format!("client {name} was retired by {actor}");
     end_jobs(&mut tx, client.id, actor, &reason, now).await?;
     identities::revoke(&mut tx, client.id, &reason, now).await?;
     identities::forget_tokens(&mut tx, client.id).await?;
     clients::set_adopted_key(&mut tx, client.id, None).await?;
     clients::set_stage(&mut tx, client.id, Stage::Retired).await?;
+    let (before, after) = (json!({ "stage": client.stage }), json!({ "stage": Stage::Retired }));
+    audit::note(&mut tx, "client.retire", &format!("client {name}"), &before, &after).await?;
     events::add(&mut tx, "client.retired", Some(client.id), None, actor, name, now).await?;
     tx.commit().await?;
     ctx.presence.forget_certificates(client.id);
@@ -71,6 +81,8 @@ pub async fn reinstate(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> 
         ));
     }
     clients::set_stage(&mut tx, client.id, Stage::Registered).await?;
+    let (before, after) = (json!({ "stage": client.stage }), json!({ "stage": Stage::Registered }));
+    audit::note(&mut tx, "client.reinstate", &format!("client {name}"), &before, &after).await?;
     events::add(&mut tx, "client.reinstated", Some(client.id), None, actor, name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();

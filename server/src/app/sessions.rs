@@ -11,21 +11,24 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 
+use serde_json::json;
+
 use super::{
     Error,
     people::{Actor, Pass},
+    settings,
 };
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{self, events, people, sessions},
-    domain::people::{Session, User},
+    db::{audit, events, people, sessions},
+    domain::{
+        people::{Session, User},
+        settings::{SESSION_DAYS, SESSION_IDLE_HOURS},
+    },
     identity::token::{self, Token},
 };
 
-/// A session ends after this long without use, and after this long in any case.
-const IDLE_FOR: i64 = 12 * 3600 * SECOND;
-const VALID_FOR: i64 = 7 * 24 * 3600 * SECOND;
 /// So many failed logins of one name or one address are let through in [`TRIES_WITHIN`].
 const TRIES: u32 = 10;
 const TRIES_WITHIN: i64 = 15 * 60 * SECOND;
@@ -53,14 +56,14 @@ impl Tries {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn may(&self, keys: &[String], now: i64) -> bool {
+    pub(super) fn may(&self, keys: &[String], now: i64) -> bool {
         self.with(|tries| {
             tries.retain(|_, (_, until)| *until > now);
             keys.iter().all(|key| tries.get(key).is_none_or(|(count, _)| *count < TRIES))
         })
     }
 
-    fn failed(&self, keys: &[String], now: i64) {
+    pub(super) fn failed(&self, keys: &[String], now: i64) {
         self.with(|tries| {
             for key in keys {
                 if tries.len() < REMEMBERED || tries.contains_key(key) {
@@ -105,6 +108,12 @@ pub async fn by_password(ctx: &Ctx, name: &str, password: &str, origin: &Origin)
         }
         _ => {
             ctx.tries.failed(&keys, now);
+            super::audit::login_failed(
+                ctx,
+                &format!("account {name}"),
+                "name and password do not belong together",
+            )
+            .await?;
             Err(Error::Unauthenticated("name and password do not belong together".to_owned()))
         }
     }
@@ -128,9 +137,14 @@ fn verify(hash: Option<&str>, password: &str) -> bool {
 pub async fn by_link(ctx: &Ctx, secret: &str, origin: &Origin) -> Result<Token, Error> {
     let mut tx = ctx.db.write().await?;
     let found = people::use_link(&mut tx, &token::hash(secret), ctx.now()).await?;
-    let (id, name, role) = found.ok_or_else(|| {
-        Error::Unauthenticated("this login link is unknown, was used already or has expired".to_owned())
-    })?;
+    let Some((id, name, role)) = found else {
+        drop(tx);
+        super::people::link_refused(ctx).await?;
+        return Err(Error::Unauthenticated(
+            "this login link is unknown, was used already or has expired".to_owned(),
+        ));
+    };
+    audit::note_by(&mut tx, &name, "link.use", &format!("account {name}"), &()).await?;
     tx.commit().await?;
     begin(ctx, &User { id, name, role, password_hash: None }, origin).await
 }
@@ -138,16 +152,19 @@ pub async fn by_link(ctx: &Ctx, secret: &str, origin: &Origin) -> Result<Token, 
 async fn begin(ctx: &Ctx, user: &User, origin: &Origin) -> Result<Token, Error> {
     let now = ctx.now();
     let secret = Token::new();
+    let mut tx = ctx.db.write().await?;
+    let limits = settings::current(&mut tx).await?;
     let session = Session {
         user: user.id,
         created_at: now,
         last_used_at: now,
-        expires_at: now + VALID_FOR,
+        expires_at: now + limits.number(&SESSION_DAYS) * 24 * 3600 * SECOND,
         address: origin.address.to_string(),
         browser: origin.browser.chars().filter(|letter| !letter.is_control()).take(200).collect(),
     };
-    let mut tx = ctx.db.write().await?;
     sessions::create(&mut tx, &secret.hash(), &session).await?;
+    let after = json!({ "browser": session.browser, "expires_at": session.expires_at });
+    audit::note_by(&mut tx, &user.name, "session.begin", &format!("account {}", user.name), &after).await?;
     events::add(&mut tx, "session.begun", None, None, &user.name, &session.address, now).await?;
     tx.commit().await?;
     Ok(secret)
@@ -170,8 +187,9 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
     let (now, hash) = (ctx.now(), token::hash(secret));
     let mut tx = ctx.db.read().await?;
     let Some((session, name, role)) = sessions::find(&mut tx, &hash, now).await? else { return Ok(None) };
+    let idle_for = settings::current(&mut tx).await?.number(&SESSION_IDLE_HOURS) * 3600 * SECOND;
     drop(tx);
-    if now - session.last_used_at > IDLE_FOR {
+    if now - session.last_used_at > idle_for {
         return Ok(None);
     }
     // To the minute: a busy session must not cost a write at every request.
@@ -189,7 +207,11 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
 /// The database refuses.
 pub async fn end(ctx: &Ctx, secret: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    sessions::end(&mut tx, &token::hash(secret)).await?;
+    let hash = token::hash(secret);
+    if let Some((_, name, _)) = sessions::find(&mut tx, &hash, ctx.now()).await? {
+        audit::note_by(&mut tx, &name, "session.end", &format!("account {name}"), &()).await?;
+    }
+    sessions::end(&mut tx, &hash).await?;
     Ok(tx.commit().await?)
 }
 
@@ -226,6 +248,8 @@ pub async fn set_password(ctx: &Ctx, who: &LoggedIn, password: &str, secret: &st
     let mut tx = ctx.db.write().await?;
     sessions::set_password(&mut tx, who.user, &hash).await?;
     sessions::end_others(&mut tx, who.user, &token::hash(secret)).await?;
+    let after = json!({ "other_sessions": "ended" });
+    audit::note(&mut tx, "password.change", &format!("account {}", who.actor.name), &(), &after).await?;
     events::add(&mut tx, "password.changed", None, None, &who.actor.name, "", ctx.now()).await?;
     Ok(tx.commit().await?)
 }
@@ -234,11 +258,12 @@ pub async fn set_password(ctx: &Ctx, who: &LoggedIn, password: &str, secret: &st
 ///
 /// # Errors
 /// The database refuses.
-pub async fn prune(ctx: &Ctx) -> Result<(), db::Error> {
+pub async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    sessions::prune(&mut tx, now - IDLE_FOR, now).await?;
-    tx.commit().await
+    let idle_for = settings::current(&mut tx).await?.number(&SESSION_IDLE_HOURS) * 3600 * SECOND;
+    sessions::prune(&mut tx, now - idle_for, now).await?;
+    Ok(tx.commit().await?)
 }
 
 #[cfg(test)]

@@ -80,6 +80,18 @@ impl Query {
     }
 }
 
+/// A text as a value of a query (RFC 3986, 2.3).
+pub(super) fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
 /// After these pauses an order whose answer got lost is sent again.
 const PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
@@ -237,6 +249,14 @@ impl Api {
         }
     }
 
+    /// Asks for something long, which comes piece by piece.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<>> {
+        Ok(Box::pin(self.send(self.request(Method::GET, path)).await?.bytes_stream()))
+    }
+
     /// Sends a text.
     pub(super) async fn put_text(&self, path: &str, text: String) -> anyhow::Result<()> {
         self.send(self.request(Method::PUT, path).body(text)).await.map(|_| ())
@@ -291,10 +311,11 @@ pub(super) fn client(ca_pem: &str) -> anyhow::Result<reqwest::Client> {
 pub(super) async fn answer(sent: reqwest::Result<Response>, base: &str) -> anyhow::Result<Response> {
     let response = sent.map_err(|error| broken(error, base))?;
     let status = response.status();
-    if status.is_success() {
+    if status.is_success() && status != StatusCode::ACCEPTED {
         return Ok(response);
     }
     let exit = match status {
+        StatusCode::ACCEPTED => Exit::AwaitsApproval,
         StatusCode::NOT_FOUND => Exit::NotFound,
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => Exit::Usage,
         _ => Exit::Failed,

@@ -3,9 +3,11 @@
 use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
@@ -27,11 +29,12 @@ use crate::{
     blobs,
     clock::Clock,
     config::{Config, Settings},
-    db::{Db, Location},
+    db::{Db, Location, audit::Origin},
     domain::{
         health::Condition,
         people::{ApiToken, Role},
     },
+    identity::Authority,
 };
 
 #[derive(clap::Args)]
@@ -158,11 +161,18 @@ pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow
     }
     let now = Clock::system().now();
     let db = Db::open(&config.database, now).await?;
-    let mut tx = db.write().await?;
-    let shown =
-        people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), "server host", now)
-            .await?;
-    tx.commit().await?;
+    let authority = Authority::open(&config.data, now)?;
+    let signer = Arc::new(move |text: &str| authority.sign_text(text));
+    let made = async {
+        let mut tx = db.write().await?;
+        let maker = "server host";
+        let shown =
+            people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), maker, now)
+                .await?;
+        tx.commit().await?;
+        anyhow::Ok(shown)
+    };
+    let shown = Origin::new("server host", "server host", now, signer).scope(made).await?;
     db.close().await;
     show_token(&shown, format)
 }
@@ -286,6 +296,21 @@ pub(super) fn completion(completion: &Completion) -> anyhow::Result<()> {
     clap_complete::generate(completion.shell, &mut Arguments::command(), "lotse", &mut text);
     say(std::str::from_utf8(&text)?);
     Ok(())
+}
+
+#[derive(clap::Args)]
+pub(super) struct Man {
+    /// Folder for the pages, one file a command; it is made when it is missing.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// One page for each command, such as `lotse-client-adopt.1`.
+pub(super) fn man(man: &Man) -> anyhow::Result<()> {
+    fs_err::create_dir_all(&man.folder)?;
+    // Not of this build's day: the same program writes the same pages.
+    clap_mangen::generate_to(Arguments::command(), &man.folder)
+        .with_context(|| format!("writing manual pages into {}", man.folder.display()))
 }
 
 /// Ends badly when a part does not work, so that scripts need not read.

@@ -1,6 +1,8 @@
 //! The command line. `serve` and what first has to make a token work on this machine; everything else talks to the API like everybody.
 
 mod api;
+mod audit;
+mod channel;
 mod client;
 mod file;
 mod group;
@@ -28,7 +30,7 @@ const EVERYWHERE: &str = "Server and output (for every command)";
 #[command(
     name = "lotse",
     version,
-    after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist."
+    after_help = "Exit status: 0 well, 1 failed or refused, 2 wrong words, 3 the server cannot be reached, 4 it does not exist, 5 a second person has to approve it first."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -108,6 +110,18 @@ enum Command {
     Pxe(pxe::PxeCommand),
     /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
     Report(report::ReportWords),
+    /// What people have changed, as a chain that can be verified
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// What can be set while the server runs
+    #[command(subcommand)]
+    Setting(audit::SettingCommand),
+    /// What needs a second person
+    #[command(subcommand)]
+    Approval(audit::ApprovalCommand),
+    /// Who is told of what happens: by mail and by webhook
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -118,6 +132,8 @@ enum Command {
     Ca,
     /// Write completion for a shell
     Completion(misc::Completion),
+    /// Write the manual pages of all commands
+    Man(misc::Man),
 }
 
 /// Why a command did not do what was asked, as exit status.
@@ -131,6 +147,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// It does not exist.
     NotFound = 4,
+    /// It is kept until a second person approves it.
+    AwaitsApproval = 5,
 }
 
 /// An error with its exit status.
@@ -189,11 +207,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
         Command::Report(words) => report::run(&connect()?, words).await,
+        Command::Audit(command) => audit::audit(&connect()?, command).await,
+        Command::Setting(command) => audit::setting(&connect()?, command).await,
+        Command::Approval(command) => audit::approval(&connect()?, command).await,
+        Command::Channel(command) => channel::run(&connect()?, command).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,
         Command::Ca => misc::ca(&connect()?).await,
         Command::Completion(completion) => misc::completion(&completion),
+        Command::Man(man) => misc::man(&man),
     }
 }
 

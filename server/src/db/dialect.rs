@@ -39,3 +39,8 @@ pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
         super::Tx::Postgres(_) => Some("SELECT id FROM clients WHERE id = $1 FOR NO KEY UPDATE"),
     }
 }
+
+/// A text within a pattern of LIKE that is escaped by `!`: both engines agree on nothing else.
+pub(super) fn within_like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}

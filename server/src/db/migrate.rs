@@ -8,7 +8,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
+    (6, include_str!("../../migrations/0006_audit.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
+    (9, include_str!("../../migrations/0009_metrics.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -5,8 +5,11 @@
 //! Rows become domain types here and nowhere else.
 
 pub mod answers;
+pub mod approvals;
 pub mod attempts;
+pub mod audit;
 pub mod boot;
+pub mod channels;
 pub mod clients;
 mod dialect;
 mod durable;
@@ -18,11 +21,14 @@ pub mod images;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
+pub mod measures;
 mod migrate;
 pub mod overview;
 pub mod people;
 pub mod reports;
 pub mod sessions;
+pub mod settings;
+pub mod timings;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
@@ -54,6 +60,16 @@ impl FromStr for Location {
             Ok(Self::Postgres(text.to_owned()))
         } else {
             Err("the database must be `sqlite:PATH` or `postgres://USER@HOST/NAME`".to_owned())
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    /// Without a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
 }
@@ -196,24 +212,32 @@ impl Db {
 
     /// A transaction that only reads: everything it sees is of one moment.
     pub async fn read(&self) -> Result<Tx, Error> {
-        match self {
-            Self::Sqlite { read, .. } => read.begin().await.map(|tx| Tx::Sqlite(tx, None)),
-            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
-        }
-        .map_err(|source| statement_error("BEGIN", source))
+        let begun = async {
+            match self {
+                Self::Sqlite { read, .. } => read.begin().await.map(|tx| Tx::Sqlite(tx, None)),
+                Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+            }
+        };
+        timings::timed(&timings::all().wait, "read", begun)
+            .await
+            .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// A transaction that writes; dropped without [`Tx::commit`] it leaves no trace.
     pub async fn write(&self) -> Result<Tx, Error> {
-        match self {
-            // A deferred transaction that writes after reading fails at once with SQLITE_BUSY_SNAPSHOT.
-            Self::Sqlite { write, durable, .. } => {
-                let durable = Some(Arc::clone(durable));
-                write.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::Sqlite(tx, durable))
+        let begun = async {
+            match self {
+                // A deferred transaction that writes after reading fails at once with SQLITE_BUSY_SNAPSHOT.
+                Self::Sqlite { write, durable, .. } => {
+                    let durable = Some(Arc::clone(durable));
+                    write.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::Sqlite(tx, durable))
+                }
+                Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
             }
-            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
-        }
-        .map_err(|source| statement_error("BEGIN", source))
+        };
+        timings::timed(&timings::all().wait, "write", begun)
+            .await
+            .map_err(|source| statement_error("BEGIN", source))
     }
 
     /// Ends all connections.
@@ -338,14 +362,19 @@ impl Tx {
         if let Some(mark) = &mark {
             mark.write(&mut self).await?;
         }
-        match self {
-            Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {
-                (Ok(()), Some(durable)) => durable.wait().await.map_err(sqlx::Error::Io),
-                (committed, _) => committed,
-            },
-            Self::Postgres(tx) => tx.commit().await,
-        }
-        .map_err(|source| statement_error("COMMIT", source))?;
+        audit::seal(&mut self).await?;
+        let committed = async {
+            match self {
+                Self::Sqlite(tx, durable) => match (tx.commit().await, durable) {
+                    (Ok(()), Some(durable)) => durable.wait().await.map_err(sqlx::Error::Io),
+                    (committed, _) => committed,
+                },
+                Self::Postgres(tx) => tx.commit().await,
+            }
+        };
+        timings::timed(&timings::all().commit, "write", committed)
+            .await
+            .map_err(|source| statement_error("COMMIT", source))?;
         if let Some(mark) = mark {
             mark.was_written();
         }

@@ -1,5 +1,7 @@
 //! What the server knows of the world: plain types and pure functions. No IO, no clock, no randomness.
 
+pub mod approval;
+pub mod audit;
 pub mod boot;
 pub mod client;
 pub mod client_status;
@@ -8,5 +10,7 @@ pub mod image;
 pub mod job;
 pub mod layout;
 pub mod machine_changes;
+pub mod notice;
 pub mod people;
 pub mod report;
+pub mod settings;

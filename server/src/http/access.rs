@@ -1,6 +1,6 @@
 //! Who may do what: tables of routes with the least role for each.
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, header};
 
 use crate::domain::people::Role;
 
@@ -26,4 +26,11 @@ pub(super) fn needed(routes: &[Route], method: &Method, path: &str) -> Needed {
         None if routes.iter().any(|(_, route, _)| *route == path) => Needed::OtherMethod,
         None => Needed::Unknown,
     }
+}
+
+/// The token that a request shows (RFC 6750, 2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }

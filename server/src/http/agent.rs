@@ -89,6 +89,7 @@ async fn poll(
     Asking(client): Asking,
     Json(request): Json<PollRequest>,
 ) -> Result<Json<PollResponse>, Rejection> {
+    let _counted = ctx.metrics.poll();
     Ok(Json(agents::poll(&ctx, client, &request).await?))
 }
 

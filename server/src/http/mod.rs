@@ -5,6 +5,8 @@ pub mod agent;
 pub mod api;
 pub mod boot;
 mod extract;
+pub mod metrics;
+mod origin;
 pub mod pages;
 mod problem;
 mod stream;

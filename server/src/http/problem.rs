@@ -19,6 +19,9 @@ use crate::app::Error;
 /// Longest text of a library that becomes the title of a problem.
 const LONGEST_TEXT: u64 = 4096;
 
+/// The code of an answer that says: it is kept, and carried out when a second person approves it.
+pub(super) const AWAITS_APPROVAL: &str = "awaits-approval";
+
 /// An error on its way to whoever asked.
 #[derive(Debug)]
 pub struct Rejection(pub Error);
@@ -38,6 +41,7 @@ impl IntoResponse for Rejection {
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
             Error::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale"),
+            Error::AwaitsApproval { .. } => (StatusCode::ACCEPTED, AWAITS_APPROVAL),
             Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
@@ -45,6 +49,12 @@ impl IntoResponse for Rejection {
         match self.0 {
             Error::Invalid { fields, remedy, .. } => (problem.fields, problem.remedy) = (fields, remedy),
             Error::Conflict { remedy, .. } | Error::Unavailable { remedy, .. } => problem.remedy = remedy,
+            Error::AwaitsApproval { approval, .. } => {
+                problem.remedy = format!("a second person decides: `lotse approval approve {approval}`");
+                problem
+                    .fields
+                    .push(FieldProblem { field: "approval".to_owned(), message: approval.to_string() });
+            }
             Error::Stale { .. } => {
                 "read it again, and repeat your change on what is there now".clone_into(&mut problem.remedy);
             }

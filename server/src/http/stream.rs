@@ -65,6 +65,7 @@ where
     R: Fn(Ctx, i64) -> BoxFuture<'static, Result<(Vec<Item>, bool), Error>> + Send + Sync + 'static,
 {
     let read: Box<Read> = Box::new(read);
+    let counted = ctx.metrics.stream();
     let begun = (ctx, reader, came, after, read, Instant::now());
     let batches = stream::unfold(Some(begun), |state| async move {
         let (ctx, reader, came, mut after, read, mut not_before) = state?;
@@ -107,7 +108,11 @@ where
             }
         }
     });
-    let events = batches.flat_map(|events| stream::iter(events.into_iter().map(Ok::<_, Infallible>)));
+    let events = batches.flat_map(move |events| {
+        // Lives for as long as the stream.
+        let _reading = &counted;
+        stream::iter(events.into_iter().map(Ok::<_, Infallible>))
+    });
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 

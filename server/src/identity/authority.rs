@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+    signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        UnparsedPublicKey,
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use rcgen::{
@@ -201,6 +204,19 @@ impl Authority {
         let text = serde_json::to_string(plan).map_err(Error::certificate("writing the plan"))?;
         let signature = BASE64.encode(self.plan_key.sign(text.as_bytes()).as_ref());
         Ok(SignedPlan { sha256: blobs::hash(text.as_bytes()), signature, text })
+    }
+
+    /// Signs a text that is no plan (Ed25519, base64). It must begin with its purpose, so that it can be taken for nothing else.
+    pub fn sign_text(&self, text: &str) -> String {
+        BASE64.encode(self.plan_key.sign(text.as_bytes()).as_ref())
+    }
+
+    /// Whether a signature of [`Authority::sign_text`] belongs to a text.
+    pub fn has_signed(&self, text: &str, signature: &str) -> bool {
+        let Ok(signature) = BASE64.decode(signature) else { return false };
+        UnparsedPublicKey::new(&ED25519, self.plan_key.public_key().as_ref())
+            .verify(text.as_bytes(), &signature)
+            .is_ok()
     }
 
     /// The CA and the time, signed, for an agent that knows only the fingerprint.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use wire::{
     AttemptId, ClientId, JobId,
     enrol::Realm,
@@ -14,7 +15,7 @@ use wire::{
 use crate::{
     app::Error,
     clock::SECOND,
-    db::{self, Tx, attempts, clients, events, jobs},
+    db::{self, Tx, attempts, audit, clients, events, jobs},
     domain::{
         client::Stage,
         job::{Attempt, AttemptState, Job, JobEvent, JobState, NewJob},
@@ -24,6 +25,9 @@ use crate::{
 /// Queues a job and notes it in the event stream.
 pub async fn enqueue(tx: &mut Tx, job: &NewJob, now: i64) -> Result<JobId, db::Error> {
     let id = jobs::create(tx, job, now).await?;
+    let after =
+        json!({ "client": job.client, "job_type": job.job_type, "params": job.params, "held": job.held });
+    audit::note(tx, "job.create", &format!("job {id}"), &(), &after).await?;
     let kind = if job.held.is_some() { "job.held" } else { "job.queued" };
     events::add(tx, kind, Some(job.client), Some(id), &job.created_by, &job.job_type, now).await?;
     Ok(id)
@@ -68,6 +72,8 @@ pub async fn transition(
             "look at it and try again",
         ));
     }
+    let (before, after) = (json!({ "state": job.state }), json!({ "state": to, "reason": reason }));
+    audit::note(tx, action_of(event), &format!("job {}", job.id), &before, &after).await?;
     events::add(tx, &format!("job.{to}"), Some(job.client), Some(job.id), actor, reason, now).await?;
     match to {
         JobState::Failed | JobState::Cancelled | JobState::Expired => {
@@ -77,6 +83,20 @@ pub async fn transition(
         JobState::Held | JobState::Queued | JobState::Running | JobState::Succeeded => {}
     }
     Ok(to)
+}
+
+/// The audit's word for an event; only the first two and the last two are caused by people.
+fn action_of(event: JobEvent) -> &'static str {
+    match event {
+        JobEvent::Accept => "job.accept",
+        JobEvent::Hold => "job.hold",
+        JobEvent::Claim => "job.claim",
+        JobEvent::Succeed => "job.succeed",
+        JobEvent::Retry => "job.retry",
+        JobEvent::Fail => "job.fail",
+        JobEvent::Cancel => "job.cancel",
+        JobEvent::Expire => "job.expire",
+    }
 }
 
 fn ended(state: JobState) -> &'static str {
@@ -219,6 +239,9 @@ async fn end(
 pub async fn cancel(tx: &mut Tx, job: &Job, actor: &str, reason: &str, now: i64) -> Result<(), Error> {
     if job.state == JobState::Running {
         jobs::set_wish(tx, job.id, Some(reason), job.released).await?;
+        let state = |wish: Option<&str>| json!({ "state": job.state, "cancel_reason": wish });
+        let (before, after) = (state(job.cancel_reason.as_deref()), state(Some(reason)));
+        audit::note(tx, "job.cancel", &format!("job {}", job.id), &before, &after).await?;
         events::add(tx, "job.cancelling", Some(job.client), Some(job.id), actor, reason, now).await?;
         return Ok(());
     }

@@ -155,6 +155,11 @@ impl FleetServer {
         Ok(())
     }
 
+    /// The CA of the server; none while it does not run.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.running.as_ref().map(|running| running.ca_pem.as_str())
+    }
+
     /// Sends a request as an admin; JSON `null` is no body.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Answer> {
         let url = format!("{}{path}", self.addresses.https);

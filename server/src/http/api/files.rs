@@ -262,5 +262,6 @@ pub(super) async fn create_blob(
             remedy: "look for free space in the server's data directory".to_owned(),
         },
     })?;
+    images::stored(&ctx, &blob).await?;
     Ok((StatusCode::CREATED, Json(blob)))
 }

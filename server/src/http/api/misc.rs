@@ -175,8 +175,8 @@ async fn create_token(
     Json(new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<ShownToken>), Rejection> {
     let mut tx = ctx.db.write().await?;
-    let shown =
-        people::create_token(&mut tx, &new.name, new.role, new.expires_at, &actor.name, ctx.now()).await?;
+    let maker = people::person(&mut tx, &people::pass_word(&actor.pass), &actor.name).await?;
+    let shown = people::create_token(&mut tx, &new.name, new.role, new.expires_at, &maker, ctx.now()).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(shown)))
 }

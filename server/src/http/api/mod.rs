@@ -2,6 +2,9 @@
 //!
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod approvals;
+pub(super) mod audit;
+mod channels;
 mod clients;
 mod files;
 mod groups;
@@ -10,6 +13,7 @@ mod jobs;
 mod misc;
 mod repeat;
 mod reports;
+mod settings;
 mod spec;
 pub mod view;
 
@@ -18,7 +22,7 @@ use std::time::Duration;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::get,
@@ -29,7 +33,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) use self::reports::as_csv;
 use super::{
     Rejection,
-    access::{Needed, Route, needed},
+    access::{Needed, Route, bearer, needed},
+    origin,
 };
 use crate::{
     app::{
@@ -124,6 +129,25 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/tokens", Role::Admin),
     (POST, "/api/v1/tokens", Role::Admin),
     (DELETE, "/api/v1/tokens/{id}", Role::Admin),
+    (GET, "/api/v1/audit", Role::Admin),
+    (GET, "/api/v1/audit/head", Role::Admin),
+    (GET, "/api/v1/audit/verify", Role::Admin),
+    (GET, "/api/v1/audit/export", Role::Admin),
+    (GET, "/api/v1/settings", Role::Admin),
+    (PATCH, "/api/v1/settings", Role::Admin),
+    (GET, "/api/v1/approvals", Role::Helpdesk),
+    (GET, "/api/v1/approvals/{id}", Role::Helpdesk),
+    (POST, "/api/v1/approvals/{id}/approve", Role::Operator),
+    (POST, "/api/v1/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/api/v1/channels", Role::Admin),
+    (POST, "/api/v1/channels", Role::Admin),
+    (GET, "/api/v1/channels/{name}", Role::Admin),
+    (PUT, "/api/v1/channels/{name}", Role::Admin),
+    (DELETE, "/api/v1/channels/{name}", Role::Admin),
+    (POST, "/api/v1/channels/{name}/test", Role::Admin),
+    (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/notices", Role::Admin),
+    (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
 
 /// All routes of the API.
@@ -135,6 +159,10 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(job_scripts::router())
         .merge(misc::router())
         .merge(reports::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .merge(approvals::router())
+        .merge(channels::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()
@@ -149,7 +177,9 @@ pub fn router(ctx: Ctx) -> Router {
     spec::guard(&mut api);
     api.merge(login);
     spec::complete(&mut api);
-    let guarded = guarded.layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let scoped = || middleware::from_fn_with_state(ctx.clone(), origin::scoped);
+    let guarded = guarded.layer(scoped()).layer(middleware::from_fn_with_state(ctx.clone(), guard));
+    let open = open.layer(scoped());
     Router::new()
         .route("/api/openapi.json", get(async move || Json(api.clone())))
         .merge(open)
@@ -160,16 +190,9 @@ pub fn router(ctx: Ctx) -> Router {
 
 /// Lets a request through when its token's role is enough for the route.
 async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Result<Response, Rejection> {
-    let secret = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .ok_or_else(|| {
-            Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
-        })?;
+    let secret = bearer(request.headers()).ok_or_else(|| {
+        Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
+    })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();

@@ -11,6 +11,7 @@ use super::super::Rejection;
 use crate::{
     app::{Error, people::Actor, sessions::LoggedIn},
     context::Ctx,
+    domain::people::Role,
     pages::LANGUAGES,
 };
 
@@ -30,6 +31,8 @@ pub(super) struct Visitor {
     /// Language of the pages.
     pub(super) language: &'static str,
     path: String,
+    /// Requests that wait for a second person.
+    pending: i64,
 }
 
 /// What the frame around every page shows.
@@ -41,6 +44,7 @@ pub(super) struct Frame {
     role: &'static str,
     path: String,
     navigation: Vec<Item>,
+    pending: i64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -51,25 +55,29 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str); 7] = [
-    ("/", "nav-overview"),
-    ("/clients", "nav-clients"),
-    ("/layouts", "nav-layouts"),
-    ("/job-scripts", "nav-job-scripts"),
-    ("/images", "nav-images"),
-    ("/reports", "nav-reports"),
-    ("/about", "nav-about"),
+const NAVIGATION: [(&str, &str, Role); 11] = [
+    ("/", "nav-overview", Role::Viewer),
+    ("/clients", "nav-clients", Role::Viewer),
+    ("/approvals", "nav-approvals", Role::Helpdesk),
+    ("/layouts", "nav-layouts", Role::Viewer),
+    ("/job-scripts", "nav-job-scripts", Role::Viewer),
+    ("/images", "nav-images", Role::Viewer),
+    ("/reports", "nav-reports", Role::Viewer),
+    ("/audit", "nav-audit", Role::Admin),
+    ("/channels", "nav-channels", Role::Admin),
+    ("/settings", "nav-settings", Role::Admin),
+    ("/about", "nav-about", Role::Viewer),
 ];
 
 impl Visitor {
-    pub(super) fn new(request: &Request, who: LoggedIn, secret: String) -> Self {
-        Self { who: Some(who), secret, ..Self::stranger(request) }
+    pub(super) fn new(request: &Request, who: LoggedIn, secret: String, pending: i64) -> Self {
+        Self { who: Some(who), secret, pending, ..Self::stranger(request) }
     }
 
     pub(super) fn stranger(request: &Request) -> Self {
         let headers = request.headers();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { who: None, secret: String::new(), language: language(headers), path }
+        Self { who: None, secret: String::new(), language: language(headers), path, pending: 0 }
     }
 
     /// Name for history and events.
@@ -86,9 +94,21 @@ impl Visitor {
     /// The frame; `current` is the entry of the navigation that the page belongs to.
     pub(super) fn frame(&self, current: &str) -> Frame {
         let role = self.who.as_ref().map_or("", |who| who.actor.role.as_str());
+        let pending = if self.who.as_ref().is_some_and(|who| who.actor.role >= Role::Helpdesk) {
+            self.pending
+        } else {
+            0
+        };
+        let may = |needed: Role| self.who.as_ref().is_some_and(|who| who.actor.role >= needed);
         let items = NAVIGATION
             .into_iter()
-            .map(|(href, label)| Item { href, label, current: href == current, count: 0 })
+            .filter(|(_, _, needed)| may(*needed))
+            .map(|(href, label, _)| Item {
+                href,
+                label,
+                current: href == current,
+                count: if href == "/approvals" { pending } else { 0 },
+            })
             .collect();
         Frame {
             lang: self.language,
@@ -96,6 +116,7 @@ impl Visitor {
             user: self.name().to_owned(),
             role,
             path: self.path.clone(),
+            pending,
             navigation: if role.is_empty() { Vec::new() } else { items },
         }
     }

@@ -133,6 +133,7 @@ fn may_change(visitor: &Visitor) -> bool {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the template asks for each by its name")]
 struct EditView {
     page: Frame,
     name: String,

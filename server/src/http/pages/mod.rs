@@ -3,6 +3,9 @@
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
 mod about;
+mod approvals;
+mod audit;
+mod channels;
 mod chart;
 mod client;
 mod clients;
@@ -15,6 +18,7 @@ mod moment;
 mod overview;
 mod reports;
 mod session;
+mod settings;
 
 use axum::{
     Router,
@@ -31,6 +35,7 @@ use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
     access::{Needed, Route, needed},
+    origin, problem,
 };
 use crate::{app::sessions, context::Ctx, domain::people::Role};
 
@@ -50,7 +55,6 @@ pub const ROUTES: &[Route] = &[
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
     (GET, "/job-scripts", Role::Viewer),
-    (GET, "/new-job-script", Role::Admin),
     (GET, "/job-scripts/{name}", Role::Viewer),
     (GET, "/job-scripts/{name}/edit", Role::Admin),
     (POST, "/job-scripts/{name}/edit", Role::Admin),
@@ -71,6 +75,21 @@ pub const ROUTES: &[Route] = &[
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
     (POST, "/account/password", Role::Viewer),
+    (GET, "/approvals", Role::Helpdesk),
+    (POST, "/approvals/{id}/approve", Role::Operator),
+    (POST, "/approvals/{id}/refuse", Role::Helpdesk),
+    (GET, "/audit", Role::Admin),
+    (GET, "/audit/export", Role::Admin),
+    (GET, "/channels", Role::Admin),
+    (POST, "/channels", Role::Admin),
+    (GET, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}", Role::Admin),
+    (POST, "/channels/{name}/test", Role::Admin),
+    (POST, "/channels/{name}/secret", Role::Admin),
+    (POST, "/channels/{name}/delete", Role::Admin),
+    (POST, "/notices/{id}/retry", Role::Admin),
+    (GET, "/settings", Role::Admin),
+    (POST, "/settings", Role::Admin),
 ];
 
 /// Scripts, styles and pictures come from here and from nowhere else; no page is framed, no form leaves.
@@ -89,9 +108,14 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(reports::router())
         .merge(live::router())
         .merge(session::account())
+        .merge(approvals::router())
+        .merge(channels::router())
+        .merge(audit::router())
+        .merge(settings::router())
+        .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router())
+        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
@@ -131,7 +155,12 @@ async fn guard(
             return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
         }
     }
-    let visitor = Visitor::new(&request, who, secret);
+    request.extensions_mut().insert(who.actor.clone());
+    let pending = {
+        let mut tx = ctx.db.read().await?;
+        crate::app::approvals::pending(&ctx, &mut tx).await?
+    };
+    let visitor = Visitor::new(&request, who, secret, pending);
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }
@@ -149,6 +178,10 @@ async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -
         request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    if problem.code == problem::AWAITS_APPROVAL {
+        let asked = problem.fields.first().map(|field| field.message.as_str()).unwrap_or_default();
+        return Redirect::to(&format!("/approvals?asked={asked}")).into_response();
+    }
     let status = response.status();
     let view = ErrorView { page: visitor.frame(""), problem: Problem { request_id: id, ..problem } };
     match page(&ctx, &visitor, "pages/error.html", &view) {

@@ -1,0 +1,216 @@
+# Protokoll, Einstellungen, Freigaben, Benachrichtigungen.
+
+nav-audit = Protokoll
+nav-settings = Einstellungen
+nav-approvals = Freigaben
+audit-verify = Prüfen
+audit-export-jsonl = Als JSON exportieren
+audit-export-csv = Als CSV exportieren
+audit-good = { $count ->
+    [one] Der eine Eintrag ist unverändert.
+   *[other] Alle { $count } Einträge sind unverändert.
+}
+audit-broken = Eintrag { $entry } ist nicht mehr so, wie er geschrieben wurde.
+audit-broken-remedy = Alles davor stimmt. Lassen Sie die Datenbank, wie sie ist, und vergleichen Sie sie mit einem früheren Export oder einer Sicherung.
+audit-actor = Wer
+audit-action = Was
+audit-object = Woran
+audit-from = Von (UTC)
+audit-to = Bis (UTC)
+audit-none = Es wurde noch nichts geändert.
+audit-none-more = Was Menschen ändern, erscheint hier, mit dem Stand davor und danach.
+audit-none-match = Kein Eintrag passt.
+audit-show-all = Alle Einträge anzeigen
+audit-entry = Eintrag { $seq }
+audit-differences = { $count ->
+    [one] Ein Unterschied
+   *[other] { $count } Unterschiede
+}
+audit-more = Mehr
+audit-when = Zeit
+audit-request = Anfrage
+audit-hash = Prüfsumme
+audit-head = Letzter Eintrag:
+audit-explained = Jeder Eintrag enthält die Prüfsumme des vorigen, der letzte ist signiert. Notieren Sie seine Nummer und Prüfsumme an anderer Stelle: Damit lässt sich später beweisen, dass nichts umgeschrieben wurde.
+action-client-register = Client angelegt
+action-client-change = Client geändert
+action-client-adopt = Rechner aufgenommen
+action-client-install = Installation begonnen
+action-client-reset = Client zurückgesetzt
+action-client-retire = Client stillgelegt
+action-client-reinstate = Client wieder in Betrieb
+action-client-delete = Client gelöscht
+action-client-clear-alarm = Alarm aufgehoben
+action-client-enrol-command = Anmeldebefehl erzeugt
+action-group-create = Gruppe angelegt
+action-group-delete = Gruppe gelöscht
+action-group-join = In Gruppe aufgenommen
+action-group-leave = Aus Gruppe genommen
+action-job-create = Job angelegt
+action-job-accept = Job angenommen
+action-job-hold = Job angehalten
+action-job-cancel = Job abgebrochen
+action-job-release = Job beendet
+action-layout-change = Layout geändert
+action-layout-delete = Layout gelöscht
+action-image-create = Image gebaut
+action-file-store = Datei abgelegt
+action-token-create = Token erzeugt
+action-token-revoke = Token widerrufen
+action-session-begin = Angemeldet
+action-session-end = Abgemeldet
+action-link-use = Anmeldelink benutzt
+action-login-failed = Anmeldung gescheitert
+action-password-change = Passwort geändert
+action-setting-change = Einstellung geändert
+action-approval-ask = Freigabe erbeten
+action-approval-approve = Freigegeben
+action-approval-refuse = Abgelehnt
+action-approval-withdraw = Zurückgezogen
+action-channel-create = Kanal angelegt
+action-channel-change = Kanal geändert
+action-channel-delete = Kanal gelöscht
+action-channel-test = Kanal getestet
+action-channel-new-secret = Neuer Schlüssel eines Kanals
+action-notice-retry = Benachrichtigung erneut gesendet
+event-setting-changed = Einstellung geändert
+event-approval-asked = Freigabe erbeten
+event-approval-approved = Freigegeben
+event-approval-refused = Abgelehnt
+event-approval-withdrawn = Zurückgezogen
+event-client-health = Zustand geändert
+event-notice-given-up = Benachrichtigung aufgegeben
+settings-saved = Die Einstellungen sind gespeichert.
+settings-wrong = Nichts wurde geändert: Einige Werte passen nicht.
+settings-wrong-remedy = Berichtigen Sie die markierten und speichern Sie erneut.
+settings-save = Einstellungen speichern
+settings-changed = Gesetzt von { $who }
+settings-default = Vorgabe: { $value }
+settings-value = Wert
+settings-source = Quelle
+settings-configuration = Aus der Konfiguration
+settings-configuration-more = Diese Werte gelten seit dem Start des Servers; geändert werden sie in der Konfigurationsdatei, danach ist der Server neu zu starten.
+source-flag = Option
+source-environment = Umgebung
+source-file = Datei
+source-default = Vorgabe
+settings-approval = Freigabe durch eine zweite Person
+settings-session = Sitzungen
+settings-mail = E-Mail
+settings-retention = Aufbewahrung
+setting-approval-actions = Was eine zweite Person braucht
+setting-approval-actions-more = Diese Vorgänge warten, bis jemand anderes mit denselben Rechten sie freigibt.
+word-install-over = Installation über ein installiertes System
+word-wipe-disk = Löschen eines Datenträgers
+word-retire = Stilllegen eines Clients
+word-delete-client = Löschen eines Clients
+word-mass-action = Alles für viele Clients auf einmal
+setting-approval-mass-above = Viele Clients sind mehr als
+setting-approval-mass-above-more = Anzahl der Clients, 1 bis 100 000.
+setting-approval-valid-hours = Eine Bitte um Freigabe verfällt nach
+setting-approval-valid-hours-more = Stunden, 1 bis 720.
+setting-session-idle-hours = Eine Sitzung endet ohne Benutzung nach
+setting-session-idle-hours-more = Stunden, 1 bis 720.
+setting-session-valid-days = Eine Sitzung endet in jedem Fall nach
+setting-session-valid-days-more = Tage, 1 bis 90; gilt für Sitzungen, die ab jetzt beginnen.
+setting-mail-server = Mailserver
+setting-mail-server-more = Rechnername; leer: Es wird keine E-Mail verschickt.
+setting-mail-port = Port
+setting-mail-port-more = Üblich sind 587 für STARTTLS, 465 für TLS, 25 für unverschlüsselt.
+setting-mail-security = Verschlüsselung
+setting-mail-security-more = Das Zertifikat des Servers wird immer geprüft; seine eigene CA nennt die Konfiguration (notice-ca).
+word-starttls = STARTTLS
+word-tls = TLS
+word-none = keine
+setting-mail-user = Benutzer
+setting-mail-user-more = Leer: ohne Anmeldung. Das Passwort steht in der Datei, die die Konfiguration nennt (mail-password-file).
+setting-mail-from = Absender
+setting-mail-from-more = Etwa lotse@school.example.
+setting-retention-events = Ereignisse von Rechnern
+setting-retention-events-more = So viele werden aufbewahrt, 1 000 bis 100 000 000. Was Menschen getan haben, bleibt in jedem Fall.
+setting-retention-boot-lines = Zeilen der Startverläufe
+setting-retention-boot-lines-more = So viele werden aufbewahrt, 1 000 bis 100 000 000.
+setting-retention-notice-days = Benachrichtigungen
+setting-retention-notice-days-more = Tage, 1 bis 3 650, nachdem sie gesendet oder aufgegeben wurden.
+approvals-pending = Wartet auf eine zweite Person
+approvals-none = Nichts wartet.
+approvals-none-more = Was eine zweite Person braucht, legen die Einstellungen fest.
+approvals-decided = Entschieden
+approval-asked = Bitte { $id } wartet auf eine zweite Person.
+approval-asked-more = Noch wurde nichts ausgeführt. Wer freigibt, führt es damit aus.
+approval-by = Erbeten von { $who }.
+approval-until = Verfällt
+approval-decided-by = Entschieden von { $who }.
+approval-own = Sie haben darum gebeten; freigeben muss es jemand anderes.
+approval-role = Zur Freigabe ist die Rolle { $role } nötig.
+approval-pending = wartet
+approval-approved = freigegeben
+approval-refused = abgelehnt
+approval-withdrawn = zurückgezogen
+approval-expired = verfallen
+approve = Freigeben
+refuse = Ablehnen
+refuse-reason = Grund
+withdraw = Zurückziehen
+approvals-waiting = { $count ->
+    [one] Eine Bitte wartet auf eine zweite Person.
+   *[other] { $count } Bitten warten auf eine zweite Person.
+}
+approvals-look = Ansehen
+nav-channels = Benachrichtigungen
+channels = Kanäle
+channels-none = Noch wird niemand benachrichtigt.
+channels-none-more = Legen Sie einen Kanal an: per E-Mail für Menschen, per Webhook für Programme.
+channel-to = An
+channel-events = Arten von Ereignissen
+channel-events-hint = Etwa job.failed, client.* oder *, durch Leerzeichen getrennt.
+channel-groups = Nur Clients dieser Gruppen
+channel-groups-hint = Leer: alle.
+channel-gather = So viele Sekunden sammeln
+channel-gather-hint = 500 Fehler in dieser Zeit sind eine Benachrichtigung.
+channel-on = an
+channel-off = aus
+channel-new = Neuer Kanal
+channel-mail = Per E-Mail
+channel-webhook = Per Webhook
+channel-name-hint = Kleinbuchstaben, Ziffern und Bindestriche.
+channel-url = URL
+channel-url-hint = https; nie an diesen Rechner oder sein lokales Segment.
+channel-addresses = E-Mail-Adressen
+channel-addresses-hint = Durch Leerzeichen getrennt.
+channel-language = Sprache der E-Mails
+channel-create = Kanal anlegen
+channel-made = Der Kanal { $name } ist angelegt.
+channel-secret-once = Mit diesem Schlüssel werden Anfragen signiert. Er wird nicht noch einmal gezeigt:
+channel-look-test = Ansehen und eine Testnachricht senden
+channel-test = Testnachricht senden
+channel-arrived = Die Testnachricht ist angekommen.
+channel-edit = Was wem gemeldet wird
+channel-enabled = Benachrichtigungen gehen hinaus
+channel-save = Kanal speichern
+channel-saved = Der Kanal ist gespeichert.
+channel-danger = Gefahrenzone
+channel-new-secret = Neuer Schlüssel
+channel-delete = Kanal löschen
+notices = Letzte Benachrichtigungen
+notices-none = Es gab noch keine Benachrichtigungen.
+notice-waiting = wartet
+notice-sent = gesendet
+notice-given-up = aufgegeben
+notice-attempts = { $count ->
+    [one] ein Versuch
+   *[other] { $count } Versuche
+}
+notice-retry = Erneut senden
+mail-subject = Lotse: { $count ->
+    [one] ein Ereignis
+   *[other] { $count } Ereignisse
+}
+mail-test-subject = Lotse: Test
+mail-test = Diese E-Mail zeigt nur, dass der Weg funktioniert.
+mail-left-out = { $count ->
+    [one] und ein weiteres
+   *[other] und { $count } weitere
+}
+mail-where = Alles: { $server }
+mail-why = Diese E-Mail schickt Lotse über den Kanal { $channel }.

@@ -1,0 +1,216 @@
+# Audit, settings, approvals, notices.
+
+nav-audit = Audit
+nav-settings = Settings
+nav-approvals = Approvals
+audit-verify = Verify
+audit-export-jsonl = Export JSON
+audit-export-csv = Export CSV
+audit-good = { $count ->
+    [one] The one entry is as it was written.
+   *[other] All { $count } entries are as they were written.
+}
+audit-broken = Entry { $entry } is not as it was written.
+audit-broken-remedy = Everything before it holds. Keep the database as it is, and compare it with an earlier export or backup.
+audit-actor = Who
+audit-action = What
+audit-object = With what
+audit-from = From (UTC)
+audit-to = To (UTC)
+audit-none = Nothing was changed yet.
+audit-none-more = Whatever people change appears here, with what was before and after.
+audit-none-match = No entry matches.
+audit-show-all = Show all entries
+audit-entry = entry { $seq }
+audit-differences = { $count ->
+    [one] One difference
+   *[other] { $count } differences
+}
+audit-more = More
+audit-when = Time
+audit-request = Request
+audit-hash = Hash
+audit-head = Last entry:
+audit-explained = Each entry holds the hash of the one before it, and the last one is signed. Note its number and hash down elsewhere: they prove later that nothing was rewritten.
+action-client-register = Client registered
+action-client-change = Client changed
+action-client-adopt = Machine adopted
+action-client-install = Installation begun
+action-client-reset = Client set back
+action-client-retire = Client retired
+action-client-reinstate = Client back in service
+action-client-delete = Client deleted
+action-client-clear-alarm = Alarm cleared
+action-client-enrol-command = Enrol command made
+action-group-create = Group made
+action-group-delete = Group deleted
+action-group-join = Joined a group
+action-group-leave = Left a group
+action-job-create = Job ordered
+action-job-accept = Job accepted
+action-job-hold = Job held
+action-job-cancel = Job cancelled
+action-job-release = Job released
+action-layout-change = Layout changed
+action-layout-delete = Layout deleted
+action-image-create = Image built
+action-file-store = File stored
+action-token-create = Token made
+action-token-revoke = Token revoked
+action-session-begin = Logged in
+action-session-end = Logged out
+action-link-use = Login link used
+action-login-failed = Login failed
+action-password-change = Password changed
+action-setting-change = Setting changed
+action-approval-ask = Approval asked for
+action-approval-approve = Approved
+action-approval-refuse = Refused
+action-approval-withdraw = Withdrawn
+action-channel-create = Channel made
+action-channel-change = Channel changed
+action-channel-delete = Channel deleted
+action-channel-test = Channel tested
+action-channel-new-secret = New secret of a channel
+action-notice-retry = Notice sent again
+event-setting-changed = Setting changed
+event-approval-asked = Approval asked for
+event-approval-approved = Approved
+event-approval-refused = Refused
+event-approval-withdrawn = Withdrawn
+event-client-health = Health changed
+event-notice-given-up = Notice given up
+settings-saved = The settings are saved.
+settings-wrong = Nothing was changed: some values do not fit.
+settings-wrong-remedy = Mend the marked ones, and save again.
+settings-save = Save the settings
+settings-changed = Set by { $who }
+settings-default = default: { $value }
+settings-value = Value
+settings-source = Source
+settings-configuration = From the configuration
+settings-configuration-more = These count since the server was started; they are changed in the configuration file, and the server is started anew.
+source-flag = flag
+source-environment = environment
+source-file = file
+source-default = default
+settings-approval = Approval by a second person
+settings-session = Sessions
+settings-mail = Mail
+settings-retention = How long things are kept
+setting-approval-actions = What needs a second person
+setting-approval-actions-more = These wait until somebody else with the same rights approves them.
+word-install-over = Installing over an installed system
+word-wipe-disk = Wiping a disk
+word-retire = Taking a client out of service
+word-delete-client = Deleting a client
+word-mass-action = Anything for many clients at once
+setting-approval-mass-above = Many clients are more than
+setting-approval-mass-above-more = Number of clients, 1 to 100 000.
+setting-approval-valid-hours = A request expires after
+setting-approval-valid-hours-more = Hours, 1 to 720.
+setting-session-idle-hours = A session ends without use after
+setting-session-idle-hours-more = Hours, 1 to 720.
+setting-session-valid-days = A session ends in any case after
+setting-session-valid-days-more = Days, 1 to 90; counts for sessions that begin from now on.
+setting-mail-server = Mail server
+setting-mail-server-more = Host name; empty: no mail is sent.
+setting-mail-port = Port
+setting-mail-port-more = Usually 587 for STARTTLS, 465 for TLS, 25 for none.
+setting-mail-security = Encryption
+setting-mail-security-more = The server's certificate is always checked; its own CA is named in the configuration (notice-ca).
+word-starttls = STARTTLS
+word-tls = TLS
+word-none = none
+setting-mail-user = User
+setting-mail-user-more = Empty: without login. The password is in the file that the configuration names (mail-password-file).
+setting-mail-from = Sender
+setting-mail-from-more = Such as lotse@school.example.
+setting-retention-events = Events of machines
+setting-retention-events-more = So many are kept, 1 000 to 100 000 000. What people did is kept in any case.
+setting-retention-boot-lines = Lines of boot timelines
+setting-retention-boot-lines-more = So many are kept, 1 000 to 100 000 000.
+setting-retention-notice-days = Notices
+setting-retention-notice-days-more = Days, 1 to 3 650, after they were sent or given up.
+approvals-pending = Waiting for a second person
+approvals-none = Nothing waits.
+approvals-none-more = The settings say what needs a second person.
+approvals-decided = Decided
+approval-asked = Request { $id } waits for a second person.
+approval-asked-more = Nothing was carried out yet. Whoever approves it carries it out.
+approval-by = Asked by { $who }.
+approval-until = Expires
+approval-decided-by = Decided by { $who }.
+approval-own = You asked for it; somebody else has to approve.
+approval-role = Approving it needs the role { $role }.
+approval-pending = waiting
+approval-approved = approved
+approval-refused = refused
+approval-withdrawn = withdrawn
+approval-expired = expired
+approve = Approve
+refuse = Refuse
+refuse-reason = Reason
+withdraw = Withdraw
+approvals-waiting = { $count ->
+    [one] One request waits for a second person.
+   *[other] { $count } requests wait for a second person.
+}
+approvals-look = Look at them
+nav-channels = Notices
+channels = Channels
+channels-none = Nobody is told of anything yet.
+channels-none-more = Make a channel: by mail for people, by webhook for programs.
+channel-to = To
+channel-events = Kinds of events
+channel-events-hint = Such as job.failed, client.* or *, divided by spaces.
+channel-groups = Only clients of these groups
+channel-groups-hint = Empty: of all.
+channel-gather = Gather for so many seconds
+channel-gather-hint = 500 failures within this time are one notice.
+channel-on = on
+channel-off = off
+channel-new = New channel
+channel-mail = By mail
+channel-webhook = By webhook
+channel-name-hint = Small letters, digits and hyphens.
+channel-url = URL
+channel-url-hint = https; never to this machine or its link.
+channel-addresses = Mail addresses
+channel-addresses-hint = Divided by spaces.
+channel-language = Language of the mails
+channel-create = Make the channel
+channel-made = The channel { $name } is made.
+channel-secret-once = Requests are signed with this secret. It is not shown again:
+channel-look-test = Look at it, and send a test notice
+channel-test = Send a test notice
+channel-arrived = The test notice has arrived.
+channel-edit = What is told to whom
+channel-enabled = Notices go out
+channel-save = Save the channel
+channel-saved = The channel is saved.
+channel-danger = Danger zone
+channel-new-secret = New secret
+channel-delete = Delete the channel
+notices = Latest notices
+notices-none = There were no notices yet.
+notice-waiting = waiting
+notice-sent = sent
+notice-given-up = given up
+notice-attempts = { $count ->
+    [one] one attempt
+   *[other] { $count } attempts
+}
+notice-retry = Send again
+mail-subject = Lotse: { $count ->
+    [one] one event
+   *[other] { $count } events
+}
+mail-test-subject = Lotse: test
+mail-test = This mail only shows that the way works.
+mail-left-out = { $count ->
+    [one] and one more
+   *[other] and { $count } more
+}
+mail-where = All of it: { $server }
+mail-why = You get this mail from Lotse by the channel { $channel }.

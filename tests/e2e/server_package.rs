@@ -1,0 +1,112 @@
+//! The server's Debian package on a machine with systemd: installed, started, backed up, restored and upgraded by the commands of
+//! `docs/operating.md`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    lab::Firmware,
+    site::{CONSOLE, Dhcp, Programs, Site},
+    story::{Newcomer, minutes},
+};
+use serde_json::json;
+
+use crate::{
+    ssh::{copy, key_pair, ssh},
+    stories::{MAC, NAME, machine, site},
+};
+
+/// The commands of the book, each followed by what has to be true then. The first that fails ends it.
+const BOOK: &str = r#"set -eu
+export DEBIAN_FRONTEND=noninteractive
+page() { curl -fsS --cacert /var/lib/lotse/ca.pem -o /dev/null -w '%{http_code}\n' "https://$(hostname --fqdn):8443/login"; }
+apt-get -q update >&2
+# Without what is only recommended: an emulated machine takes long for each package.
+apt-get -q -y --no-install-recommends install /root/lotse.deb dnsmasq sqlite3 curl sudo >&2
+systemctl start lotse
+journalctl -u lotse -o cat | grep -o -m 1 'login#lotse_'
+export LOTSE_TOKEN=$(sudo -u lotse lotse token create --data /var/lib/lotse --role admin --expires 1)
+lotse info >&2
+page
+lotse client add before-backup
+mkdir /backup && chown lotse /backup
+sudo -u lotse sqlite3 /var/lib/lotse/lotse.sqlite ".backup /backup/lotse.sqlite"
+tar -C /var/lib/lotse -cf /backup/lotse-files.tar keys ca.pem blobs
+lotse client add after-backup
+lotse ca > /root/before
+systemctl stop lotse
+rm -rf /var/lib/lotse/*
+tar -C /var/lib/lotse -xpf /backup/lotse-files.tar
+install -m 600 /backup/lotse.sqlite /var/lib/lotse/lotse.sqlite
+chown -R lotse:lotse /var/lib/lotse
+systemctl start lotse
+lotse ca | cmp - /root/before && echo same CA
+lotse client list --output json | grep -o '"name": *"[a-z-]*"'
+apt-get -q -y --reinstall install /root/lotse.deb >&2
+systemctl restart lotse
+page
+lotse pxe dnsmasq --interface lo --proxy 127.0.0.0 > /etc/dnsmasq.d/lotse.conf
+dnsmasq --test 2>&1
+systemd-analyze security --no-pager lotse.service | tail -n 1 >&2
+apt-get -q -y remove lotse >&2
+test -e /var/lib/lotse/lotse.sqlite && echo kept
+"#;
+
+const SAID: &str = "\
+login#lotse_
+200
+same CA
+\"name\": \"before-backup\"
+200
+dnsmasq: syntax check OK.
+kept
+";
+
+pub(crate) async fn server_package_as_the_operators_book_says(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
+    let site = site(programs.clone(), &directory, Dhcp::Own, "debian-13").await?;
+    let package = package(&programs, &directory)?;
+    let (key, public) = key_pair(&directory)?;
+    let configuration = directory.join("client.json");
+    let text = json!({ "distribution": "debian-13", "layout": "whole-disk", "domain": "lab.example", "serial_console": CONSOLE });
+    fs_err::write(&configuration, text.to_string())?;
+    let configuration = configuration.display().to_string();
+    let client = ["client", "add", NAME, "--mac", MAC, "--config", &configuration];
+    site.lotse(&[&client[..], &["--user", "ann", "--ssh-keys", &public]].concat()).await?;
+    let machine = machine(&site, Firmware::Bios)?;
+    let _running = machine.power_on(&site.network)?;
+    let newcomer = Newcomer::new(MAC, NAME, "debian-13");
+    site.wait_for_client(NAME, "is measured", minutes(5), |client| client["hardware"] != "").await?;
+    newcomer.install(&site).await?;
+    newcomer.becomes_installed(&site).await?;
+    let facts = newcomer.facts(&site).await?;
+    let address = facts["nics"][0]["addresses"][0].as_str().and_then(|address| address.split('/').next());
+    let address = address.context("finding the machine's address")?;
+    copy(address, &key, &package, "/root/lotse.deb").await?;
+    let said = ssh(address, &key, BOOK).await?;
+    ensure!(said == SAID, "the machine says\n{said}\nwanted was\n{SAID}");
+    Ok(())
+}
+
+/// The package of the server under test, without what only debuggers need.
+fn package(programs: &Programs, directory: &std::path::Path) -> Result<PathBuf> {
+    let (program, package) = (directory.join("lotse"), directory.join("lotse.deb"));
+    let words = |path: &std::path::Path| path.display().to_string();
+    Site::run(&["strip", "-o", &words(&program), &words(&programs.lotse)])?;
+    let build = Site::share().join("packaging/debian/build.sh");
+    let (agent, agent_package) = (words(&programs.agent), words(&programs.agent_package));
+    let files = [
+        "--program",
+        &words(&program),
+        "--agent",
+        &agent,
+        "--agent-package",
+        &agent_package,
+        "--out",
+        &words(&package),
+    ];
+    Site::run(&[&[words(&build).as_str(), "server"], &files[..]].concat())?;
+    Ok(package)
+}

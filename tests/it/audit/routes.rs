@@ -1,0 +1,503 @@
+//! Every way to change something leaves an entry: who, from where, what, before and after, under which request.
+
+use std::collections::BTreeSet;
+
+use harness::server::{Answer, Engine, TestServer, answer, repository};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::{
+    blobs,
+    db::{approvals, channels, clients},
+    domain::{
+        approval::{Approval, ApprovalState, Risk},
+        client::Stage,
+        notice::Notice,
+        people::Role,
+    },
+    http::api::ROUTES,
+    queue,
+};
+use wire::{ClientId, enrol::Realm};
+
+use super::{entries, register, verdict};
+
+/// Walks through changes, and remembers which routes it has used.
+struct Walk<'a> {
+    server: &'a TestServer,
+    used: BTreeSet<String>,
+    seen: usize,
+}
+
+impl Walk<'_> {
+    async fn send(&mut self, method: Method, route: &str, path: &str, body: &Value) -> Answer {
+        self.used.insert(format!("{method} {route}"));
+        let request = self.server.request(Some(Role::Admin), method.clone(), path);
+        let request = match body {
+            Value::String(text) => request.body(text.clone()),
+            body => request.json(body),
+        };
+        let answer = answer(request).await.unwrap();
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+        answer
+    }
+
+    /// A change, and the entry that it must leave. `sides` says whether there is something before and something after.
+    async fn step(
+        &mut self,
+        (method, route): (Method, &str),
+        names: &[(&str, &str)],
+        body: &Value,
+        (action, object, sides): (&str, &str, (bool, bool)),
+    ) -> Value {
+        let path = names
+            .iter()
+            .fold(route.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
+        let answer = self.send(method.clone(), route, &path, body).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        let all = entries(self.server).await;
+        let new = &all[self.seen..];
+        self.seen = all.len();
+        assert!(!new.is_empty(), "{method} {route} left no entry");
+        for entry in new {
+            assert_eq!(entry["actor"], "admin", "{method} {route}: {entry}");
+            assert_eq!(entry["address"], "127.0.0.1", "{method} {route}: {entry}");
+            assert_eq!(entry["request_id"], id, "{method} {route}: {entry}");
+            assert!(entry["via"].as_str().unwrap().starts_with("token "), "{entry}");
+        }
+        let found = new.iter().find(|entry| entry["action"] == action);
+        let found = found.unwrap_or_else(|| panic!("{method} {route}: no {action} in {new:#?}"));
+        assert!(found["object"].as_str().unwrap().starts_with(object), "{method} {route}: {found}");
+        let there = (!found["before"].is_null(), !found["after"].is_null());
+        assert_eq!(there, sides, "{method} {route}: {found}");
+        assert_ne!(found["before"], found["after"], "{method} {route}: {found}");
+        answer.json()
+    }
+}
+
+/// What is asked with a body and yet keeps nothing in the database.
+const KEEPS_NOTHING: [&str; 3] =
+    ["/api/v1/layout-checks", "/api/v1/job-scripts/{name}/render", "/api/v1/image-builds"];
+
+const NEW: (bool, bool) = (false, true);
+const CHANGED: (bool, bool) = (true, true);
+const GONE: (bool, bool) = (true, false);
+
+async fn id_of(server: &TestServer, name: &str) -> ClientId {
+    let mut tx = server.ctx.db.read().await.unwrap();
+    clients::find_by_name(&mut tx, name).await.unwrap().unwrap().id
+}
+
+pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let mut walk = Walk { server: &server, used: BTreeSet::new(), seen: entries(&server).await.len() };
+    about_clients(&mut walk).await;
+    about_jobs(&mut walk).await;
+    about_groups_and_files(&mut walk).await;
+    about_people_and_settings(&mut walk).await;
+    let changing: BTreeSet<_> = ROUTES
+        .iter()
+        .filter(|(method, path, _)| *method != Method::GET && !KEEPS_NOTHING.contains(path))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    assert_eq!(
+        changing.difference(&walk.used).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "routes without a step here"
+    );
+    assert_eq!(verdict(&server).await["good"], true);
+    server.stop().await.unwrap();
+}
+
+async fn about_clients(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    let lab = &[("name", "lab-01")];
+    let client = "client lab-01";
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let new = json!({ "name": "lab-01", "macs": ["52:54:00:00:00:01"], "groups": ["lab"] });
+    walk.step(p(Method::POST, "/api/v1/clients"), &[], &new, ("client.register", client, NEW)).await;
+    let change = json!({ "groups": ["lab", "room-2"] });
+    walk.step(p(Method::PATCH, "/api/v1/clients/{name}"), lab, &change, ("client.change", client, CHANGED))
+        .await;
+    let id = id_of(server, "lab-01").await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    clients::set_announced_key(&mut tx, id, &blobs::hash(b"key")).await.unwrap();
+    tx.commit().await.unwrap();
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/adopt"), lab, none, ("client.adopt", client, CHANGED))
+        .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/install"),
+        lab,
+        none,
+        ("client.install", client, CHANGED),
+    )
+    .await;
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/reset"), lab, none, ("client.reset", client, CHANGED))
+        .await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    clients::set_stage(&mut tx, id, Stage::Installed).await.unwrap();
+    clients::set_alarm(&mut tx, id, Some("two machines show one identity")).await.unwrap();
+    tx.commit().await.unwrap();
+    walk.step(
+        p(Method::DELETE, "/api/v1/clients/{name}/alarm"),
+        lab,
+        none,
+        ("client.clear-alarm", client, CHANGED),
+    )
+    .await;
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/redo"), lab, none, ("client.install", client, CHANGED))
+        .await;
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/restart"), lab, none, ("job.create", "job ", NEW))
+        .await;
+    let keys = json!({ "authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHz7H6pRrRjQ1m4i1sVZkzQm1tB8vEoTWpT0oVnSnkR ann"] });
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/rescue"), lab, &keys, ("job.create", "job ", NEW))
+        .await;
+    walk.step(p(Method::POST, "/api/v1/clients/{name}/release"), lab, none, ("job.cancel", "job ", CHANGED))
+        .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/enrol-command"),
+        lab,
+        none,
+        ("client.enrol-command", client, NEW),
+    )
+    .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/retire"),
+        lab,
+        none,
+        ("client.retire", client, CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/reinstate"),
+        lab,
+        none,
+        ("client.reinstate", client, CHANGED),
+    )
+    .await;
+    walk.step(p(Method::DELETE, "/api/v1/clients/{name}"), lab, none, ("client.delete", client, GONE)).await;
+}
+
+async fn about_jobs(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    register(server, "lab-02").await;
+    walk.seen = entries(server).await.len();
+    let none = &json!({});
+    let order = json!({ "job_type": "script", "params": { "text": "true" } });
+    let p = |method, route| (method, route);
+    let lab = &[("name", "lab-02")];
+    let made = walk
+        .step(p(Method::POST, "/api/v1/clients/{name}/jobs"), lab, &order, ("job.create", "job ", NEW))
+        .await;
+    let number = made.to_string();
+    let (job, object) = (&[("id", number.as_str())], format!("job {number}"));
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/hold"), job, none, ("job.hold", &object, CHANGED)).await;
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/accept"), job, none, ("job.accept", &object, CHANGED)).await;
+    let id = id_of(server, "lab-02").await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    queue::claim(&mut tx, id, Realm::System, "boot", 60, server.ctx.now()).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/release"), job, none, ("job.release", &object, CHANGED))
+        .await;
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/cancel"), job, none, ("job.cancel", &object, CHANGED)).await;
+    let other = walk
+        .step(p(Method::POST, "/api/v1/clients/{name}/jobs"), lab, &order, ("job.create", "job ", NEW))
+        .await;
+    let number = other.to_string();
+    let (job, object) = (&[("id", number.as_str())], format!("job {number}"));
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/cancel"), job, none, ("job.cancel", &object, CHANGED)).await;
+    // The running one is the same, so it must be over before it can be tried again.
+    let mut tx = server.ctx.db.write().await.unwrap();
+    queue::reap(&mut tx, server.ctx.now() + 3_600_000_000).await.unwrap();
+    tx.commit().await.unwrap();
+    walk.step(p(Method::POST, "/api/v1/jobs/{id}/retry"), job, none, ("job.create", "job ", NEW)).await;
+}
+
+async fn about_groups_and_files(walk: &mut Walk<'_>) {
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let member = &[("name", "room-9"), ("client", "lab-02")];
+    let group = "group room-9";
+    walk.step(
+        p(Method::POST, "/api/v1/groups"),
+        &[],
+        &json!({ "name": "room-9" }),
+        ("group.create", group, NEW),
+    )
+    .await;
+    walk.step(
+        p(Method::PUT, "/api/v1/groups/{name}/members/{client}"),
+        member,
+        none,
+        ("group.join", "client lab-02", CHANGED),
+    )
+    .await;
+    let order = json!({ "job_type": "script", "params": { "text": "false" } });
+    walk.step(p(Method::POST, "/api/v1/groups/{name}/jobs"), member, &order, ("job.create", "job ", NEW))
+        .await;
+    walk.step(
+        p(Method::DELETE, "/api/v1/groups/{name}/members/{client}"),
+        member,
+        none,
+        ("group.leave", "client lab-02", CHANGED),
+    )
+    .await;
+    walk.step(p(Method::DELETE, "/api/v1/groups/{name}"), member, none, ("group.delete", group, GONE)).await;
+    let layouts = repository().join("job-scripts/layouts");
+    let mut paths: Vec<_> = fs_err::read_dir(layouts).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let yaml = |at: usize| Value::from(fs_err::read_to_string(&paths[at]).unwrap());
+    let layout = &[("name", "own")];
+    walk.step(
+        p(Method::PUT, "/api/v1/layouts/{name}"),
+        layout,
+        &yaml(0),
+        ("layout.change", "layout own", NEW),
+    )
+    .await;
+    walk.step(
+        p(Method::PUT, "/api/v1/layouts/{name}"),
+        layout,
+        &yaml(1),
+        ("layout.change", "layout own", CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::DELETE, "/api/v1/layouts/{name}"),
+        layout,
+        none,
+        ("layout.delete", "layout own", GONE),
+    )
+    .await;
+    let file = Value::from("content");
+    let blob = walk.step(p(Method::POST, "/api/v1/blobs"), &[], &file, ("file.store", "file ", NEW)).await;
+    let image = json!({ "name": "own", "recipe": blobs::hash(b"r"), "parts": { "part": blob } });
+    let made =
+        walk.step(p(Method::POST, "/api/v1/images"), &[], &image, ("image.create", "image own", NEW)).await;
+    let id = made["id"].to_string();
+    walk.step(
+        p(Method::DELETE, "/api/v1/images/{id}"),
+        &[("id", id.as_str())],
+        none,
+        ("image.delete", "image own", GONE),
+    )
+    .await;
+    let job = "title: { en: Facts, de: Fakten }\nrealm: any\npriority: 9\nsteps: [{ kind: facts }]\n";
+    let (own, object) = (&[("name", "own-script")], "job script own-script");
+    let version = p(Method::POST, "/api/v1/job-scripts/{name}/versions");
+    for (number, sides) in [(1, NEW), (2, CHANGED)] {
+        let files = json!({ "files": { "job.yaml": format!("{job}# {number}\n") } });
+        walk.step(version.clone(), own, &files, ("job-script.upload", object, sides)).await;
+    }
+    let choice = json!({ "version": 1 });
+    walk.step(
+        p(Method::PUT, "/api/v1/job-scripts/{name}/version"),
+        own,
+        &choice,
+        ("job-script.choose", object, CHANGED),
+    )
+    .await;
+}
+
+async fn about_people_and_settings(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let token = json!({ "name": "x", "role": "viewer" });
+    let made =
+        walk.step(p(Method::POST, "/api/v1/tokens"), &[], &token, ("token.create", "token ", NEW)).await;
+    let number = made["token"]["id"].to_string();
+    walk.step(
+        p(Method::DELETE, "/api/v1/tokens/{id}"),
+        &[("id", &number)],
+        none,
+        ("token.revoke", "token ", CHANGED),
+    )
+    .await;
+    let wanted = json!({ "retention.events": 1000 });
+    walk.step(
+        p(Method::PATCH, "/api/v1/settings"),
+        &[],
+        &wanted,
+        ("setting.change", "setting retention.events", CHANGED),
+    )
+    .await;
+    about_channels(walk).await;
+    for (route, action) in [
+        ("/api/v1/approvals/{id}/approve", "approval.approve"),
+        ("/api/v1/approvals/{id}/refuse", "approval.refuse"),
+    ] {
+        let number = waiting(server).await.to_string();
+        walk.seen = entries(server).await.len();
+        walk.step(p(Method::POST, route), &[("id", &number)], none, (action, "approval ", CHANGED)).await;
+    }
+}
+
+async fn about_channels(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let hook = &[("name", "hook")];
+    let wish = json!({ "name": "hook", "kind": "webhook", "url": "https://hooks.example/x" });
+    walk.step(p(Method::POST, "/api/v1/channels"), &[], &wish, ("channel.create", "channel hook", NEW)).await;
+    let off = json!({ "kind": "webhook", "url": "https://hooks.example/x", "enabled": false });
+    walk.step(
+        p(Method::PUT, "/api/v1/channels/{name}"),
+        hook,
+        &off,
+        ("channel.change", "channel hook", CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::POST, "/api/v1/channels/{name}/secret"),
+        hook,
+        none,
+        ("channel.new-secret", "channel hook", NEW),
+    )
+    .await;
+    // It does not arrive, and that, too, is an entry.
+    let test = server.send(Method::POST, "/api/v1/channels/hook/test", none).await.unwrap();
+    assert!(test.is_problem(503), "{test:?}");
+    walk.used.insert("POST /api/v1/channels/{name}/test".to_owned());
+    let all = entries(server).await;
+    assert_eq!(all.last().unwrap()["action"], "channel.test");
+    walk.seen = all.len();
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let id = channels::find(&mut tx, "hook").await.unwrap().unwrap().id;
+    let notice = Notice::test("n".to_owned(), "hook", server.ctx.now());
+    let posted = channels::post(&mut tx, id, &notice, server.ctx.now()).await.unwrap();
+    channels::finish(&mut tx, posted, "given-up", "nobody there", server.ctx.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let number = posted.to_string();
+    walk.step(
+        p(Method::POST, "/api/v1/notices/{id}/retry"),
+        &[("id", &number)],
+        none,
+        ("notice.retry", "notice ", CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::DELETE, "/api/v1/channels/{name}"),
+        hook,
+        none,
+        ("channel.delete", "channel hook", GONE),
+    )
+    .await;
+}
+
+/// A request by somebody else that waits for a second person.
+async fn waiting(server: &TestServer) -> i64 {
+    let other = super::Person::new(server, "ann", Role::Admin).await;
+    register(server, &format!("old-{}", other.number)).await;
+    let wish = json!({ "action": "retire", "client": format!("old-{}", other.number) });
+    let approval = Approval {
+        id: 0,
+        wish,
+        summary: "retire".to_owned(),
+        risk: Risk::Retire,
+        role: Role::Operator,
+        asked_by: "ann".to_owned(),
+        person: "ann".to_owned(),
+        pass: format!("token {}", other.number),
+        asked_at: server.ctx.now(),
+        expires_at: i64::MAX,
+        state: ApprovalState::Pending,
+        decided_by: None,
+        decided_at: None,
+        reason: String::new(),
+    };
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let id = approvals::create(&mut tx, &approval).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+pub(super) async fn what_nobody_notes_is_noted_as_the_request_itself(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let ctx = &server.ctx;
+    let origin = server::db::audit::Origin::new("ann", "session", ctx.now(), server::app::audit::signer(ctx));
+    origin
+        .scope(async {
+            // A change that its use case has forgotten to note.
+            let mut tx = ctx.db.write().await.unwrap();
+            server::db::groups::create(&mut tx, "secret-group", "", ctx.now()).await.unwrap();
+            tx.commit().await.unwrap();
+        })
+        .await;
+    let last = entries(&server).await.pop().unwrap();
+    assert_eq!((&last["actor"], &last["action"]), (&json!("ann"), &json!("request")));
+    assert_eq!(verdict(&server).await["good"], true);
+    server.stop().await.unwrap();
+}
+
+pub(super) async fn failed_logins_are_entries_and_secrets_are_not(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let login = server
+        .request(None, Method::POST, "/login")
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=admin&password=my+old+password");
+    assert_eq!(answer(login).await.unwrap().status, 401);
+    let link = json!({ "link": "lotse_nonsense-that-somebody-typed" });
+    let login = server.request(None, Method::POST, "/api/v1/login").json(&link);
+    assert!(answer(login).await.unwrap().is_problem(401));
+    let found = entries(&server).await;
+    let failed: Vec<_> = found.iter().filter(|entry| entry["action"] == "login.failed").collect();
+    assert_eq!(failed.len(), 2, "{found:#?}");
+    assert_eq!(failed[0]["object"], "account admin");
+    assert_eq!((&failed[0]["actor"], &failed[0]["address"]), (&json!("nobody"), &json!("127.0.0.1")));
+    // Passwords, tokens and links come in many ways, and are in none of the entries.
+    let client = json!({ "name": "lab-01", "config": { "users": [{ "name": "ann" }] }, "passwords": { "ann": "correct horse battery" } });
+    server.send(Method::POST, "/api/v1/clients", &client).await.unwrap().ok().unwrap();
+    let change = json!({ "config": { "users": [{ "name": "ann" }] }, "passwords": { "ann": "another horse battery" } });
+    server.send(Method::PATCH, "/api/v1/clients/lab-01", &change).await.unwrap().ok().unwrap();
+    let token = json!({ "name": "x", "role": "viewer" });
+    let token = server.send(Method::POST, "/api/v1/tokens", &token).await.unwrap().ok().unwrap();
+    let command =
+        server.send(Method::POST, "/api/v1/clients/lab-01/enrol-command", &json!({})).await.unwrap();
+    let command = command.ok().unwrap()["command"].as_str().unwrap().to_owned();
+    let enrol = command.split(' ').find_map(|word| word.strip_prefix("LOTSE_TOKEN=")).unwrap();
+    let first = server.first_login.split_once('#').unwrap().1;
+    let login = server.request(None, Method::POST, "/api/v1/login").json(&json!({ "link": first }));
+    let shown = answer(login).await.unwrap().ok().unwrap();
+    let text = server.get("/api/v1/audit/export").await.unwrap().text;
+    assert!(text.contains("new_password_of"), "that there is a new password is told");
+    for secret in [
+        "my old password",
+        "nonsense-that-somebody-typed",
+        "horse",
+        "$6$",
+        token["secret"].as_str().unwrap(),
+        enrol,
+        first,
+        shown["secret"].as_str().unwrap(),
+    ] {
+        assert!(!text.contains(secret), "{secret} is in the audit");
+    }
+    server.stop().await.unwrap();
+}
+
+pub(super) async fn what_was_not_carried_out_leaves_no_entry(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    register(&server, "lab-01").await;
+    let before = entries(&server).await.len();
+    register_again(&server).await;
+    let dry = "/api/v1/clients/lab-01/install?dry_run=true";
+    server.send(Method::POST, dry, &json!({})).await.unwrap().ok().unwrap();
+    let forbidden = server.request(Some(Role::Viewer), Method::DELETE, "/api/v1/clients/lab-01");
+    assert!(answer(forbidden).await.unwrap().is_problem(403));
+    assert_eq!(entries(&server).await.len(), before);
+    // The same request twice under one key is one change and one entry.
+    for _ in 0..2 {
+        let request = server.request(Some(Role::Admin), Method::POST, "/api/v1/groups");
+        let request = request.header("idempotency-key", "k-1").json(&json!({ "name": "lab" }));
+        answer(request).await.unwrap().ok().unwrap();
+    }
+    assert_eq!(entries(&server).await.len(), before + 1);
+    server.stop().await.unwrap();
+}
+
+async fn register_again(server: &TestServer) {
+    let again = server.send(Method::POST, "/api/v1/clients", &json!({ "name": "lab-01" })).await.unwrap();
+    assert!(again.is_problem(409));
+}

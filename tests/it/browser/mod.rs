@@ -1,0 +1,38 @@
+//! Pages in a real browser, on a real server: what people do with them, from the login to the output of a job.
+//!
+//! `make screenshots` runs [`tour`] alone; its pictures are kept in any run.
+
+mod keyboard;
+mod layouts;
+mod login;
+mod machines;
+mod output;
+mod tour;
+
+use harness::{
+    browser::{Browser, Look, Page},
+    server::TestServer,
+};
+use server::{
+    db::{Db, people, sessions},
+    identity::token::Token,
+};
+
+/// A browser and a page in it, logged in by the first admin's link.
+async fn logged_in(server: &TestServer, look: Look) -> (Browser, Page) {
+    let browser = Browser::start(server.ctx.authority.ca_pem()).await.unwrap();
+    let page = browser.page(look).await.unwrap();
+    page.goto(&server.first_login).await.unwrap();
+    page.until("location.pathname === '/account'", "the link has logged in").await.unwrap();
+    (browser, page)
+}
+
+/// A one-time link for the first admin, made where the server keeps its data.
+async fn login_link(db: &Db, https: &str, now: i64) -> String {
+    let secret = Token::new();
+    let mut tx = db.write().await.unwrap();
+    let admin = sessions::find_user(&mut tx, "admin").await.unwrap().unwrap();
+    people::create_link(&mut tx, &secret.hash(), admin.id, now + 3_600_000_000, now).await.unwrap();
+    tx.commit().await.unwrap();
+    format!("{https}/login#{}", secret.reveal())
+}

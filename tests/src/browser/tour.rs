@@ -1,0 +1,70 @@
+//! Where the pages are: every address of the pages' `ROUTES` that a browser can open, with the names of the sample in it.
+
+use anyhow::{Result, bail};
+use reqwest::Method;
+use server::http::pages::ROUTES;
+
+use crate::sample::Sample;
+
+/// A page of the tour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Name of its pictures.
+    pub name: String,
+    /// Its address, without the host.
+    pub address: String,
+}
+
+/// Addresses that no route names: pages at their worst.
+const MORE: [(&str, &str); 5] = [
+    ("clients-name-discovered", "/clients/{discovered}"),
+    ("clients-name-installing", "/clients/{installing}"),
+    ("clients-name-failed", "/clients/{failed}"),
+    ("clients-empty", "/clients?stage=installing&after=zzz"),
+    ("error", "/clients/nobody"),
+];
+
+/// All pages, each once.
+///
+/// # Errors
+/// A route has a parameter for which nobody has said what the sample has in its place.
+pub fn stops(sample: &Sample) -> Result<Vec<Stop>> {
+    let routes = ROUTES.iter().filter(|(method, _, _)| *method == Method::GET);
+    let mut stops = routes
+        .map(|(_, route, _)| {
+            let name = route.trim_matches('/').replace(['{', '}'], "").replace('/', "-");
+            let name = if name.is_empty() { "overview".to_owned() } else { name };
+            Ok(Stop { name, address: filled(route, sample)? })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for (name, address) in MORE {
+        let address = address
+            .replace("{discovered}", sample.discovered)
+            .replace("{installing}", sample.installing)
+            .replace("{failed}", sample.failed);
+        stops.push(Stop { name: name.to_owned(), address });
+    }
+    Ok(stops)
+}
+
+fn filled(route: &str, sample: &Sample) -> Result<String> {
+    let mut filled = Vec::new();
+    let mut before = "";
+    for part in route.split('/') {
+        filled.push(match (before, part) {
+            ("clients", "{name}") if route.ends_with("/adopt") => sample.discovered.to_owned(),
+            ("clients", "{name}") => sample.installed.to_owned(),
+            ("attempts", "{id}") => sample.running.to_string(),
+            ("jobs", "{id}") => sample.held.to_string(),
+            ("groups", "{name}") => sample.group.to_owned(),
+            ("layouts", "{name}") => sample.layout.to_owned(),
+            ("job-scripts", "{name}") => "package-install".to_owned(),
+            ("samples", "{sample}") => "two".to_owned(),
+            ("reports", "{name}") => "failures".to_owned(),
+            (_, fixed) if !fixed.starts_with('{') => fixed.to_owned(),
+            (_, open) => bail!("{route}: say here what the sample has for {open}"),
+        });
+        before = part;
+    }
+    Ok(filled.join("/"))
+}
