@@ -11,6 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 tools=${LOTSE_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/lotse-tools}
 zigbuild=0.24
+schemathesis=4.32
 
 # On Debian 12 these come from backports: stable's QEMU is too old beside a backported qemu-utils.
 emulator="qemu-system-x86 ovmf"
@@ -99,6 +100,13 @@ if ! [ -x "$tools/bin/cargo-zigbuild" ] || ! [ -x "$cargo_bin/cargo-zigbuild" ];
     # cargo finds sub-commands in its own bin directory; zig is found through the PATH set here.
     printf '#!/bin/sh\nPATH=%s/bin:$PATH exec %s/bin/cargo-zigbuild "$@"\n' "$tools" "$tools" > "$cargo_bin/cargo-zigbuild"
     chmod 755 "$cargo_bin/cargo-zigbuild"
+fi
+
+# Asks the API everything that its description allows, and more; the tests find it here.
+if ! "$tools/fuzz/bin/schemathesis" --version 2> /dev/null | grep -q " $schemathesis\."; then
+    step "installing schemathesis $schemathesis from PyPI into $tools/fuzz"
+    quietly python3 -m venv "$tools/fuzz"
+    quietly "$tools/fuzz/bin/pip" install --quiet "schemathesis~=$schemathesis.0"
 fi
 
 if ! command -v cargo > /dev/null && ! [ -x "$cargo_bin/cargo" ]; then

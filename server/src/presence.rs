@@ -12,8 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::{AttemptId, ClientId, enrol::Realm};
 
-/// An agent counts as connected for this long after its last word, in microseconds.
-pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
+pub use crate::domain::client_status::ONLINE_FOR;
 
 /// What is known of one agent.
 #[derive(Clone, Debug)]
@@ -54,6 +53,7 @@ pub struct Presence {
     certificates: Mutex<HashMap<String, Certificate>>,
     events: Arc<Notify>,
     outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
+    batches: Notify,
     closing: CancellationToken,
 }
 
@@ -189,6 +189,8 @@ impl Presence {
                 unwritten.push((*client, seen.clone()));
             }
         }
+        // Whoever changes several clients changes them in the order of their numbers, so that two never wait for each other.
+        unwritten.sort_by_key(|(client, _)| *client);
         unwritten
     }
 
@@ -200,6 +202,16 @@ impl Presence {
     /// Says that something was added to the event stream.
     pub fn events_came(&self) {
         self.events.notify_waiters();
+    }
+
+    /// Fires when an order for many clients was given.
+    pub fn batches(&self) -> &Notify {
+        &self.batches
+    }
+
+    /// Says that an order for many clients was given.
+    pub fn batch_came(&self) {
+        self.batches.notify_one();
     }
 
     fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {

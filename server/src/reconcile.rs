@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, job_scripts, reports, settings},
+    app::{Error, approvals, batches, job_scripts, reports, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -17,6 +17,9 @@ use crate::{
 const QUEUE_EVERY: Duration = Duration::from_secs(2);
 /// Who was heard is written this often.
 const PRESENCE_EVERY: Duration = Duration::from_secs(15);
+
+/// Orders for many clients that another server left behind are looked for this often.
+const BATCHES_EVERY: Duration = Duration::from_secs(10);
 
 /// Own job scripts that another node has changed are read this often.
 const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
@@ -65,6 +68,20 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
         }
     }
     logged("writing who was heard", self::presence(ctx).await);
+}
+
+/// Carries out orders for many clients until `stop` fires: when one is given, and now and then for those that a server left behind.
+pub async fn batches(ctx: Ctx, stop: CancellationToken) {
+    let mut left = tokio::time::interval(BATCHES_EVERY);
+    left.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ctx.presence.batches().notified() => {}
+            _ = left.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        logged("carrying out orders for many clients", batches::work(&ctx).await);
+    }
 }
 
 fn logged(attempt: &str, result: Result<(), Error>) {

@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, job_scripts, sessions::Tries},
+    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -92,6 +92,7 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
             metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,
@@ -171,6 +172,11 @@ impl Server {
         let (told, notices_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
             notices::run(told, notices_stop).await;
+            Ok(())
+        });
+        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            reconcile::batches(batched, batches_stop).await;
             Ok(())
         });
         write_addresses(&ctx)?;

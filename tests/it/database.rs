@@ -104,10 +104,11 @@ async fn clients_and_groups(db: &Db) {
     groups::add_member(&mut tx, lab, id).await.unwrap();
     assert_eq!(groups::list(&mut tx).await.unwrap()[0].members, 1);
     assert_eq!(groups::find(&mut tx, "lab").await.unwrap(), Some(lab));
-    let in_lab = clients::list(&mut tx, "", None, Some("lab"), 10).await.unwrap();
+    let in_lab = clients::members(&mut tx, lab).await.unwrap();
     assert_eq!(in_lab.iter().map(|client| client.name.as_str()).collect::<Vec<_>>(), ["pc-1"]);
-    let after = clients::list(&mut tx, "pc-1", Some(Stage::Registered), None, 10).await.unwrap();
-    assert_eq!(after.iter().map(|client| client.name.as_str()).collect::<Vec<_>>(), ["pc-2"]);
+    let other = clients::find_by_name(&mut tx, "pc-2").await.unwrap().unwrap().id;
+    let both = clients::find_many(&mut tx, &[other, ClientId(-7), id]).await.unwrap();
+    assert_eq!(both.iter().map(|client| client.name.as_str()).collect::<Vec<_>>(), ["pc-2", "pc-1"]);
     groups::remove_member(&mut tx, lab, id).await.unwrap();
     assert!(groups::delete(&mut tx, lab).await.unwrap() && !groups::delete(&mut tx, lab).await.unwrap());
 

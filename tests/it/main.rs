@@ -16,4 +16,5 @@ mod database;
 mod fleet;
 mod metrics;
 mod races;
+mod search;
 mod tidy;

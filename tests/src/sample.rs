@@ -78,8 +78,8 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
 pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     let site = Site { ctx, now: ctx.now() };
     site.images().await?;
-    groups::create(ctx, "computer-lab", "Room 12, school", "admin").await?;
-    groups::create(ctx, "office", "", "admin").await?;
+    groups::create(ctx, "computer-lab", "Room 12, school", None, "admin").await?;
+    groups::create(ctx, "office", "", None, "admin").await?;
     layouts::set(
         ctx,
         "lab-disk",

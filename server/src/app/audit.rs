@@ -111,36 +111,37 @@ pub async fn head(ctx: &Ctx, tx: &mut Tx) -> Result<Head, Error> {
 /// The database refuses.
 pub async fn verify(ctx: &Ctx, expected: Option<&(i64, String)>) -> Result<Verdict, Error> {
     let mut tx = ctx.db.read().await?;
-    let there = audit::head(&mut tx).await?.is_some();
-    let head = head(ctx, &mut tx).await?;
     let mut walk = Walk::default();
-    let broken = match walk_along(&mut tx, &mut walk, &head, expected).await? {
-        None => end_of(ctx, &mut tx, there, &head, &walk).await?,
-        broken => broken,
-    };
-    Ok(Verdict { good: broken.is_none(), entries: walk.seq, broken, head })
+    loop {
+        let mut broken = walk_along(&mut tx, &mut walk, expected).await?;
+        // Read after the entries: what was appended meanwhile is walked along as well, so nothing may stand behind the end.
+        let there = audit::head(&mut tx).await?.is_some();
+        let head = head(ctx, &mut tx).await?;
+        if broken.is_none() && head.seq > walk.seq && !audit::after(&mut tx, walk.seq, 1).await?.is_empty() {
+            continue;
+        }
+        if broken.is_none() {
+            broken = end_of(ctx, &mut tx, there, &head, &walk).await?;
+        }
+        if let (None, Some((seq, _))) = (&broken, expected.filter(|(seq, _)| *seq > walk.seq)) {
+            let reason = format!("the chain ends with entry {}, but there was an entry {seq}", walk.seq);
+            broken = Some(Break { seq: walk.seq + 1, reason });
+        }
+        return Ok(Verdict { good: broken.is_none(), entries: walk.seq, broken, head });
+    }
 }
 
 async fn walk_along(
     tx: &mut Tx,
     walk: &mut Walk,
-    head: &Head,
     expected: Option<&(i64, String)>,
 ) -> Result<Option<Break>, Error> {
     loop {
         let entries = audit::after(tx, walk.seq, BATCH).await?;
         if entries.is_empty() {
-            let cut = expected.filter(|(seq, _)| *seq > walk.seq);
-            return Ok(cut.map(|(seq, _)| Break {
-                seq: walk.seq + 1,
-                reason: format!("the chain ends with entry {}, but there was an entry {seq}", walk.seq),
-            }));
+            return Ok(None);
         }
         for entry in &entries {
-            // What came since the head was read belongs to the next look.
-            if entry.seq > head.seq && walk.seq == head.seq && entry.seq == walk.seq + 1 {
-                return Ok(None);
-            }
             if let Err(broken) = walk.step(entry) {
                 return Ok(Some(broken));
             }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Error, groups, notices};
+use super::{Error, groups, notices, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, channels},
@@ -51,13 +51,13 @@ pub async fn list(tx: &mut Tx) -> Result<Vec<Channel>, Error> {
     Ok(channels::list(tx).await?)
 }
 
-async fn check(tx: &mut Tx, wish: &ChannelWish) -> Result<(), Error> {
+async fn check(ctx: &Ctx, tx: &mut Tx, wish: &ChannelWish) -> Result<(), Error> {
     let wrong = wish.check();
     if !wrong.is_empty() {
         return Err(Error::fields("the channel cannot be used like this", wrong));
     }
     for group in &wish.groups {
-        groups::get(tx, group).await?;
+        groups::get(ctx, tx, group).await?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ pub async fn create(ctx: &Ctx, new: &NewChannel) -> Result<ShownChannel, Error> 
         ));
     }
     let mut tx = ctx.db.write().await?;
-    check(&mut tx, &new.wish).await?;
+    check(ctx, &mut tx, &new.wish).await?;
     if channels::find(&mut tx, &new.name).await?.is_some() {
         return Err(Error::conflict(
             format!("channel {} exists already", new.name),
@@ -111,14 +111,15 @@ pub async fn create(ctx: &Ctx, new: &NewChannel) -> Result<ShownChannel, Error> 
     Ok(ShownChannel { channel, secret })
 }
 
-/// Changes what is wanted of a channel. How notices go out stays of its kind.
+/// Changes what is wanted of a channel, with `expected` only when that is still what it was. How notices go out stays of its kind.
 ///
 /// # Errors
-/// There is no such channel, or fields are wrong.
-pub async fn update(ctx: &Ctx, name: &str, wish: &ChannelWish) -> Result<(), Error> {
+/// There is no such channel, fields are wrong, or [`Error::Stale`].
+pub async fn update(ctx: &Ctx, name: &str, wish: &ChannelWish, expected: Option<&str>) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let channel = get(&mut tx, name).await?;
-    check(&mut tx, wish).await?;
+    tag::check(&format!("channel {name}"), &channel.wish, expected)?;
+    check(ctx, &mut tx, wish).await?;
     if channel.wish.way.as_str() != wish.way.as_str() {
         return Err(Error::conflict(
             format!("channel {name} is of the kind {}", channel.wish.way.as_str()),

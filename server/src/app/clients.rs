@@ -6,17 +6,21 @@ use wire::{ClientId, Mac, Sha256};
 use super::{
     Error,
     approvals::{self, Wish},
-    groups as group_cases, installation, jobs, layouts,
+    groups as group_cases, installation, layouts,
     passwords::{Hashes, Passwords},
+    search,
 };
 use crate::{
     context::Ctx,
-    db::{Tx, audit, clients, events, groups, jobs as job_rows},
+    db::{
+        self, Tx, audit, clients, events, groups,
+        standing::{Deeds, deeds},
+    },
     domain::{
         approval::Risk,
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
-        job::Job,
+        job::{Surroundings, waits_for},
     },
     presence::ONLINE_FOR,
 };
@@ -65,8 +69,10 @@ pub struct Standing {
     pub activity: Activity,
     /// How it is.
     pub health: Health,
-    /// Names of its groups.
+    /// Names of the groups in which it is named.
     pub groups: Vec<String>,
+    /// Names of the groups whose search finds it.
+    pub found_in: Vec<String>,
 }
 
 /// A client that must exist, by name.
@@ -183,8 +189,8 @@ async fn set_groups(tx: &mut Tx, id: ClientId, names: &[String], now: i64) -> Re
     let mut wanted = Vec::new();
     for name in names {
         group_cases::check_name(name)?;
-        wanted.push(match groups::find(tx, name).await? {
-            Some(group) => group,
+        wanted.push(match groups::get(tx, name).await? {
+            Some(group) => group_cases::check_named(&group)?.id,
             None => groups::create(tx, name, "", now).await?,
         });
     }
@@ -288,8 +294,19 @@ pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) ->
 /// # Errors
 /// There is no such client.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    delete_if(ctx, name, None, actor).await
+}
+
+/// Removes a client, with `expected` only when nobody else changed it since that version.
+///
+/// # Errors
+/// As [`delete`], and [`Error::Stale`] when the record is of another version.
+pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<i64>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
+    if expected.is_some_and(|expected| expected != client.version) {
+        return Err(Error::Stale { what: format!("client {name}") });
+    }
     let wish = Wish::DeleteClient { client: name.to_owned() };
     let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::DeleteClient), 1, actor).await?;
     let before = recorded(&mut tx, client.id).await?;
@@ -328,40 +345,73 @@ pub async fn clear_alarm(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error
 /// # Errors
 /// The database refuses.
 pub async fn standing(ctx: &Ctx, tx: &mut Tx, client: Client) -> Result<Standing, Error> {
-    let open = job_rows::open(tx, client.id).await?;
-    let running = crate::db::attempts::running(tx, client.id).await?;
-    let next: Option<&Job> = open.first();
-    let waits = match next {
-        Some(job) => jobs::waiting_for(ctx, tx, job).await?,
-        None => None,
-    };
-    let seen = ctx.presence.seen(client.id);
-    let last_seen_at = seen.as_ref().map(|seen| seen.at).or(client.last_seen_at);
-    let online = seen.is_some_and(|seen| ctx.now() - seen.at < ONLINE_FOR);
-    let failed = job_rows::last_failed(tx, client.id).await?;
-    let groups = groups::list(tx).await?;
-    let groups = groups
-        .into_iter()
-        .filter(|group| client.groups.contains(&group.id))
-        .map(|group| group.name)
-        .collect();
-    let signs = Signs { stage: client.stage, alarm: client.alarm.clone(), online, last_seen_at, failed };
-    Ok(Standing { activity: activity(next, running.as_ref(), waits), health: health(&signs), client, groups })
+    let name = client.name.clone();
+    standings(ctx, tx, vec![client]).await?.pop().ok_or_else(|| Error::not_found(format!("client {name}")))
 }
 
-/// Clients by name, after a name.
+/// Clients with their three answers, in the same order: a few statements, however many clients.
 ///
 /// # Errors
-/// The group does not exist.
-pub async fn list(
-    tx: &mut Tx,
-    after: &str,
-    stage: Option<Stage>,
-    group: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Client>, Error> {
-    if let Some(name) = group {
-        group_cases::get(tx, name).await?;
+/// The database refuses.
+pub async fn standings(ctx: &Ctx, tx: &mut Tx, clients: Vec<Client>) -> Result<Vec<Standing>, Error> {
+    let names = groups::names(tx).await?;
+    let mut standings = Vec::with_capacity(clients.len());
+    let mut clients = clients.into_iter();
+    loop {
+        let chunk: Vec<Client> = clients.by_ref().take(db::MOST_IN_LIST).collect();
+        if chunk.is_empty() {
+            return Ok(standings);
+        }
+        let ids: Vec<ClientId> = chunk.iter().map(|client| client.id).collect();
+        let mut deeds = deeds(tx, &ids).await?;
+        let found_in = search::groups_of(ctx, tx, &ids).await?;
+        for client in chunk {
+            let deeds = deeds.remove(&client.id).unwrap_or_default();
+            let found_in = found_in.get(&client.id).cloned().unwrap_or_default();
+            let named = client.groups.iter().filter_map(|id| names.get(id).cloned());
+            let mut groups: Vec<String> = named.collect();
+            groups.sort_unstable();
+            standings.push(one_standing(ctx, client, deeds, groups, found_in));
+        }
     }
-    Ok(clients::list(tx, after, stage, group, limit).await?)
+}
+
+fn one_standing(
+    ctx: &Ctx,
+    client: Client,
+    deeds: Deeds,
+    groups: Vec<String>,
+    found_in: Vec<String>,
+) -> Standing {
+    let now = ctx.now();
+    let seen = ctx.presence.seen(client.id);
+    let last_seen_at = seen.as_ref().map(|seen| seen.at).max(client.last_seen_at);
+    let online = last_seen_at.is_some_and(|at| now - at < ONLINE_FOR);
+    let waits = deeds.next.as_ref().and_then(|job| {
+        let around = Surroundings {
+            running: deeds.running.clone(),
+            needs: deeds.needs.clone(),
+            // It is the first one.
+            before: None,
+            alarm: client.alarm.clone(),
+            realm: seen.as_ref().map(|seen| seen.realm).or(client.realm),
+            last_seen_at,
+            online: seen.as_ref().is_some_and(|seen| now - seen.at < ONLINE_FOR),
+        };
+        waits_for(job, &around, now)
+    });
+    let signs = Signs {
+        stage: client.stage,
+        alarm: client.alarm.clone(),
+        online,
+        last_seen_at,
+        failed: deeds.failed,
+    };
+    Standing {
+        activity: activity(deeds.next.as_ref(), deeds.attempt.as_ref(), waits),
+        health: health(&signs),
+        client,
+        groups,
+        found_in,
+    }
 }

@@ -8,11 +8,17 @@ use super::{
     approvals::{self, Wish},
     clients as client_cases,
     jobs::{self, JobOrder},
+    search::{self, Search},
+    tag,
 };
 use crate::{
     context::Ctx,
     db::{Tx, audit, clients, events, groups},
-    domain::{approval::Risk, client::is_name},
+    domain::{
+        approval::Risk,
+        client::{Client, is_name},
+        search::{check_expansion, parse},
+    },
 };
 
 pub use crate::db::groups::Group;
@@ -25,28 +31,103 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::invalid(format!("`{name}` cannot be a group's name"), "use small letters, digits and hyphens"))
 }
 
+/// Refuses a group whose members are found by a search where members are named.
+pub(super) fn check_named(group: &Group) -> Result<&Group, Error> {
+    match &group.query {
+        None => Ok(group),
+        Some(query) => Err(Error::conflict(
+            format!("the members of group {} are found by the search `{query}`", group.name),
+            "change its search, or name the clients in another group",
+        )),
+    }
+}
+
 /// All groups by name.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn list(tx: &mut Tx) -> Result<Vec<Group>, Error> {
-    Ok(groups::list(tx).await?)
+pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<Group>, Error> {
+    let mut all = groups::list(tx).await?;
+    for group in &mut all {
+        count(ctx, tx, group).await?;
+    }
+    Ok(all)
 }
 
 /// A group that must exist, by name.
 ///
 /// # Errors
 /// [`Error::NotFound`]
-pub async fn get(tx: &mut Tx, name: &str) -> Result<Group, Error> {
-    let found = groups::list(tx).await?.into_iter().find(|group| group.name == name);
-    found.ok_or_else(|| Error::not_found(format!("group {name}")))
+pub async fn get(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<Group, Error> {
+    let found = groups::get(tx, name).await?;
+    let mut group = found.ok_or_else(|| Error::not_found(format!("group {name}")))?;
+    count(ctx, tx, &mut group).await?;
+    Ok(group)
+}
+
+/// Members that are found by a search are counted at the moment of asking. One that a newer program wrote has none here.
+async fn count(ctx: &Ctx, tx: &mut Tx, group: &mut Group) -> Result<(), Error> {
+    if let Some(query) = &group.query {
+        group.members = match Search::new(ctx, tx, query).await {
+            Ok(search) => search.count(tx).await?,
+            Err(Error::Invalid { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(())
+}
+
+/// The members of a group, by name.
+///
+/// # Errors
+/// There is no such group.
+pub async fn members(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<Vec<Client>, Error> {
+    let found = groups::get(tx, name).await?;
+    let group = found.ok_or_else(|| Error::not_found(format!("group {name}")))?;
+    match &group.query {
+        None => Ok(clients::members(tx, group.id).await?),
+        Some(query) => {
+            let ids = Search::new(ctx, tx, query).await?.all(tx).await?;
+            Ok(clients::find_many(tx, &ids).await?)
+        }
+    }
+}
+
+/// Checks the search of a group: it can be read, and does not lead back to the group.
+async fn check_query(tx: &mut Tx, name: &str, query: &str) -> Result<String, Error> {
+    let expr = parse(query)?;
+    if expr.is_everything() {
+        return Err(Error::invalid(
+            format!("the search of group {name} is empty"),
+            "say which clients belong to it, such as `stage:installed`",
+        ));
+    }
+    let mut all = search::found_groups(tx).await?;
+    all.retain(|(other, _)| other != name);
+    all.push((name.to_owned(), expr.clone()));
+    // Whoever names this group must stay finite, too.
+    for (other, expr) in &all {
+        check_expansion(expr, &all).map_err(|error| {
+            Error::invalid(
+                format!("group {name} cannot have this search, because of group {other}: {error}"),
+                "leave the groups out that lead back to it",
+            )
+        })?;
+    }
+    Ok(expr.to_string())
 }
 
 /// Makes a group.
 ///
 /// # Errors
 /// The name cannot be used or is taken.
-pub async fn create(ctx: &Ctx, name: &str, description: &str, actor: &str) -> Result<(), Error> {
+pub async fn create(
+    ctx: &Ctx,
+    name: &str,
+    description: &str,
+    query: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     check_name(name)?;
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
@@ -56,10 +137,63 @@ pub async fn create(ctx: &Ctx, name: &str, description: &str, actor: &str) -> Re
             "use it, or choose another name",
         ));
     }
-    groups::create(&mut tx, name, description, now).await?;
-    let after = json!({ "name": name, "description": description });
+    let id = groups::create(&mut tx, name, description, now).await?;
+    let query = match query {
+        Some(query) => {
+            let query = check_query(&mut tx, name, query).await?;
+            groups::update(&mut tx, id, description, Some(&query)).await?;
+            Some(query)
+        }
+        None => None,
+    };
+    let after = json!({ "name": name, "description": description, "query": query });
     audit::note(&mut tx, "group.create", &format!("group {name}"), &(), &after).await?;
     noted(ctx, tx, "group.created", name, actor).await
+}
+
+/// What changes of a group; what is absent stays.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupChange {
+    /// What it is for.
+    pub description: Option<String>,
+    /// The search that finds its members; only for a group that has one.
+    pub query: Option<String>,
+}
+
+/// What can be changed of a group, as it is: its tag is made of this, since members come and go.
+pub fn changeable(group: &Group) -> GroupChange {
+    GroupChange { description: Some(group.description.clone()), query: group.query.clone() }
+}
+
+/// Changes what a group is for, or the search that finds its members; with `expected` only when both still have that tag.
+///
+/// # Errors
+/// There is no such group, its members are named, the search cannot be read, or [`Error::Stale`].
+pub async fn update(
+    ctx: &Ctx,
+    name: &str,
+    change: &GroupChange,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let found = groups::get(&mut tx, name).await?;
+    let group = found.ok_or_else(|| Error::not_found(format!("group {name}")))?;
+    tag::check(&format!("group {name}"), &changeable(&group), expected)?;
+    let query = match (&change.query, &group.query) {
+        (Some(_), None) => {
+            return Err(Error::conflict(
+                format!("the members of group {name} are named, not found by a search"),
+                "make another group with this search",
+            ));
+        }
+        (Some(query), Some(_)) => Some(check_query(&mut tx, name, query).await?),
+        (None, present) => present.clone(),
+    };
+    let description = change.description.as_ref().unwrap_or(&group.description);
+    groups::update(&mut tx, group.id, description, query.as_deref()).await?;
+    noted(ctx, tx, "group.changed", name, actor).await
 }
 
 /// Removes a group; its clients stay.
@@ -68,9 +202,8 @@ pub async fn create(ctx: &Ctx, name: &str, description: &str, actor: &str) -> Re
 /// There is no such group.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
-    let group = get(&mut tx, name).await?;
-    let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
-    let members: Vec<_> = members.into_iter().map(|client| client.name).collect();
+    let group = get(ctx, &mut tx, name).await?;
+    let members: Vec<_> = members(ctx, &mut tx, name).await?.into_iter().map(|client| client.name).collect();
     let before = json!({ "name": name, "description": group.description, "members": members });
     groups::delete(&mut tx, group.id).await?;
     audit::note(&mut tx, "group.delete", &format!("group {name}"), &before, &()).await?;
@@ -91,7 +224,8 @@ async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Re
 pub async fn set_member(ctx: &Ctx, name: &str, client: &str, member: bool, actor: &str) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let group = get(&mut tx, name).await?;
+    let group = get(ctx, &mut tx, name).await?;
+    check_named(&group)?;
     let client = client_cases::get(&mut tx, client).await?;
     let kind = if member {
         groups::add_member(&mut tx, group.id, client.id).await?;
@@ -123,8 +257,9 @@ pub async fn create_jobs(ctx: &Ctx, name: &str, order: &JobOrder, actor: &str) -
     }
     let mut tx = ctx.db.write().await?;
     jobs::check_expiry(order, ctx.now())?;
-    get(&mut tx, name).await?;
-    let members = clients::list(&mut tx, "", None, Some(name), i64::MAX).await?;
+    jobs::check_type(ctx, order)?;
+    get(ctx, &mut tx, name).await?;
+    let members = members(ctx, &mut tx, name).await?;
     let wish = Wish::GroupJobs { group: name.to_owned(), order: order.clone() };
     let risk = Risk::of_job_type(&order.job_type);
     let mut tx = approvals::gate(ctx, tx, &wish, risk, members.len(), actor).await?;

@@ -90,6 +90,30 @@ pub async fn restart(ctx: &Ctx, name: &str, actor: &str) -> Result<JobId, Error>
     jobs::create(ctx, id, &order("reboot", json!({}), Some(ctx.now() + RESTART_WITHIN)), actor).await
 }
 
+/// Wakes a machine over the network. Whether it wakes shows in its boot timeline.
+///
+/// # Errors
+/// It has no hardware address, is out of service, or nothing can be sent.
+pub async fn wake(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    let client = cases::get(&mut tx, name).await?;
+    check_in_service(&client)?;
+    if client.macs.is_empty() {
+        return Err(Error::conflict(
+            format!("client {name} has no hardware address, so it cannot be woken"),
+            "boot it over the network once: then its address is known",
+        ));
+    }
+    crate::boot::wake::wake(&client.macs).await.map_err(|error| Error::Unavailable {
+        title: format!("nothing could be sent to wake {name}: {error}"),
+        remedy: "look at the network of the server's host".to_owned(),
+    })?;
+    events::add(&mut tx, "client.woken", Some(client.id), None, actor, name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
+}
+
 /// Queues a rescue system that lets these keys in as root.
 ///
 /// # Errors

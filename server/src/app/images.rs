@@ -9,7 +9,10 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{Tx, audit, events, images},
-    domain::image::{self, Image},
+    domain::{
+        client::is_word,
+        image::{self, Image},
+    },
 };
 
 /// A build that has said nothing for so long has ended without a word.
@@ -80,8 +83,14 @@ impl Builds {
 /// Keeps an image whose files are stored already.
 ///
 /// # Errors
-/// A file is not stored.
+/// Its name cannot be one, it has no file, or a file is not stored.
 pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, Error> {
+    if !image.name.split('/').all(is_word) || image.parts.is_empty() {
+        return Err(Error::invalid(
+            format!("`{}` with {} parts cannot be an image", image.name, image.parts.len()),
+            "give a name of small letters, digits, hyphens and dots, such as debian-12/metal, and at least one part",
+        ));
+    }
     let now = ctx.now();
     image.built_at = now;
     let mut tx = ctx.db.write().await?;

@@ -1,6 +1,9 @@
 //! Jobs: made, looked at, accepted, held, cancelled, tried again, released.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use wire::{ClientId, JobId};
@@ -12,6 +15,7 @@ use super::{
     retirement::check_in_service,
 };
 use crate::{
+    catalog::JobType,
     context::Ctx,
     db::{Tx, audit, clients, jobs},
     domain::{
@@ -88,6 +92,19 @@ pub(super) fn check_expiry(order: &JobOrder, now: i64) -> Result<(), Error> {
     Ok(())
 }
 
+/// The job script of an order, and its parameters as that wants them.
+pub(super) fn check_type(ctx: &Ctx, order: &JobOrder) -> Result<(Arc<JobType>, Value), Error> {
+    let job_type = ctx
+        .catalog
+        .job_type(&order.job_type)
+        .ok_or_else(|| Error::not_found(format!("job type {}", order.job_type)))?;
+    let params = job_type
+        .params
+        .check(&order.params)
+        .map_err(|fields| Error::fields(format!("the parameters of {} are wrong", order.job_type), fields))?;
+    Ok((job_type, params))
+}
+
 /// Checks an order against its job script and queues it, without planning it.
 pub(super) async fn add(
     ctx: &Ctx,
@@ -97,14 +114,7 @@ pub(super) async fn add(
     actor: &str,
 ) -> Result<JobId, Error> {
     check_in_service(client)?;
-    let job_type = ctx
-        .catalog
-        .job_type(&order.job_type)
-        .ok_or_else(|| Error::not_found(format!("job type {}", order.job_type)))?;
-    let params = job_type
-        .params
-        .check(&order.params)
-        .map_err(|fields| Error::fields(format!("the parameters of {} are wrong", order.job_type), fields))?;
+    let (job_type, params) = check_type(ctx, order)?;
     let job = NewJob {
         client: client.id,
         job_type: order.job_type.clone(),

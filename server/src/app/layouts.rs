@@ -3,7 +3,7 @@
 use serde_json::json;
 use wire::facts::Firmware;
 
-use super::{Error, clients};
+use super::{Error, clients, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, events, layouts},
@@ -83,6 +83,20 @@ pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<NamedLayout>, Error> {
 /// # Errors
 /// The text is no layout; each problem names its line.
 pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), Error> {
+    set_if(ctx, name, yaml, None, actor).await
+}
+
+/// Keeps a layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`set`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn set_if(
+    ctx: &Ctx,
+    name: &str,
+    yaml: &str,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     if !is_name(name) {
         return Err(Error::invalid(
             format!("`{name}` cannot be a layout's name"),
@@ -95,6 +109,7 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
         remedy: "mend these lines; docs/layouts.md describes the format".to_owned(),
     })?;
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
     let before = layouts::find(&mut tx, name).await?.map(|yaml| json!({ "yaml": yaml }));
     layouts::set(&mut tx, name, yaml, ctx.now()).await?;
     let after = json!({ "yaml": yaml });
@@ -107,7 +122,16 @@ pub async fn set(ctx: &Ctx, name: &str, yaml: &str, actor: &str) -> Result<(), E
 /// # Errors
 /// There is no such own layout, or clients use it and none of the name would be left.
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+    delete_if(ctx, name, None, actor).await
+}
+
+/// Removes an own layout, with `expected` only when its text still has that tag.
+///
+/// # Errors
+/// As [`delete`], and [`Error::Stale`] when somebody else has changed it.
+pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    unchanged(ctx, &mut tx, name, expected).await?;
     let (count, names) = used_by(&mut tx, name).await?;
     if count > 0 && ctx.catalog.layout(name).is_none() && layouts::find(&mut tx, name).await?.is_some() {
         let more = if count > NAMED_USERS { " and more" } else { "" };
@@ -122,6 +146,16 @@ pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     }
     audit::note(&mut tx, "layout.delete", &format!("layout {name}"), &before, &()).await?;
     noted(ctx, tx, "layout.deleted", name, actor).await
+}
+
+/// Refuses when a layout has not the expected tag, whoever has changed or removed it.
+async fn unchanged(ctx: &Ctx, tx: &mut Tx, name: &str, expected: Option<&str>) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    match get(ctx, tx, name).await {
+        Ok(found) => tag::check(&format!("layout {name}"), &found, Some(expected)),
+        Err(Error::NotFound { .. }) => Err(Error::Stale { what: format!("layout {name}") }),
+        Err(error) => Err(error),
+    }
 }
 
 async fn noted(ctx: &Ctx, mut tx: Tx, kind: &str, name: &str, actor: &str) -> Result<(), Error> {

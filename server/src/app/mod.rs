@@ -3,11 +3,13 @@
 pub mod agents;
 pub mod approvals;
 pub mod audit;
+pub mod batches;
 pub mod boot_timeline;
 pub mod channels;
 pub mod clients;
 pub mod enrolment;
 mod error;
+pub mod filters;
 pub mod groups;
 pub mod happenings;
 pub mod health;
@@ -26,7 +28,9 @@ pub mod people;
 pub mod planning;
 pub mod reports;
 pub mod retirement;
+pub mod search;
 pub mod sessions;
 pub mod settings;
+pub mod tag;
 
 pub use error::Error;

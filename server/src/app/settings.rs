@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wire::problem::FieldProblem;
 
-use super::Error;
+use super::{Error, tag};
 use crate::{
     context::Ctx,
     db::{Tx, audit, events, settings},
@@ -97,11 +97,23 @@ pub enum NewValue {
     Default,
 }
 
-/// Sets one or several settings: all of them, or none when one does not fit.
+impl AllSettings {
+    /// What is set: names and values.
+    pub fn values(&self) -> Vec<(&str, &Value)> {
+        self.settings.iter().map(|setting| (setting.name.as_str(), &setting.value)).collect()
+    }
+}
+
+/// Sets one or several settings: all of them, or none when one does not fit, or when `expected` is not the tag of what is set now.
 ///
 /// # Errors
-/// There is no such setting, or a value does not fit; each wrong one is named.
-pub async fn set(ctx: &Ctx, wanted: &[(String, NewValue)], actor: &str) -> Result<(), Error> {
+/// There is no such setting, a value does not fit (each wrong one is named), or [`Error::Stale`].
+pub async fn set(
+    ctx: &Ctx,
+    wanted: &[(String, NewValue)],
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     let mut checked = Vec::new();
     let mut wrong = Vec::new();
     for (name, value) in wanted {
@@ -124,6 +136,8 @@ pub async fn set(ctx: &Ctx, wanted: &[(String, NewValue)], actor: &str) -> Resul
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let before = current(&mut tx).await?;
+    let values: Vec<_> = SETTINGS.into_iter().map(|setting| (setting.name, before.value(setting))).collect();
+    tag::check("the settings", &values, expected)?;
     let mut changed = false;
     for (setting, value) in checked {
         let was = before.value(setting);

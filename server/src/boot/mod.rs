@@ -5,3 +5,4 @@ pub mod neighbour;
 pub mod script;
 pub mod tftp;
 pub mod timeline;
+pub mod wake;

@@ -70,11 +70,18 @@ impl Query {
         Self(path.to_owned())
     }
 
-    /// One more value. Numbers, names and words of enums need no escape.
+    /// One more value (RFC 3986, 2.1).
     pub(super) fn with(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
         if let Some(value) = value {
             let sign = if self.0.contains('?') { '&' } else { '?' };
-            self.0 = format!("{}{sign}{name}={value}", self.0);
+            self.0 = format!("{}{sign}{name}=", self.0);
+            for byte in value.to_string().bytes() {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    self.0.push(char::from(byte));
+                } else {
+                    self.0.push_str(&format!("%{byte:02X}"));
+                }
+            }
         }
         self
     }

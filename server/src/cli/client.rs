@@ -1,5 +1,6 @@
 //! `lotse client`
 
+mod batch;
 mod install;
 mod shown;
 mod wishes;
@@ -21,15 +22,26 @@ use super::{
     output::{note, say, say_json, time},
 };
 use crate::{
-    app::helpdesk::EnrolCommand,
+    app::{helpdesk::EnrolCommand, search::SortBy},
     domain::client::{ClientConfig, Stage},
     http::api::view::ClientView,
 };
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
-    /// List clients
+    /// List clients: all, or those that a search means
+    #[command(
+        after_help = "Examples:\n  lotse client list 'stage:installed health:offline seen>7d' --sort=-seen\n  lotse client list 'package:openssl<3.0.15' --columns name,os,ip\n  lotse client list 'memory<4G or not disk>100G'\ndocs/search.md describes the language."
+    )]
     List {
+        /// Which clients: words in names, addresses and serial numbers, and tests such as stage:installed.
+        query: Vec<String>,
+        /// By which column; with `-` before it the largest first, as --sort=-seen.
+        #[arg(long, default_value = "", allow_hyphen_values = true)]
+        sort: String,
+        /// Which columns, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "name,stage,health,mac,group,activity")]
+        columns: Vec<SortBy>,
         /// Only in this stage: registered, discovered, installing, installed, retired.
         #[arg(long)]
         stage: Option<Stage>,
@@ -111,6 +123,38 @@ pub(super) enum ClientCommand {
         /// Its name.
         name: Name,
     },
+    /// Wake a machine over the network
+    Wake {
+        /// Its name.
+        name: Name,
+    },
+    /// Order something for all clients that a search means; shows for how many and which not, and asks first
+    #[command(
+        after_help = "Examples:\n  lotse client batch package-install vim htop --where 'group:room-101'\n  lotse client batch reboot --where 'stage:installed package:linux-image-amd64' --dry-run\n  lotse client batch join-group old --where 'memory<4G'\ndocs/search.md describes the language."
+    )]
+    Batch {
+        /// install, redo, reboot, wake, retire, rescue, package-install, package-remove, package-upgrade, join-group or leave-group.
+        action: String,
+        /// Packages, the group, or files with public keys.
+        words: Vec<String>,
+        /// For which clients.
+        #[arg(long = "where", value_name = "QUERY")]
+        query: String,
+        /// Only show what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask; orders that destroy need --expect.
+        #[arg(long, short = 'y')]
+        yes: bool,
+        /// Only when it is for exactly so many clients.
+        #[arg(long, value_name = "NUMBER")]
+        expect: Option<i64>,
+    },
+    /// Show how far an order for many clients is
+    BatchStatus {
+        /// Its number.
+        batch: i64,
+    },
     /// Boot the rescue system with SSH for a key
     #[command(after_help = "Example:\n  lotse client rescue lab-01 --keys ~/.ssh/id_ed25519.pub")]
     Rescue {
@@ -173,7 +217,9 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
         api.order(method, &format!("/clients/{name}{verb}"), &format!("{name} {done}.")).await
     };
     match command {
-        ClientCommand::List { stage, group } => list(api, stage, group.as_ref()).await,
+        ClientCommand::List { query, sort, columns, stage, group } => {
+            list(api, &query.join(" "), &sort, &columns, stage, group.as_ref()).await
+        }
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {
             let facts: Facts = api.get(&format!("/clients/{name}/facts")).await?;
@@ -212,6 +258,11 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
         }
         ClientCommand::Redo { name, yes } => install(api, &name, Order::Redo, false, yes).await,
         ClientCommand::Restart { name } => queued(api, &name, "restart", &json!({})).await,
+        ClientCommand::Wake { name } => order(Method::POST, &name, "/wake", "was called").await,
+        ClientCommand::Batch { action, words, query, dry_run, yes, expect } => {
+            batch::order(api, &action, &words, &query, dry_run, yes, expect).await
+        }
+        ClientCommand::BatchStatus { batch } => batch::status(api, batch).await,
         ClientCommand::Rescue { name, keys } => {
             let body = json!({ "authorized_keys": read_keys(&keys)? });
             queued(api, &name, "rescue", &body).await?;

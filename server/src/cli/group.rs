@@ -25,6 +25,20 @@ pub(super) enum GroupCommand {
         /// What it is for.
         #[arg(long, default_value = "")]
         description: String,
+        /// A search that finds its members, such as 'os:debian-12 memory<4G'; without it they are named.
+        #[arg(long)]
+        query: Option<String>,
+    },
+    /// Change what a group is for, or the search that finds its members
+    Edit {
+        /// Its name.
+        name: Name,
+        /// What it is for.
+        #[arg(long)]
+        description: Option<String>,
+        /// The search that finds its members.
+        #[arg(long)]
+        query: Option<String>,
     },
     /// Show a group and its clients
     Show {
@@ -77,13 +91,28 @@ pub(super) async fn group(api: &Api, command: GroupCommand) -> anyhow::Result<()
             }
             let rows: Vec<_> = groups
                 .into_iter()
-                .map(|group| vec![group.name, group.members.to_string(), group.description])
+                .map(|group| {
+                    vec![
+                        group.name,
+                        group.members.to_string(),
+                        group.query.unwrap_or_default(),
+                        group.description,
+                    ]
+                })
                 .collect();
-            table(&["NAME", "CLIENTS", "DESCRIPTION"], &rows);
+            table(&["NAME", "CLIENTS", "QUERY", "DESCRIPTION"], &rows);
             Ok(())
         }
-        GroupCommand::Create { name, description } => {
-            let body = json!({ "name": name, "description": description });
+        GroupCommand::Edit { name, description, query } => {
+            let body = json!({ "description": description, "query": query });
+            let group: Group = api.send_json(Method::PATCH, &format!("/groups/{name}"), &body).await?;
+            if !api.wrote_json(&group)? {
+                say(&format!("The group {name} is changed; it has {} clients.", group.members));
+            }
+            Ok(())
+        }
+        GroupCommand::Create { name, description, query } => {
+            let body = json!({ "name": name, "description": description, "query": query });
             let group: Group = api.send_json(Method::POST, "/groups", &body).await?;
             if !api.wrote_json(&group)? {
                 say(&format!("The group {name} is made."));
@@ -133,6 +162,9 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
         return Ok(());
     }
     say(&format!("{} {}\nclients: {}", group.name, group.description, group.members));
+    if let Some(query) = &group.query {
+        say(&format!("found by: {query}"));
+    }
     let mut after = String::new();
     loop {
         let path = Query::new("/clients?limit=500").with("group", Some(name)).with("after", Some(&after));

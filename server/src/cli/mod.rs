@@ -108,8 +108,6 @@ enum Command {
     /// Network boot: the configuration of dnsmasq
     #[command(subcommand)]
     Pxe(pxe::PxeCommand),
-    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
-    Report(report::ReportWords),
     /// What people have changed, as a chain that can be verified
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -122,6 +120,8 @@ enum Command {
     /// Who is told of what happens: by mail and by webhook
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
+    Report(report::ReportWords),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -206,11 +206,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,
         Command::Pxe(command) => pxe::run(command, connect).await,
-        Command::Report(words) => report::run(&connect()?, words).await,
         Command::Audit(command) => audit::audit(&connect()?, command).await,
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
+        Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,

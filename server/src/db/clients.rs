@@ -1,8 +1,10 @@
 //! Clients and their hardware addresses.
 
-use wire::{ClientId, Mac, Sha256, facts::Facts};
+use std::collections::HashMap;
 
-use super::{Error, Row, Tx, args, dialect, to_json};
+use wire::{ClientId, GroupId, Mac, Sha256, facts::Facts};
+
+use super::{Error, Row, Tx, args, dialect, to_json, traits};
 use crate::domain::client::{Client, ClientConfig, Stage};
 
 const COLUMNS: &str = "id, name, stage, config, facts, facts_at, announced_key, adopted_key, boot_id, realm, \
@@ -22,8 +24,9 @@ pub async fn create(
 ) -> Result<ClientId, Error> {
     let id = tx
         .insert(
-            "INSERT INTO clients (name, stage, config, created_at) VALUES ($1, $2, $3, $4) RETURNING id",
-            args![name, stage.as_str(), to_json(config)?, now],
+            "INSERT INTO clients (name, stage, config, created_at, distribution, traits) VALUES ($1, $2, $3, $4, $5, $6) \
+             RETURNING id",
+            args![name, stage.as_str(), to_json(config)?, now, &config.distribution, traits::VERSION],
         )
         .await?;
     for mac in macs {
@@ -68,23 +71,53 @@ pub async fn find_by_mac(tx: &mut Tx, mac: Mac) -> Result<Option<Client>, Error>
     one(tx, &sql, args![mac]).await
 }
 
-/// Clients in the order of their names, after a name, optionally of one stage or one group.
-pub async fn list(
-    tx: &mut Tx,
-    after: &str,
-    stage: Option<Stage>,
-    group: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Client>, Error> {
+/// All members that are named in a group, in the order of their names.
+pub async fn members(tx: &mut Tx, group: GroupId) -> Result<Vec<Client>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM clients WHERE name > $1 AND ($2 IS NULL OR stage = $2) AND ($3 IS NULL OR id IN \
-         (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE g.name = $3)) \
-         ORDER BY name LIMIT $4"
+        "SELECT {COLUMNS} FROM clients WHERE id IN (SELECT client_id FROM group_members WHERE group_id = $1) ORDER BY name"
     );
-    let rows = tx.all(&sql, args![after, stage.map(Stage::as_str), group, limit]).await?;
+    let rows = tx.all(&sql, args![group]).await?;
+    completed(tx, &rows).await
+}
+
+/// Clients by their numbers, in that order; those that are gone are left out. A few statements, however many clients.
+pub async fn find_many(tx: &mut Tx, ids: &[ClientId]) -> Result<Vec<Client>, Error> {
+    let mut found = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(super::MOST_IN_LIST) {
+        let (list, args) = super::id_list(chunk.iter().map(|id| id.0));
+        let rows = tx.all(&format!("SELECT {COLUMNS} FROM clients WHERE id IN {list}"), args).await?;
+        found.extend(completed(tx, &rows).await?);
+    }
+    let place: HashMap<ClientId, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    found.sort_by_key(|client| place.get(&client.id).copied());
+    Ok(found)
+}
+
+/// Makes clients of rows, with their addresses and groups.
+async fn completed(tx: &mut Tx, rows: &[Row]) -> Result<Vec<Client>, Error> {
     let mut clients = Vec::with_capacity(rows.len());
-    for row in &rows {
-        clients.push(complete(tx, row).await?);
+    for chunk in rows.chunks(super::MOST_IN_LIST) {
+        let ids: Vec<i64> = chunk.iter().map(|row| row.int("id")).collect::<Result<_, _>>()?;
+        let (list, args) = super::id_list(ids.iter().copied());
+        let mut macs: HashMap<i64, Vec<Mac>> = HashMap::new();
+        let sql = format!("SELECT client_id, mac FROM client_macs WHERE client_id IN {list} ORDER BY mac");
+        for row in tx.all(&sql, args.clone()).await? {
+            macs.entry(row.int("client_id")?).or_default().push(row.parsed("mac")?);
+        }
+        let mut groups: HashMap<i64, Vec<GroupId>> = HashMap::new();
+        let sql = format!(
+            "SELECT client_id, group_id FROM group_members WHERE client_id IN {list} ORDER BY group_id"
+        );
+        for row in tx.all(&sql, args).await? {
+            groups.entry(row.int("client_id")?).or_default().push(GroupId(row.int("group_id")?));
+        }
+        for (row, id) in chunk.iter().zip(ids) {
+            clients.push(from_row(
+                row,
+                macs.remove(&id).unwrap_or_default(),
+                groups.remove(&id).unwrap_or_default(),
+            )?);
+        }
     }
     Ok(clients)
 }
@@ -109,22 +142,19 @@ async fn one(
     args: impl IntoIterator<Item = super::Arg>,
 ) -> Result<Option<Client>, Error> {
     match tx.optional(sql, args).await? {
-        Some(row) => complete(tx, &row).await.map(Some),
+        Some(row) => Ok(completed(tx, std::slice::from_ref(&row)).await?.pop()),
         None => Ok(None),
     }
 }
 
-async fn complete(tx: &mut Tx, row: &Row) -> Result<Client, Error> {
-    let id = ClientId(row.int("id")?);
-    let macs = tx.all("SELECT mac FROM client_macs WHERE client_id = $1 ORDER BY mac", args![id]).await?;
-    let groups = super::groups::of_client(tx, id).await?;
+fn from_row(row: &Row, macs: Vec<Mac>, groups: Vec<GroupId>) -> Result<Client, Error> {
     let key = |column| row.opt_text(column)?.map(|_| row.parsed::<Sha256>(column)).transpose();
     Ok(Client {
-        id,
+        id: ClientId(row.int("id")?),
         name: row.text("name")?,
         stage: row.parsed("stage")?,
         config: row.json("config")?,
-        macs: macs.iter().map(|row| row.parsed("mac")).collect::<Result<_, _>>()?,
+        macs,
         facts: row.opt_text("facts")?.map(|_| row.json::<Facts>("facts")).transpose()?,
         facts_at: row.opt_int("facts_at")?,
         announced_key: key("announced_key")?,
@@ -147,8 +177,16 @@ async fn complete(tx: &mut Tx, row: &Row) -> Result<Client, Error> {
 pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, Error> {
     let changed = tx
         .execute(
-            "UPDATE clients SET name = $1, stage = $2, config = $3, version = version + 1 WHERE id = $4 AND version = $5",
-            args![&client.name, client.stage.as_str(), to_json(&client.config)?, client.id, client.version],
+            "UPDATE clients SET name = $1, stage = $2, config = $3, distribution = $4, version = version + 1 \
+             WHERE id = $5 AND version = $6",
+            args![
+                &client.name,
+                client.stage.as_str(),
+                to_json(&client.config)?,
+                &client.config.distribution,
+                client.id,
+                client.version
+            ],
         )
         .await?;
     Ok(changed == 1)
@@ -172,7 +210,7 @@ pub async fn set_facts(tx: &mut Tx, id: ClientId, facts: &Facts, now: i64) -> Re
     super::reports::note_changes(tx, id, facts, now).await?;
     let sql = "UPDATE clients SET facts = $1, facts_at = $2, version = version + 1 WHERE id = $3";
     tx.execute(sql, args![to_json(facts)?, now, id]).await?;
-    Ok(())
+    traits::set(tx, id, facts).await
 }
 
 /// Keeps the fingerprint that a machine without a token showed.
@@ -190,8 +228,8 @@ pub async fn set_adopted_key(tx: &mut Tx, id: ClientId, key: Option<&Sha256>) ->
 
 /// Raises or clears an alarm.
 pub async fn set_alarm(tx: &mut Tx, id: ClientId, alarm: Option<&str>) -> Result<(), Error> {
-    tx.execute("UPDATE clients SET alarm = $1, version = version + 1 WHERE id = $2", args![alarm, id])
-        .await?;
+    let sql = "UPDATE clients SET alarm = $1, alarmed = $2, version = version + 1 WHERE id = $3";
+    tx.execute(sql, args![alarm, alarm.is_some(), id]).await?;
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Groups of clients.
 
+use std::collections::HashMap;
+
 use wire::{ClientId, GroupId};
 
-use super::{Error, Tx, args};
+use super::{Error, Row, Tx, args};
 
 /// A group as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -13,11 +15,13 @@ pub struct Group {
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// Its members are found by this search; absent when they are named.
+    pub query: Option<String>,
     /// How many clients belong to it.
     pub members: i64,
 }
 
-/// Makes a group.
+/// Makes a group whose members are named.
 ///
 /// # Errors
 /// [`Error::Exists`] when the name is taken.
@@ -26,22 +30,50 @@ pub async fn create(tx: &mut Tx, name: &str, description: &str, now: i64) -> Res
     tx.insert(sql, args![name, description, now]).await.map(GroupId)
 }
 
-/// All groups by name.
+/// Changes what a group is for and how its members are found.
+pub async fn update(tx: &mut Tx, id: GroupId, description: &str, query: Option<&str>) -> Result<(), Error> {
+    let sql = "UPDATE client_groups SET description = $1, query = $2 WHERE id = $3";
+    tx.execute(sql, args![description, query, id]).await?;
+    Ok(())
+}
+
+const COLUMNS: &str =
+    "id, name, description, query, (SELECT count(*) FROM group_members m WHERE m.group_id = g.id) AS members";
+
+fn from_row(row: &Row) -> Result<Group, Error> {
+    Ok(Group {
+        id: GroupId(row.int("id")?),
+        name: row.text("name")?,
+        description: row.text("description")?,
+        query: row.opt_text("query")?,
+        members: row.int("members")?,
+    })
+}
+
+/// All groups by name; members that are found by a search are not counted.
 pub async fn list(tx: &mut Tx) -> Result<Vec<Group>, Error> {
-    let sql = "SELECT id, name, description, (SELECT count(*) FROM group_members m WHERE m.group_id = g.id) AS members \
-               FROM client_groups g ORDER BY name";
-    tx.all(sql, [])
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Group {
-                id: GroupId(row.int("id")?),
-                name: row.text("name")?,
-                description: row.text("description")?,
-                members: row.int("members")?,
-            })
-        })
-        .collect()
+    let rows = tx.all(&format!("SELECT {COLUMNS} FROM client_groups g ORDER BY name"), []).await?;
+    rows.iter().map(from_row).collect()
+}
+
+/// A group by its name; members that are found by a search are not counted.
+pub async fn get(tx: &mut Tx, name: &str) -> Result<Option<Group>, Error> {
+    let row =
+        tx.optional(&format!("SELECT {COLUMNS} FROM client_groups g WHERE name = $1"), args![name]).await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// Names and searches of the groups whose members are found.
+pub async fn found(tx: &mut Tx) -> Result<Vec<(String, String)>, Error> {
+    let rows =
+        tx.all("SELECT name, query FROM client_groups WHERE query IS NOT NULL ORDER BY name", []).await?;
+    rows.iter().map(|row| Ok((row.text("name")?, row.text("query")?))).collect()
+}
+
+/// Names of all groups, by number.
+pub async fn names(tx: &mut Tx) -> Result<HashMap<GroupId, String>, Error> {
+    let rows = tx.all("SELECT id, name FROM client_groups", []).await?;
+    rows.iter().map(|row| Ok((GroupId(row.int("id")?), row.text("name")?))).collect()
 }
 
 /// A group's number by its name.

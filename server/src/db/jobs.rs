@@ -5,7 +5,7 @@ use wire::{ClientId, JobId, enrol::Realm, plan::SignedPlan};
 use super::{Error, Row, Tx, args, dialect, to_json};
 use crate::domain::job::{Job, JobState, NewJob, Surroundings};
 
-const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
+pub(super) const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
                        max_attempts, retry_after_s, attempts, cancel_reason, released, created_at, created_by, \
                        finished_at, version";
 
@@ -25,7 +25,7 @@ pub(super) fn realm_from(word: &str) -> Option<Realm> {
     }
 }
 
-fn from_row(row: &Row) -> Result<Job, Error> {
+pub(super) fn from_row(row: &Row) -> Result<Job, Error> {
     Ok(Job {
         id: JobId(row.int("id")?),
         client: ClientId(row.int("client_id")?),
@@ -183,8 +183,25 @@ pub async fn set_state(
         .await?;
     if changed == 1 {
         add_history(tx, job.id, Some(job.state), to, actor, reason, now).await?;
+        note_failure(tx, job, to).await?;
     }
     Ok(changed == 1)
+}
+
+/// Keeps with the client which job failed last, as long as none has succeeded after it: searches and lists tell its health by that.
+async fn note_failure(tx: &mut Tx, job: &Job, to: JobState) -> Result<(), Error> {
+    let sql = match to {
+        JobState::Failed => {
+            "UPDATE clients SET failed_job = $2 WHERE id = $1 AND (failed_job IS NULL OR failed_job < $2) \
+             AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.client_id = $1 AND s.id > $2 AND s.state = 'succeeded')"
+        }
+        JobState::Succeeded => "UPDATE clients SET failed_job = NULL WHERE id = $1 AND failed_job < $2",
+        JobState::Held | JobState::Queued | JobState::Running | JobState::Cancelled | JobState::Expired => {
+            return Ok(());
+        }
+    };
+    tx.execute(sql, args![job.client, job.id]).await?;
+    Ok(())
 }
 
 /// Notes that a running job shall stop, or be released.
@@ -340,11 +357,10 @@ pub async fn find_plan(tx: &mut Tx, job: JobId) -> Result<Option<SignedPlan>, Er
     .transpose()
 }
 
-/// The client's newest job that ended, when it has failed: number, type and reason.
+/// The newest job of a client that has failed and after which none has succeeded: number, type and reason.
 pub async fn last_failed(tx: &mut Tx, client: ClientId) -> Result<Option<(JobId, String, String)>, Error> {
-    let sql = "SELECT id, job_type, reason FROM jobs WHERE client_id = $1 AND state = 'failed' AND NOT EXISTS \
-               (SELECT 1 FROM jobs s WHERE s.client_id = $1 AND s.id > jobs.id AND s.state = 'succeeded') \
-               ORDER BY id DESC LIMIT 1";
+    let sql =
+        "SELECT id, job_type, reason FROM jobs WHERE id = (SELECT failed_job FROM clients WHERE id = $1)";
     let row = tx.optional(sql, args![client]).await?;
     row.map(|row| Ok((JobId(row.int("id")?), row.text("job_type")?, row.text("reason")?))).transpose()
 }

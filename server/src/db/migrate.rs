@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
+    (5, include_str!("../../migrations/0005_search.sql")),
     (6, include_str!("../../migrations/0006_audit.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
@@ -41,13 +42,18 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
             Tx::Sqlite(tx, _) => {
-                let text = text.replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT").replace("{WRITER}", "");
+                let text = text
+                    .replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+                    .replace("{WRITER}", "")
+                    // SQLite compares texts byte by byte unless told otherwise.
+                    .replace("{BYTEWISE}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
             Tx::Postgres(tx) => {
                 let text = text
                     .replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
-                    .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()");
+                    .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()")
+                    .replace("{BYTEWISE}", " COLLATE \"C\"");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }
         }

@@ -8,12 +8,14 @@ pub mod answers;
 pub mod approvals;
 pub mod attempts;
 pub mod audit;
+pub mod batches;
 pub mod boot;
 pub mod channels;
 pub mod clients;
 mod dialect;
 mod durable;
 pub mod events;
+pub mod filters;
 pub mod groups;
 pub mod health;
 pub mod identities;
@@ -24,11 +26,15 @@ pub mod layouts;
 pub mod measures;
 mod migrate;
 pub mod overview;
+pub mod packages;
 pub mod people;
 pub mod reports;
+pub mod search;
 pub mod sessions;
 pub mod settings;
+pub mod standing;
 pub mod timings;
+mod traits;
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
@@ -169,6 +175,7 @@ impl Db {
             }
         };
         migrate::run(&db, now).await?;
+        traits::fill(&db).await?;
         Ok(db)
     }
 
@@ -492,6 +499,20 @@ impl Row {
         serde_json::from_str(&self.text(name)?)
             .map_err(|source| Error::Value { column: name.to_owned(), source: source.into() })
     }
+}
+
+/// Most numbers in one list of a statement.
+pub(crate) const MOST_IN_LIST: usize = 500;
+
+/// A list of numbers for `IN`, `($1, $2 …)`, with its arguments. It is filled up with its last number, so that lists of all lengths are
+/// a few different statements, which the engine keeps prepared; an empty list holds a number that nothing has.
+pub(crate) fn id_list(ids: impl IntoIterator<Item = i64>) -> (String, Vec<Arg>) {
+    let mut ids: Vec<i64> = ids.into_iter().collect();
+    let last = ids.last().copied().unwrap_or(-1);
+    let length = [1, 10, 25, 50, 100].into_iter().find(|length| *length >= ids.len());
+    ids.resize(length.unwrap_or_else(|| ids.len().next_multiple_of(100)), last);
+    let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+    (format!("({})", places.join(", ")), ids.into_iter().map(Arg::from).collect())
 }
 
 /// JSON text of a value that always can be written as JSON.

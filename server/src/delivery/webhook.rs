@@ -151,7 +151,8 @@ impl Resolve for Careful {
         let (name, allow) = (name.as_str().to_owned(), self.allow.clone());
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let fine: Vec<_> = found.into_iter().filter(|address| may_call(address.ip(), &allow)).collect();
+            let fine: Vec<SocketAddr> =
+                found.into_iter().filter(|address| may_call(address.ip(), &allow)).collect();
             if fine.is_empty() {
                 return Err(OWN.into());
             }

@@ -279,6 +279,11 @@ pub fn is_name(text: &str) -> bool {
     fits(&LABEL, text)
 }
 
+/// Whether a text can name a distribution, a layout or a part of an image's name.
+pub fn is_word(text: &str) -> bool {
+    fits(&WORD, text)
+}
+
 /// Whether a text is a DNS name (RFC 1123) in small letters.
 pub fn is_domain(text: &str) -> bool {
     fits(&DOMAIN, text)

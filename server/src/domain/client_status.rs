@@ -9,6 +9,9 @@ use super::{
     job::{Attempt, Job, JobState},
 };
 
+/// An agent counts as connected for this long after its last word, in microseconds.
+pub const ONLINE_FOR: i64 = 150 * crate::clock::SECOND;
+
 /// What a client does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]

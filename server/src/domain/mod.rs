@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod batch;
 pub mod boot;
 pub mod client;
 pub mod client_status;
@@ -13,4 +14,5 @@ pub mod machine_changes;
 pub mod notice;
 pub mod people;
 pub mod report;
+pub mod search;
 pub mod settings;

@@ -61,6 +61,12 @@ pub(super) async fn a_change_to_what_somebody_else_has_changed_is_refused(engine
     assert_eq!(change(newer, "Europe/Paris").await.status, 200);
     assert_eq!(change("*", "Europe/Rome").await.status, 200);
     assert!(change("yesterday", "Europe/Oslo").await.is_problem(422));
+    let delete = |tag: &str| {
+        server.request(Some(Role::Admin), Method::DELETE, "/api/v1/clients/lab-01").header(IF_MATCH, tag)
+    };
+    assert!(answer(delete(&tag)).await.unwrap().is_problem(412));
+    let now = server.get("/api/v1/clients/lab-01").await.unwrap();
+    assert_eq!(answer(delete(now.headers["etag"].to_str().unwrap())).await.unwrap().status, 204);
     server.stop().await.unwrap();
 }
 

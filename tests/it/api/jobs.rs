@@ -212,3 +212,34 @@ pub(super) async fn an_installation_is_refused_while_a_part_of_another_one_waits
     install().await.ok().unwrap();
     server.stop().await.unwrap();
 }
+
+pub(super) async fn a_layout_that_somebody_else_has_changed_is_not_overwritten(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let path = "/api/v1/layouts/lab";
+    let [first, second, third] = ["whole-disk", "whole-disk-home", "btrfs"].map(|name| {
+        let file = harness::server::repository().join(format!("job-scripts/layouts/{name}.yaml"));
+        fs_err::read_to_string(file).unwrap()
+    });
+    let set = async |tag: Option<&str>, yaml: &str| {
+        let request = server.request(Some(Role::Operator), Method::PUT, path).body(yaml.to_owned());
+        answer(match tag {
+            Some(tag) => request.header("if-match", tag),
+            None => request,
+        })
+        .await
+        .unwrap()
+    };
+    let tag = async || server.get(path).await.unwrap().headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(set(None, &first).await.status, 204);
+    let seen = tag().await;
+    assert_eq!(set(Some(&seen), &second).await.status, 204);
+    assert!(set(Some(&seen), &third).await.is_problem(412));
+    assert_eq!(server.get(path).await.unwrap().json()["yaml"], second);
+    let delete =
+        |tag: String| server.request(Some(Role::Operator), Method::DELETE, path).header("if-match", tag);
+    assert!(answer(delete(seen)).await.unwrap().is_problem(412));
+    assert_eq!(answer(delete(tag().await)).await.unwrap().status, 204);
+    // What is gone has no tag that could be met.
+    assert!(set(Some("\"0123456789abcdef\""), &first).await.is_problem(412));
+    server.stop().await.unwrap();
+}

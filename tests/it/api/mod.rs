@@ -5,8 +5,11 @@ use harness::server::Engine;
 
 mod access;
 mod clients;
+mod description;
 mod errors;
+mod fuzz;
 mod jobs;
+mod search;
 mod streams;
 mod studio;
 
@@ -52,6 +55,12 @@ on_both_engines! {
         a_machine_that_has_not_announced_itself_cannot_be_adopted,
         an_enrolment_command_carries_a_token_and_the_fingerprint,
     }
+    description {
+        every_operation_says_what_it_takes_and_gives,
+    }
+    fuzz {
+        requests_of_every_kind_find_nothing_undescribed,
+    }
     errors {
         whatever_refuses_a_request_answers_with_a_problem,
         a_wrong_field_is_named_with_its_path,
@@ -69,7 +78,16 @@ on_both_engines! {
         a_group_gets_its_jobs_as_a_whole_or_not_at_all,
         the_helpdesk_rescues_and_restarts_but_does_not_install,
         what_the_catalogue_has_is_described,
+        a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
+    }
+    search {
+        a_search_finds_sorts_and_pages,
+        a_group_is_whoever_its_search_finds_at_the_moment,
+        an_order_for_many_is_shown_then_carried_out_for_each,
+        the_helpdesk_orders_for_many_only_what_it_may_for_one,
+        a_search_is_kept_for_oneself_or_for_everybody,
+        the_pages_of_a_search_say_what_is_wrong_and_what_would_happen,
     }
     streams {
         the_event_stream_goes_on_where_a_reader_left_it,

@@ -53,6 +53,9 @@ async fn meddle(server: &TestServer, statement: &str) {
 pub(super) async fn whatever_is_done_to_the_chain_is_found_and_the_first_bad_entry_named(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
     for number in 0..8 {
+        if number == 3 {
+            meddle(&server, "CREATE TABLE old_head AS SELECT * FROM audit_head").await;
+        }
         register(&server, &format!("pc-{number}")).await;
     }
     let head = server.get("/api/v1/audit/head").await.unwrap().ok().unwrap();
@@ -74,11 +77,12 @@ pub(super) async fn whatever_is_done_to_the_chain_is_found_and_the_first_bad_ent
         (swapped.to_owned(), 4),
         // The end cut off, and its record, too: the signature does not fit.
         (
-            format!(
-                "DELETE FROM audit WHERE seq > 6; UPDATE audit_head SET seq = 6, hash = (SELECT hash FROM audit WHERE seq = 6)"
-            ),
+            "DELETE FROM audit WHERE seq > 6; UPDATE audit_head SET seq = 6, hash = (SELECT hash FROM audit WHERE seq = 6)"
+                .to_owned(),
             6,
         ),
+        // An end that was signed once, put back to hide what came after it.
+        ("UPDATE audit_head SET seq = (SELECT seq FROM old_head), hash = (SELECT hash FROM old_head), signature = (SELECT signature FROM old_head)".to_owned(), 4),
         ("DELETE FROM audit; UPDATE audit_head SET seq = 0, hash = '', signature = ''".to_owned(), 1),
         ("DELETE FROM audit_head".to_owned(), last + 1),
         (

@@ -1,52 +1,48 @@
-//! A layout is drawn: the picture, the fields and the text follow each other, and what stands against it is named by its line.
+//! A storage layout, changed as a picture by mouse and by keys, and as text: each follows the other, and the server has its say.
 
 use harness::{browser::Look, sample, server::Engine};
 
 use super::logged_in;
 
+const TEXT: &str = "document.querySelector('#yaml').value";
+const GRIP: &str = "[data-key='grip system root']";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_layout_is_drawn_and_written_and_each_follows_the_other() {
-    let (server, _) = sample::start(Engine::Sqlite).await.unwrap();
-    let https = &server.ctx.addresses.https;
+async fn a_layout_is_changed_in_the_picture_and_in_the_text_and_kept() {
+    let (server, sample) = sample::start(Engine::Sqlite).await.unwrap();
     let (_browser, page) = logged_in(&server, Look::DESK).await;
-    page.goto(&format!("{https}/new-layout")).await.unwrap();
-    page.until("document.querySelectorAll('.grip').length > 0", "the picture has borders").await.unwrap();
-    // A border by the keyboard: what is left of it grows, and the text says so.
-    let press = "(() => { const grip = [...document.querySelectorAll('.grip')].find((one) => one.dataset.key.endsWith('swap')); grip.focus(); \
-                 grip.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true })); return true; })()";
-    page.eval(press).await.unwrap();
+    page.goto(&format!("{}/layouts/{}", server.ctx.addresses.https, sample.layout)).await.unwrap();
+    page.until(&format!("document.querySelector({GRIP:?})"), "the picture is drawn").await.unwrap();
+    assert!(page.eval(TEXT).await.unwrap().as_str().unwrap().contains("size: 40%"));
+
+    page.eval(&format!("document.querySelector({GRIP:?}).focus(), true")).await.unwrap();
+    page.press("ArrowRight").await.unwrap();
+    page.until(&format!("{TEXT}.includes('41%')"), "the text follows the key").await.unwrap();
+    page.drag(GRIP, 200.0).await.unwrap();
+    page.until(&format!("/id: root.*\\bsize: (5|6)\\d%/s.test({TEXT})"), "the text follows the mouse")
+        .await
+        .unwrap();
+
+    let text = page.eval(TEXT).await.unwrap().as_str().unwrap().to_owned();
+    page.fill("#yaml", &text.replace("format: xfs", "format: btrfs")).await.unwrap();
     page.until(
-        "document.querySelector('#yaml').value.includes('id: swap, size: 11%')",
-        "the text has followed",
+        "document.querySelector(\"[data-key='format system 4']\")?.value === 'btrfs'",
+        "the picture follows the text",
     )
     .await
     .unwrap();
-    page.until("document.activeElement.dataset.key?.endsWith('swap')", "the border has kept the focus")
+    page.fill("#yaml", "disks: [").await.unwrap();
+    page.until("!document.querySelector('#layout-problems').hidden", "what stands against it is told")
         .await
         .unwrap();
-    // The text by hand: what stands against it is told with its line, and the way there selects it.
-    let write = "(() => { const text = document.querySelector('#yaml'); text.value = text.value.replace('mount: / }', 'mount: relative }'); \
-                 text.dispatchEvent(new Event('input', { bubbles: true })); return true; })()";
-    page.eval(write).await.unwrap();
-    page.until(
-        "document.querySelector('#layout-problems a[data-line]')?.dataset.line === '10'",
-        "the line is named",
-    )
-    .await
-    .unwrap();
-    page.eval("document.querySelector('#layout-problems a[data-line]').click(), true").await.unwrap();
-    page.until("(() => { const text = document.querySelector('#yaml'); return text.value.slice(text.selectionStart, text.selectionEnd).includes('relative'); })()", "the line is selected")
-        .await
-        .unwrap();
-    let mend = write.replace("'mount: / }', 'mount: relative }'", "'mount: relative }', 'mount: / }'");
-    page.eval(&mend).await.unwrap();
+    page.fill("#yaml", &text).await.unwrap();
     page.until("document.querySelector('#layout-problems').hidden", "nothing stands against it")
         .await
         .unwrap();
-    page.fill("#name", "drawn").await.unwrap();
     page.follow("Keep the layout").await.unwrap();
-    assert!(page.path().await.unwrap().starts_with("/layouts/drawn?"));
     page.until_shown("The layout is kept").await.unwrap();
+    let kept = server.get(&format!("/api/v1/layouts/{}", sample.layout)).await.unwrap().ok().unwrap();
+    assert_eq!(kept["yaml"].as_str().unwrap().trim(), text.trim());
     page.close().await.unwrap();
     server.stop().await.unwrap();
 }

@@ -21,8 +21,12 @@ fn pictures() -> PathBuf {
     target.join("lotse/screenshots")
 }
 
+/// The layout editor draws what the server has answered.
+const DRAWN: &str = "document.querySelector('#layout-picture')?.hidden !== true";
+
 /// Everything that is wrong with a page in one look.
 async fn faults(page: &mut Page, stop: &Stop, name: &str) -> Vec<String> {
+    page.until(DRAWN, "everything is drawn").await.unwrap();
     let mut faults = Vec::new();
     faults.extend(page.overhang().await.unwrap().map(|out| format!("is wider than the window by {out}")));
     faults.extend(page.barriers().await.unwrap());

@@ -236,6 +236,34 @@ impl Page {
         Ok(())
     }
 
+    /// Takes what a CSS selector finds first with the mouse, and lets it go so many CSS pixels to the right.
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub async fn drag(&self, selector: &str, right: f64) -> Result<()> {
+        let find = format!("document.querySelector({})", json!(selector));
+        self.until(&find, &format!("`{selector}` is there to be dragged")).await?;
+        let place = self
+            .eval(&format!(
+                "(() => {{ const e = {find}; e.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+                 const r = e.getBoundingClientRect(); return {{ x: r.x + r.width / 2, y: r.y + r.height / 2 }}; }})()"
+            ))
+            .await?;
+        let x = place["x"].as_f64().context("it has no place")?;
+        let way = [
+            ("mouseMoved", 0.0, 0),
+            ("mousePressed", 0.0, 1),
+            ("mouseMoved", 0.5, 1),
+            ("mouseMoved", 1.0, 1),
+            ("mouseReleased", 1.0, 0),
+        ];
+        for (kind, part, buttons) in way {
+            let event = json!({ "type": kind, "x": x + right * part, "y": place["y"], "button": "left", "buttons": buttons, "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event).await?;
+        }
+        Ok(())
+    }
+
     /// Puts a text into a field, in place of what is there.
     ///
     /// # Errors
@@ -273,7 +301,7 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text })).await.map(drop)
     }
 
-    /// Presses a key: `Tab`, `Enter`, `Space` or `Escape`.
+    /// Presses a key: `Tab`, `Enter`, `Space`, `Escape`, `ArrowLeft` or `ArrowRight`.
     ///
     /// # Errors
     /// It is another key.
@@ -283,6 +311,8 @@ impl Page {
             "Enter" => ("Enter", "Enter", 13, "\r"),
             "Space" => (" ", "Space", 32, " "),
             "Escape" => ("Escape", "Escape", 27, ""),
+            "ArrowLeft" => ("ArrowLeft", "ArrowLeft", 37, ""),
+            "ArrowRight" => ("ArrowRight", "ArrowRight", 39, ""),
             other => bail!("the key {other} is not known here"),
         };
         for kind in ["keyDown", "keyUp"] {

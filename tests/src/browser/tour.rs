@@ -61,6 +61,10 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("job-scripts", "{name}") => "package-install".to_owned(),
             ("samples", "{sample}") => "two".to_owned(),
             ("reports", "{name}") => "failures".to_owned(),
+            ("accounts", "{name}") => "admin".to_owned(),
+            ("channels", "{name}") => "mail".to_owned(),
+            ("do", "{order}") => "restart".to_owned(),
+            ("batches", "{id}") => "1".to_owned(),
             (_, fixed) if !fixed.starts_with('{') => fixed.to_owned(),
             (_, open) => bail!("{route}: say here what the sample has for {open}"),
         });

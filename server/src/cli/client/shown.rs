@@ -3,7 +3,7 @@
 use wire::Mac;
 
 use crate::{
-    app::boot_timeline::Timeline,
+    app::{boot_timeline::Timeline, search::SortBy},
     cli::{
         api::{Api, Name, Query},
         output::{note, say, table, time},
@@ -12,15 +12,25 @@ use crate::{
         boot::BootEvent,
         client::Stage,
         client_status::{Activity, Health},
+        layout::size::human,
     },
     http::api::view::{ClientView, Page},
 };
 
-pub(super) async fn list(api: &Api, stage: Option<Stage>, group: Option<&Name>) -> anyhow::Result<()> {
+pub(super) async fn list(
+    api: &Api,
+    query: &str,
+    sort: &str,
+    columns: &[SortBy],
+    stage: Option<Stage>,
+    group: Option<&Name>,
+) -> anyhow::Result<()> {
     let mut clients: Vec<ClientView> = Vec::new();
     let mut after = String::new();
     loop {
         let path = Query::new("/clients?limit=500")
+            .with("q", Some(query))
+            .with("sort", Some(sort))
             .with("after", Some(&after))
             .with("stage", stage.map(Stage::as_str))
             .with("group", group);
@@ -35,27 +45,49 @@ pub(super) async fn list(api: &Api, stage: Option<Stage>, group: Option<&Name>) 
         return Ok(());
     }
     if clients.is_empty() {
-        note(
-            "There are no clients. Boot a machine over the network, or register one: `lotse client add NAME --mac ADDRESS`.",
-        );
+        note(if query.is_empty() && stage.is_none() && group.is_none() {
+            "There are no clients. Boot a machine over the network, or register one: `lotse client add NAME --mac ADDRESS`."
+        } else {
+            "No client is meant by this."
+        });
         return Ok(());
     }
-    let rows: Vec<_> = clients
-        .iter()
-        .map(|client| {
-            let mac = client.macs.first().map(ToString::to_string).unwrap_or_default();
-            vec![
-                client.name.clone(),
-                client.stage.as_str().to_owned(),
-                health(&client.health),
-                mac,
-                client.groups.join(","),
-                activity(&client.activity),
-            ]
-        })
-        .collect();
-    table(&["NAME", "STAGE", "HEALTH", "MAC", "GROUPS", "ACTIVITY"], &rows);
+    let rows: Vec<Vec<String>> =
+        clients.iter().map(|client| columns.iter().map(|column| cell(client, *column)).collect()).collect();
+    let heads: Vec<String> = columns.iter().map(|column| head(*column)).collect();
+    table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
     Ok(())
+}
+
+fn head(column: SortBy) -> String {
+    match column {
+        SortBy::Group => "GROUPS".to_owned(),
+        other => other.as_str().to_uppercase(),
+    }
+}
+
+fn cell(client: &ClientView, column: SortBy) -> String {
+    let traits = &client.traits;
+    match column {
+        SortBy::Name => client.name.clone(),
+        SortBy::Stage => client.stage.as_str().to_owned(),
+        SortBy::Activity => activity(&client.activity),
+        SortBy::Health => health(&client.health),
+        SortBy::Group => client.groups.iter().chain(&client.found_in).cloned().collect::<Vec<_>>().join(","),
+        SortBy::Os => traits.os.clone(),
+        SortBy::Distribution => client.config.distribution.clone(),
+        SortBy::Model => traits.model.clone(),
+        SortBy::Serial => traits.serial.clone(),
+        SortBy::Mac => client.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        SortBy::Ip => traits.addresses.join(","),
+        SortBy::Memory if traits.memory_bytes > 0 => human(traits.memory_bytes),
+        SortBy::Disk if traits.disk_bytes > 0 => human(traits.disk_bytes),
+        SortBy::Threads if traits.threads > 0 => traits.threads.to_string(),
+        SortBy::Memory | SortBy::Disk | SortBy::Threads => String::new(),
+        SortBy::Agent => client.agent_version.clone().unwrap_or_default(),
+        SortBy::Seen => client.last_seen_at.map_or("never".to_owned(), time),
+        SortBy::Added => time(client.created_at),
+    }
 }
 
 fn activity(activity: &Activity) -> String {

@@ -2,15 +2,19 @@
 
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Rejection;
+use super::{Rejection, tag};
 use crate::{
-    app::channels::{self, NewChannel, ShownChannel},
+    app::{
+        channels::{self, NewChannel, ShownChannel},
+        tag as content,
+    },
     context::Ctx,
     domain::notice::{Channel, ChannelWish, Posted},
     http::extract::Json,
@@ -43,22 +47,27 @@ async fn create(
 }
 
 /// A channel.
-#[utoipa::path(get, path = "/channels/{name}", responses((status = 200, body = Channel)))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Channel>, Rejection> {
+#[utoipa::path(get, path = "/channels/{name}", responses((status = 200, body = Channel, headers(("ETag" = String, description = "Changes with what is wanted of it, for `If-Match`.")))))]
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+    view(&ctx, &name).await
+}
+
+async fn view(ctx: &Ctx, name: &str) -> Result<impl IntoResponse + use<>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(channels::get(&mut tx, &name).await?))
+    let channel = channels::get(&mut tx, name).await?;
+    Ok((tag::header(content::of(&channel.wish)), Json(channel)))
 }
 
 /// Changes a channel, whole.
-#[utoipa::path(put, path = "/channels/{name}", request_body = ChannelWish, responses((status = 200, body = Channel)))]
+#[utoipa::path(put, path = "/channels/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the channel was changed since.")), request_body = ChannelWish, responses((status = 200, body = Channel)))]
 async fn update(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(wish): Json<ChannelWish>,
-) -> Result<Json<Channel>, Rejection> {
-    channels::update(&ctx, &name, &wish).await?;
-    let mut tx = ctx.db.read().await?;
-    Ok(Json(channels::get(&mut tx, &name).await?))
+) -> Result<impl IntoResponse, Rejection> {
+    channels::update(&ctx, &name, &wish, tag::expected(&headers)?.as_deref()).await?;
+    view(&ctx, &name).await
 }
 
 /// Removes a channel.

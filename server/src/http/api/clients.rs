@@ -2,30 +2,36 @@
 
 use axum::{
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use serde_json::Map;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{JobId, facts::Facts};
 
 use super::{
-    Asking, Rejection,
-    view::{ClientView, Page},
+    Asking, Rejection, tag,
+    view::{ClientItem, ClientPage, ClientView},
 };
 use crate::{
     app::{
         Error,
         boot_timeline::{self, Timeline},
         clients::{self, ClientChange, NewClient},
+        groups,
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
         layouts, retirement,
+        search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
-    domain::client::Stage,
+    domain::{
+        client::Stage,
+        search::{Expr, Span, Test, parse},
+    },
     http::extract::Json,
     planner::storage::DiskPreview,
 };
@@ -46,6 +52,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(create_job))
         .routes(routes!(redo))
         .routes(routes!(restart))
+        .routes(routes!(wake))
         .routes(routes!(rescue))
         .routes(routes!(release))
         .routes(routes!(enrol_command))
@@ -54,33 +61,84 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    /// Names after this one.
+    /// Only clients that this search means, such as `stage:installed health:offline not name:pc-*`; docs/search.md has the language.
+    #[serde(default)]
+    q: String,
+    /// By which column: name, stage, activity, health, group, os, distribution, model, serial, mac, ip, memory, disk, threads, agent, seen or added; with `-` before it the largest first.
+    #[serde(default)]
+    sort: String,
+    /// Behind this client: `next` of the page before. With the usual order it is a name.
     #[serde(default)]
     after: String,
+    /// Before this client: `previous` of the page behind.
+    #[serde(default)]
+    before: String,
     /// At most so many; up to 500.
     limit: Option<i64>,
+    /// Only these fields of each client and its name, separated by commas.
+    #[serde(default)]
+    columns: String,
     /// Only this stage.
     stage: Option<Stage>,
     /// Only members of this group.
     group: Option<String>,
 }
 
-/// Clients by name.
-#[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = Page<ClientView>)))]
-async fn list(
-    State(ctx): State<Ctx>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Page<ClientView>>, Rejection> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 500);
+/// Clients that a search means, in any order.
+#[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = ClientPage)))]
+async fn list(State(ctx): State<Ctx>, Query(query): Query<ListQuery>) -> Result<Json<ClientPage>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let found = clients::list(&mut tx, &query.after, query.stage, query.group.as_deref(), limit + 1).await?;
-    let more = i64::try_from(found.len()).unwrap_or(0) > limit;
-    let mut items = Vec::new();
-    for client in found.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
-        items.push(ClientView::from(clients::standing(&ctx, &mut tx, client).await?));
+    let mut expr = parse(&query.q).map_err(Error::from)?;
+    if let Some(name) = &query.group {
+        groups::get(&ctx, &mut tx, name).await?;
+        expr = search::within_group(expr, name);
     }
-    let next = items.last().filter(|_| more).map(|last| last.name.clone());
-    Ok(Json(Page { items, next }))
+    if let Some(stage) = query.stage {
+        expr = Expr::All(vec![Expr::Test(Test::Stage(stage), Span(0..0)), expr]);
+    }
+    let (by, descending) = sorting(&query.sort)?;
+    let search = Search::of(&ctx, &mut tx, expr).await?;
+    let limit = query.limit.unwrap_or(100).clamp(1, 500);
+    let wanted = Wanted { by, descending, after: query.after, before: query.before, limit };
+    let found = search::list(&ctx, &mut tx, &search, &wanted).await?;
+    let views = found.clients.into_iter().map(ClientView::from);
+    let items = views.map(|view| only(view, &query.columns)).collect::<Result<_, _>>()?;
+    Ok(Json(ClientPage { items, total: found.total, next: found.next, previous: found.previous }))
+}
+
+/// By what a list is sorted, and whether the largest comes first.
+fn sorting(text: &str) -> Result<(SortBy, bool), Error> {
+    let (word, descending) = match text.strip_prefix('-') {
+        Some(word) => (word, true),
+        None => (text, false),
+    };
+    if word.is_empty() {
+        return Ok((SortBy::Name, descending));
+    }
+    let by = word.parse().map_err(|_| {
+        let words = SortBy::ALL.map(SortBy::as_str).join(", ");
+        Error::invalid(format!("clients cannot be sorted by `{word}`"), format!("possible are: {words}"))
+    })?;
+    Ok((by, descending))
+}
+
+/// A client with only some of its fields; all when none is named.
+fn only(view: ClientView, columns: &str) -> Result<ClientItem, Error> {
+    if columns.is_empty() {
+        return Ok(ClientItem::Whole(Box::new(view)));
+    }
+    let value = serde_json::to_value(view).map_err(|error| Error::Internal(error.into()))?;
+    let serde_json::Value::Object(mut fields) = value else { return Ok(ClientItem::Part(Map::new())) };
+    let wanted: Vec<&str> = columns.split(',').map(str::trim).collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !fields.contains_key(**wanted)) {
+        let names = fields.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(Error::invalid(
+            format!("a client has no field `{unknown}`"),
+            format!("possible are: {names}"),
+        ));
+    }
+    fields.retain(|name, _| name == "name" || wanted.contains(&name.as_str()));
+    Ok(ClientItem::Part(fields))
 }
 
 /// Registers a client.
@@ -97,9 +155,9 @@ async fn create(
 async fn view(ctx: &Ctx, name: &str) -> Result<Response, Error> {
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, name).await?;
-    let tag = format!("\"{}\"", client.version);
+    let tag = tag::header(client.version);
     let view = ClientView::from(clients::standing(ctx, &mut tx, client).await?);
-    Ok(([(header::ETAG, tag)], Json(view)).into_response())
+    Ok((tag, Json(view)).into_response())
 }
 
 /// A client.
@@ -131,28 +189,28 @@ async fn update(
     Ok(view(&ctx, change.name.as_deref().unwrap_or(&name)).await?)
 }
 
-/// The version that `If-Match` (RFC 9110, 13.1.1) asks for; `*` is met by any.
+/// The version that `If-Match` asks for.
 fn expected(headers: &HeaderMap) -> Result<Option<i64>, Error> {
-    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let tag = tag.to_str().unwrap_or_default();
-    if tag == "*" {
-        return Ok(None);
-    }
-    let version =
-        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    version.map(Some).ok_or_else(|| {
+    let Some(tag) = tag::expected(headers)? else { return Ok(None) };
+    tag.parse().map(Some).map_err(|_| {
         Error::invalid("If-Match must be the ETag of the client", "read the client and take its ETag")
     })
 }
 
 /// Removes a client with everything that belongs to it.
-#[utoipa::path(delete, path = "/clients/{name}", responses((status = 204)))]
+#[utoipa::path(
+    delete,
+    path = "/clients/{name}",
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the client was changed since.")),
+    responses((status = 204))
+)]
 async fn delete(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    clients::delete(&ctx, &name, &actor.name).await?;
+    clients::delete_if(&ctx, &name, expected(&headers)?, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -303,6 +361,17 @@ async fn restart(
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<JobId>), Rejection> {
     Ok((StatusCode::CREATED, Json(helpdesk::restart(&ctx, &name, &actor.name).await?)))
+}
+
+/// Wakes a machine over the network.
+#[utoipa::path(post, path = "/clients/{name}/wake", responses((status = 204)))]
+async fn wake(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Rejection> {
+    helpdesk::wake(&ctx, &name, &actor.name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

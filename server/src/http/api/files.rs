@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
@@ -13,12 +14,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{Sha256, enrol::BlobRef};
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         Error,
         images::{self, Build, ImageUse},
         layouts::{self, Draft, LayoutCheck, NamedLayout},
+        tag as content,
     },
     blobs,
     catalog::{JobType, NamedDistribution},
@@ -53,36 +55,39 @@ async fn list_layouts(State(ctx): State<Ctx>) -> Result<Json<Vec<NamedLayout>>, 
 }
 
 /// Keeps a layout; the body is its YAML text.
-#[utoipa::path(put, path = "/layouts/{name}", request_body = String, responses((status = 204)))]
+#[utoipa::path(put, path = "/layouts/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the layout was changed since.")), request_body = String, responses((status = 204)))]
 async fn set_layout(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     yaml: String,
 ) -> Result<StatusCode, Rejection> {
-    layouts::set(&ctx, &name, &yaml, &actor.name).await?;
+    layouts::set_if(&ctx, &name, &yaml, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes an own layout.
-#[utoipa::path(delete, path = "/layouts/{name}", responses((status = 204)))]
+#[utoipa::path(delete, path = "/layouts/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the layout was changed since.")), responses((status = 204)))]
 async fn delete_layout(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    layouts::delete(&ctx, &name, &actor.name).await?;
+    layouts::delete_if(&ctx, &name, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A layout with its YAML text.
-#[utoipa::path(get, path = "/layouts/{name}", responses((status = 200, body = NamedLayout)))]
+#[utoipa::path(get, path = "/layouts/{name}", responses((status = 200, body = NamedLayout, headers(("ETag" = String, description = "Changes with its text, for `If-Match`.")))))]
 async fn show_layout(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
-) -> Result<Json<NamedLayout>, Rejection> {
+) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(layouts::get(&ctx, &mut tx, &name).await?))
+    let layout = layouts::get(&ctx, &mut tx, &name).await?;
+    Ok((tag::header(content::of(&layout)), Json(layout)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -2,18 +2,20 @@
 
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::JobId;
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
-        groups::{self, Group},
+        groups::{self, Group, GroupChange},
         jobs::JobOrder,
+        tag as content,
     },
     context::Ctx,
     http::extract::Json,
@@ -22,7 +24,7 @@ use crate::{
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(show, delete))
+        .routes(routes!(show, update, delete))
         .routes(routes!(join, leave))
         .routes(routes!(create_jobs))
 }
@@ -31,7 +33,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 #[utoipa::path(get, path = "/groups", responses((status = 200, body = Vec<Group>)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Vec<Group>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::list(&mut tx).await?))
+    Ok(Json(groups::list(&ctx, &mut tx).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -42,6 +44,9 @@ struct NewGroup {
     /// What it is for.
     #[serde(default)]
     description: String,
+    /// A search that finds its members, such as `stage:installed os:debian-12`; without it they are named.
+    #[serde(default)]
+    query: Option<String>,
 }
 
 /// Makes a group.
@@ -51,16 +56,34 @@ async fn create(
     Asking(actor): Asking,
     Json(new): Json<NewGroup>,
 ) -> Result<(StatusCode, Json<Group>), Rejection> {
-    groups::create(&ctx, &new.name, &new.description, &actor.name).await?;
+    groups::create(&ctx, &new.name, &new.description, new.query.as_deref(), &actor.name).await?;
     let mut tx = ctx.db.read().await?;
-    Ok((StatusCode::CREATED, Json(groups::get(&mut tx, &new.name).await?)))
+    Ok((StatusCode::CREATED, Json(groups::get(&ctx, &mut tx, &new.name).await?)))
 }
 
 /// A group; its members are `/clients?group=`.
-#[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group)))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Group>, Rejection> {
+#[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group, headers(("ETag" = String, description = "Changes with what can be changed of it, for `If-Match`.")))))]
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+    view(&ctx, &name).await
+}
+
+async fn view(ctx: &Ctx, name: &str) -> Result<impl IntoResponse + use<>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::get(&mut tx, &name).await?))
+    let group = groups::get(ctx, &mut tx, name).await?;
+    Ok((tag::header(content::of(&groups::changeable(&group))), Json(group)))
+}
+
+/// Changes what a group is for, or the search that finds its members.
+#[utoipa::path(patch, path = "/groups/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the group was changed since.")), request_body = GroupChange, responses((status = 200, body = Group)))]
+async fn update(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(change): Json<GroupChange>,
+) -> Result<impl IntoResponse, Rejection> {
+    groups::update(&ctx, &name, &change, tag::expected(&headers)?.as_deref(), &actor.name).await?;
+    view(&ctx, &name).await
 }
 
 /// Removes a group; its clients stay.

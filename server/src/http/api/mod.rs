@@ -4,9 +4,11 @@
 
 mod approvals;
 pub(super) mod audit;
+mod batches;
 mod channels;
 mod clients;
 mod files;
+mod filters;
 mod groups;
 mod job_scripts;
 mod jobs;
@@ -15,6 +17,7 @@ mod repeat;
 mod reports;
 mod settings;
 mod spec;
+mod tag;
 pub mod view;
 
 use std::time::Duration;
@@ -70,6 +73,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/install", Role::Operator),
     (POST, "/api/v1/clients/{name}/redo", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/restart", Role::Helpdesk),
+    (POST, "/api/v1/clients/{name}/wake", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
@@ -79,9 +83,17 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (GET, "/api/v1/batches", Role::Viewer),
+    (POST, "/api/v1/batches", Role::Helpdesk),
+    (GET, "/api/v1/batches/{id}", Role::Viewer),
+    (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/filters", Role::Viewer),
+    (POST, "/api/v1/filters", Role::Viewer),
+    (DELETE, "/api/v1/filters/{id}", Role::Viewer),
     (GET, "/api/v1/groups", Role::Viewer),
     (POST, "/api/v1/groups", Role::Operator),
     (GET, "/api/v1/groups/{name}", Role::Viewer),
+    (PATCH, "/api/v1/groups/{name}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}", Role::Operator),
     (PUT, "/api/v1/groups/{name}/members/{client}", Role::Operator),
     (DELETE, "/api/v1/groups/{name}/members/{client}", Role::Operator),
@@ -153,16 +165,18 @@ pub const ROUTES: &[Route] = &[
 /// All routes of the API.
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
+        .merge(batches::router())
+        .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())
         .merge(job_scripts::router())
         .merge(misc::router())
-        .merge(reports::router())
         .merge(audit::router())
         .merge(settings::router())
         .merge(approvals::router())
         .merge(channels::router())
+        .merge(reports::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

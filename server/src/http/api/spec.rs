@@ -3,7 +3,8 @@
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        self, ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder,
+        self, Components, ContentBuilder, KnownFormat, ObjectBuilder, OpenApi, PathItem, Ref, RefOr,
+        Required, ResponseBuilder, Schema, SchemaFormat,
         path::{Operation, ParameterBuilder, ParameterIn},
         schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -12,6 +13,7 @@ use utoipa::{
 use wire::problem::{FieldProblem, Problem};
 
 const TOKEN: &str = "token";
+const FILE: &str = "application/octet-stream";
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
@@ -34,8 +36,8 @@ pub(super) fn guard(api: &mut OpenApi) {
             if method == "post" && path != "/api/v1/blobs" {
                 let parameter = ParameterBuilder::new()
                     .name("Idempotency-Key")
-                    .required(Required::False)
                     .parameter_in(ParameterIn::Header)
+                    .required(Required::False)
                     .description(Some("Random; the same request with the same key is carried out once, and gets the same answer for a day."))
                     .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(128)).build()));
                 operation.parameters.get_or_insert_default().push(RefOr::T(parameter.build()));
@@ -60,7 +62,9 @@ pub(super) fn complete(api: &mut OpenApi) {
             operation.responses.responses.insert("default".to_owned(), RefOr::T(response));
         }
     }
+    describe_files(api);
     let components = api.components.get_or_insert_default();
+    open_parts(components);
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(FieldProblem::name().into_owned(), FieldProblem::schema());
     let scheme = HttpBuilder::new()
@@ -68,6 +72,43 @@ pub(super) fn complete(api: &mut OpenApi) {
         .description(Some("An API token: `lotse token create`, or POST /api/v1/login with a login link."))
         .build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
+}
+
+/// A file is bytes, maybe none; utoipa would describe it as a list of numbers.
+fn describe_files(api: &mut OpenApi) {
+    let files = api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()?.request_body.as_mut());
+    for body in files {
+        let RefOr::T(body) = body else { continue };
+        if !body.content.contains_key(FILE) {
+            continue;
+        }
+        let bytes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        body.content.insert(FILE.to_owned(), RefOr::T(ContentBuilder::new().schema(Some(bytes)).build()));
+        body.required = Some(Required::False);
+    }
+}
+
+/// What is part of another type (`allOf`) may have the other's fields beside its own, though alone it may not.
+fn open_parts(components: &mut Components) {
+    let references = |schema: &RefOr<Schema>| match schema {
+        RefOr::T(Schema::AllOf(all)) => all
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                RefOr::Ref(reference) => reference.ref_location.rsplit('/').next().map(str::to_owned),
+                RefOr::T(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let parts: Vec<_> = components.schemas.values().flat_map(references).collect();
+    for part in parts {
+        if let Some(RefOr::T(Schema::Object(part))) = components.schemas.get_mut(&part) {
+            part.additional_properties = None;
+        }
+    }
 }
 
 /// Handlers take these by position, so their names stand in the path alone.

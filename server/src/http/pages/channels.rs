@@ -293,7 +293,7 @@ async fn update(
     Form(form): Form<ChannelForm>,
 ) -> Result<Page, Rejection> {
     let changed = match form.wish() {
-        Ok(wish) => channels::update(&ctx, &name, &wish).await,
+        Ok(wish) => channels::update(&ctx, &name, &wish, None).await,
         Err(error) => Err(error),
     };
     let news = match changed {

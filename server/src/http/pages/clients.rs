@@ -1,26 +1,28 @@
-//! The list of clients.
+//! The list of clients: searched, sorted, page by page.
 
 use axum::{
-    Router,
-    extract::{Query, State},
-    routing::get,
+    Form, Router,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use super::status::Status;
 use super::{
-    Rejection,
+    Rejection, batches,
+    columns::{self, Cell, Head},
     frame::{Frame, Page, Visitor, page, query_encoded},
-    moment::Moment,
 };
 use crate::{
     app::{
-        clients::{self, Standing},
-        groups,
+        filters::{self, NewFilter, SavedFilter},
+        search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
     domain::{
-        client::Stage,
-        client_status::{Activity, Health},
+        people::Role,
+        search::{FIELDS, SearchError, parse},
     },
 };
 
@@ -28,152 +30,273 @@ use crate::{
 const ROWS: i64 = 100;
 
 pub(super) fn router() -> Router<Ctx> {
-    Router::new().route("/clients", get(list))
+    Router::new()
+        .route("/clients", get(list))
+        .route("/clients-words", get(words))
+        .route("/filters", post(keep))
+        .route("/filters/{id}/delete", post(forget))
 }
 
-#[derive(Default, Deserialize)]
-struct Wanted {
-    #[serde(default)]
+/// What the address of a list says.
+#[derive(Clone, Default)]
+struct Asked {
+    q: String,
+    sort: String,
+    columns: String,
     after: String,
-    #[serde(default)]
-    stage: String,
-    #[serde(default)]
-    group: String,
+    before: String,
+}
+
+impl Asked {
+    /// Reads the query of an address. A form says `column=` once for each column; an address that is kept says them all at once.
+    fn read(query: Option<&str>) -> Self {
+        let mut asked = Self::default();
+        let mut columns = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match name.as_ref() {
+                "q" => asked.q = value.into_owned(),
+                "sort" => asked.sort = value.into_owned(),
+                "columns" => asked.columns = value.into_owned(),
+                "column" => columns.push(value.into_owned()),
+                "after" => asked.after = value.into_owned(),
+                "before" => asked.before = value.into_owned(),
+                _ => {}
+            }
+        }
+        if !columns.is_empty() {
+            asked.columns = columns.join(",");
+        }
+        asked
+    }
+
+    /// The address of the list, with some of it changed.
+    fn address(&self, sort: &str, place: Option<(&str, &str)>) -> String {
+        let mut parts = Vec::new();
+        let place = place.unwrap_or_default();
+        for (name, value) in [("q", self.q.as_str()), ("sort", sort), ("columns", &self.columns), place] {
+            if !value.is_empty() {
+                parts.push(format!("{name}={}", query_encoded(value)));
+            }
+        }
+        if parts.is_empty() { "/clients".to_owned() } else { format!("/clients?{}", parts.join("&")) }
+    }
 }
 
 #[derive(Serialize)]
 struct View {
     page: Frame,
-    clients: Vec<Row>,
-    stages: Vec<&'static str>,
-    stage: String,
-    groups: Vec<String>,
-    group: String,
+    asked: String,
+    sort: String,
+    columns: String,
+    fault: Option<Fault>,
+    heads: Vec<Head>,
+    rows: Vec<Row>,
+    total: i64,
     next: Option<String>,
+    previous: Option<String>,
     filtered: bool,
+    choices: Vec<Choice>,
+    filters: Vec<FilterView>,
+    fields: Vec<(&'static str, &'static str)>,
+    may_order: bool,
+    actions: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
 struct Row {
     name: String,
-    status: Status,
-    groups: Vec<String>,
-    hardware: String,
-    seen: Option<Moment>,
+    cells: Vec<Cell>,
 }
 
-/// The three answers of a client.
+/// A column that can be shown.
 #[derive(Serialize)]
-pub(super) struct Status {
-    pub(super) stage: &'static str,
-    pub(super) stage_kind: &'static str,
-    pub(super) activity: &'static str,
-    pub(super) job: Option<i64>,
-    pub(super) job_type: String,
-    pub(super) step: String,
-    pub(super) percent: i64,
-    pub(super) message: String,
-    pub(super) waits_for: String,
-    pub(super) health: &'static str,
-    pub(super) health_kind: &'static str,
-    pub(super) health_reason: String,
-    pub(super) offline_since: Option<Moment>,
+struct Choice {
+    word: &'static str,
+    shown: bool,
 }
 
-impl Status {
-    pub(super) fn new(standing: &Standing, now: i64, language: &str) -> Self {
-        let stage = standing.client.stage;
-        let mut status = Self {
-            stage: stage.as_str(),
-            stage_kind: match stage {
-                Stage::Installed => "good",
-                Stage::Installing => "busy",
-                Stage::Discovered => "warn",
-                Stage::Registered | Stage::Retired => "",
-            },
-            activity: "idle",
-            job: None,
-            job_type: String::new(),
-            step: String::new(),
-            percent: 0,
-            message: String::new(),
-            waits_for: String::new(),
-            health: "ok",
-            health_kind: "good",
-            health_reason: String::new(),
-            offline_since: None,
-        };
-        match &standing.activity {
-            Activity::Idle => {}
-            Activity::Waiting { job, job_type, reason } => {
-                (status.activity, status.job) = ("waiting", Some(job.0));
-                (status.job_type, status.waits_for) = (job_type.clone(), reason.clone());
-            }
-            Activity::Working { job, job_type, step, percent, message } => {
-                (status.activity, status.job, status.percent) = ("working", Some(job.0), *percent);
-                (status.job_type, status.step, status.message) =
-                    (job_type.clone(), step.clone(), message.clone());
-            }
+/// A search that somebody keeps.
+#[derive(Serialize)]
+struct FilterView {
+    id: i64,
+    name: String,
+    owner: String,
+    query: String,
+    href: String,
+    own: bool,
+    shared: bool,
+}
+
+impl FilterView {
+    fn new(filter: SavedFilter, visitor: &str) -> Self {
+        let asked = Asked { q: filter.query.clone(), columns: filter.columns.clone(), ..Asked::default() };
+        Self {
+            id: filter.id,
+            href: asked.address(&filter.sort, None),
+            own: filter.owner == visitor,
+            name: filter.name,
+            owner: filter.owner,
+            query: filter.query,
+            shared: filter.shared,
         }
-        match &standing.health {
-            Health::Ok => {}
-            Health::Warning { reason } => {
-                (status.health, status.health_kind, status.health_reason) =
-                    ("warning", "warn", reason.clone());
-            }
-            Health::Critical { reason } => {
-                (status.health, status.health_kind, status.health_reason) =
-                    ("critical", "bad", reason.clone());
-            }
-            Health::Offline { since_at } => {
-                (status.health, status.health_kind) = ("offline", "");
-                status.offline_since = since_at.map(|at| Moment::new(at, now, language));
-            }
+    }
+}
+
+/// Why a search could not be read.
+#[derive(Serialize)]
+struct Fault {
+    kind: &'static str,
+    found: String,
+    place: usize,
+    possible: String,
+}
+
+impl From<SearchError> for Fault {
+    fn from(error: SearchError) -> Self {
+        Self {
+            kind: error.kind.as_str(),
+            found: error.found,
+            place: error.place,
+            possible: error.possible.join(", "),
         }
-        status
     }
 }
 
 async fn list(
     State(ctx): State<Ctx>,
     visitor: Visitor,
-    Query(wanted): Query<Wanted>,
+    RawQuery(query): RawQuery,
 ) -> Result<Page, Rejection> {
+    let asked = Asked::read(query.as_deref());
     let mut tx = ctx.db.read().await?;
-    let stage: Option<Stage> = wanted.stage.parse().ok();
-    let group = Some(wanted.group.as_str()).filter(|group| !group.is_empty());
-    let found = clients::list(&mut tx, &wanted.after, stage, group, ROWS + 1).await?;
-    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
-    let mut rows = Vec::new();
-    for client in found.into_iter().take(usize::try_from(ROWS).unwrap_or(0)) {
-        let standing = clients::standing(&ctx, &mut tx, client).await?;
-        rows.push(Row {
-            status: Status::new(&standing, ctx.now(), visitor.language),
-            hardware: standing.client.facts.as_ref().map(super::client::hardware).unwrap_or_default(),
-            seen: standing.client.last_seen_at.map(|at| Moment::new(at, ctx.now(), visitor.language)),
-            groups: standing.groups,
-            name: standing.client.name,
-        });
-    }
-    let next = rows.last().filter(|_| more).map(|last| {
-        format!(
-            "/clients?stage={}&group={}&after={}",
-            query_encoded(&wanted.stage),
-            query_encoded(&wanted.group),
-            query_encoded(&last.name)
-        )
-    });
-    let groups = groups::list(&mut tx).await?.into_iter().map(|group| group.name).collect();
-    let stages = [Stage::Registered, Stage::Discovered, Stage::Installing, Stage::Installed, Stage::Retired];
+    let (expr, fault) = match parse(&asked.q) {
+        Ok(expr) => (Some(expr), None),
+        Err(error) => (None, Some(Fault::from(error))),
+    };
+    let columns = columns::chosen(&asked.columns);
+    let (by, descending) = match asked.sort.strip_prefix('-') {
+        Some(word) => (word.parse().unwrap_or_default(), true),
+        None => (asked.sort.parse().unwrap_or_default(), false),
+    };
+    let wanted =
+        Wanted { by, descending, after: asked.after.clone(), before: asked.before.clone(), limit: ROWS };
+    let found = match expr {
+        Some(expr) => {
+            let search = Search::of(&ctx, &mut tx, expr).await?;
+            Some(search::list(&ctx, &mut tx, &search, &wanted).await?)
+        }
+        None => None,
+    };
+    let (standings, total, next, previous) = match found {
+        Some(found) => (found.clients, found.total, found.next, found.previous),
+        None => (Vec::new(), 0, None, None),
+    };
+    let heads = columns
+        .iter()
+        .map(|column| {
+            let (is_sorted, turned) = (*column == by, *column == by && !descending);
+            let sort = if turned { format!("-{}", column.as_str()) } else { column.as_str().to_owned() };
+            Head {
+                word: column.as_str(),
+                href: asked.address(&sort, None),
+                sorted: match (is_sorted, descending) {
+                    (false, _) => "none",
+                    (true, false) => "ascending",
+                    (true, true) => "descending",
+                },
+            }
+        })
+        .collect();
+    let now = ctx.now();
+    let rows = standings
+        .iter()
+        .map(|standing| Row {
+            name: standing.client.name.clone(),
+            cells: columns
+                .iter()
+                .map(|column| columns::cell(*column, standing, now, visitor.language))
+                .collect(),
+        })
+        .collect();
     let view = View {
         page: visitor.frame("/clients"),
-        clients: rows,
-        stages: stages.map(Stage::as_str).to_vec(),
-        filtered: stage.is_some() || group.is_some() || !wanted.after.is_empty(),
-        stage: wanted.stage,
-        groups,
-        group: wanted.group,
-        next,
+        filtered: !asked.q.trim().is_empty(),
+        next: next.map(|place| asked.address(&asked.sort, Some(("after", &place)))),
+        previous: previous.map(|place| asked.address(&asked.sort, Some(("before", &place)))),
+        filters: filters::list(&mut tx, visitor.name())
+            .await?
+            .into_iter()
+            .map(|filter| FilterView::new(filter, visitor.name()))
+            .collect(),
+        fields: FIELDS.iter().map(|field| (field.name, field.example)).collect(),
+        choices: SortBy::ALL
+            .into_iter()
+            .filter(|column| *column != SortBy::Name)
+            .map(|column| Choice { word: column.as_str(), shown: columns.contains(&column) })
+            .collect(),
+        may_order: visitor.may(Role::Helpdesk),
+        actions: batches::offered(visitor.role()),
+        asked: asked.q,
+        sort: asked.sort,
+        columns: asked.columns,
+        fault,
+        heads,
+        rows,
+        total,
     };
     page(&ctx, &visitor, "pages/clients.html", &view)
+}
+
+#[derive(Serialize)]
+struct Words {
+    words: Vec<String>,
+}
+
+/// What could be typed next, as the options of the search field.
+async fn words(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Page, Rejection> {
+    let asked = Asked::read(query.as_deref());
+    let mut tx = ctx.db.read().await?;
+    let words = search::complete(&mut tx, &asked.q).await?;
+    page(&ctx, &visitor, "pages/clients-words.html", &Words { words })
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    name: String,
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    sort: String,
+    #[serde(default)]
+    columns: String,
+    shared: Option<String>,
+}
+
+async fn keep(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Form(kept): Form<Kept>,
+) -> Result<Response, Rejection> {
+    let new = NewFilter {
+        name: kept.name,
+        query: kept.query,
+        sort: kept.sort,
+        columns: kept.columns,
+        shared: kept.shared.is_some(),
+    };
+    let filter = filters::save(&ctx, &new, visitor.name()).await?;
+    Ok(Redirect::to(&FilterView::new(filter, visitor.name()).href).into_response())
+}
+
+async fn forget(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Path(id): Path<i64>,
+) -> Result<Redirect, Rejection> {
+    filters::delete(&ctx, id, visitor.name()).await?;
+    Ok(Redirect::to("/clients"))
 }

@@ -55,9 +55,10 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 11] = [
+const NAVIGATION: [(&str, &str, Role); 12] = [
     ("/", "nav-overview", Role::Viewer),
     ("/clients", "nav-clients", Role::Viewer),
+    ("/groups", "nav-groups", Role::Viewer),
     ("/approvals", "nav-approvals", Role::Helpdesk),
     ("/layouts", "nav-layouts", Role::Viewer),
     ("/job-scripts", "nav-job-scripts", Role::Viewer),
@@ -83,6 +84,16 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// What they may do.
+    pub(super) fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Viewer, |who| who.actor.role)
+    }
+
+    /// Whether their role is enough.
+    pub(super) fn may(&self, role: Role) -> bool {
+        self.who.as_ref().is_some_and(|who| who.actor.role >= role)
     }
 
     /// Who asks, for streams that outlast the request.

@@ -5,11 +5,14 @@
 mod about;
 mod approvals;
 mod audit;
+mod batches;
 mod channels;
 mod chart;
 mod client;
 mod clients;
+mod columns;
 mod frame;
+mod groups;
 mod images;
 mod job_scripts;
 mod layouts;
@@ -19,6 +22,7 @@ mod overview;
 mod reports;
 mod session;
 mod settings;
+mod status;
 
 use axum::{
     Router,
@@ -46,6 +50,19 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (GET, "/clients-words", Role::Viewer),
+    (GET, "/batches", Role::Viewer),
+    (POST, "/batches", Role::Helpdesk),
+    (POST, "/batches/preview", Role::Helpdesk),
+    (GET, "/batches/{id}", Role::Viewer),
+    (POST, "/batches/{id}/stop", Role::Operator),
+    (GET, "/groups", Role::Viewer),
+    (POST, "/groups", Role::Operator),
+    (GET, "/groups/{name}", Role::Viewer),
+    (POST, "/groups/{name}", Role::Operator),
+    (POST, "/groups/{name}/delete", Role::Operator),
+    (POST, "/filters", Role::Viewer),
+    (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
     (GET, "/clients/{name}/adopt", Role::Operator),
     (POST, "/clients/{name}/adopt", Role::Operator),
@@ -100,6 +117,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
+        .merge(batches::router())
+        .merge(groups::router())
         .merge(client::router())
         .merge(about::router())
         .merge(images::router())

@@ -118,7 +118,7 @@ async fn show(
     }
     let groups = {
         let mut tx = ctx.db.read().await?;
-        groups::list(&mut tx).await?.into_iter().map(|group| group.name).collect()
+        groups::list(&ctx, &mut tx).await?.into_iter().map(|group| group.name).collect()
     };
     let query =
         [("group", &wanted.group), ("days", &wanted.days), ("from", &wanted.from), ("to", &wanted.to)]

@@ -181,7 +181,7 @@ async fn change(
     let typed = typed(&form);
     let wanted: Vec<_> =
         typed.iter().map(|(name, value)| (name.clone(), NewValue::Typed(value.clone()))).collect();
-    match settings::set(&ctx, &wanted, visitor.name()).await {
+    match settings::set(&ctx, &wanted, None, visitor.name()).await {
         Ok(()) => Ok(Redirect::to("/settings?saved=1").into_response()),
         Err(Error::Invalid { title, fields, .. }) => {
             Ok(whole(&ctx, &visitor, false, Some(title), &typed, &fields).await?.into_response())

@@ -1,0 +1,550 @@
+//! Reads expressions. An error names its place and what would be possible there.
+//!
+//! Invariant: whatever is read is small: at most [`LONGEST`] bytes, [`MOST`] tests, [`DEEPEST`] levels of parentheses and `not`.
+
+use std::{fmt, net::IpAddr, ops::Range};
+
+use super::{
+    ActivityWord, Comparison, Expr, HealthWord, Number, Pattern, Span, Test, Text, quantity,
+    words::{FIELDS, Shape, find, values},
+};
+
+/// Longest text, in bytes.
+const LONGEST: usize = 2000;
+/// Most tests of one expression.
+const MOST: usize = 100;
+/// Deepest nesting.
+const DEEPEST: usize = 30;
+
+/// What is wrong with an expression, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchError {
+    /// Where, in bytes.
+    pub span: Range<usize>,
+    /// Its place as people count: the first character is 1.
+    pub place: usize,
+    /// What is wrong.
+    pub kind: ErrorKind,
+    /// What stands there.
+    pub found: String,
+    /// What would be possible.
+    pub possible: Vec<String>,
+}
+
+/// Kinds of mistakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// There is no such field.
+    UnknownField,
+    /// The field has no such value.
+    UnknownValue,
+    /// A field without a value.
+    MissingValue,
+    /// What should be a size is none.
+    NoSize,
+    /// What should be a number is none.
+    NoNumber,
+    /// What should be a time span is none.
+    NoAge,
+    /// What should be an address or its beginning is none.
+    NoAddress,
+    /// What should be a package, perhaps with a version, is none.
+    NoPackage,
+    /// The field cannot be compared by less or more.
+    NotComparable,
+    /// A quotation mark has no other.
+    OpenQuote,
+    /// A parenthesis has no other.
+    OpenParenthesis,
+    /// `and`, `or` or `not` have nothing behind them, or parentheses nothing inside.
+    MissingTest,
+    /// Nothing can stand here.
+    Unexpected,
+    /// The text is too long or too deep.
+    TooLarge,
+}
+
+impl ErrorKind {
+    /// A word for the kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownField => "unknown-field",
+            Self::UnknownValue => "unknown-value",
+            Self::MissingValue => "missing-value",
+            Self::NoSize => "no-size",
+            Self::NoNumber => "no-number",
+            Self::NoAge => "no-age",
+            Self::NoAddress => "no-address",
+            Self::NoPackage => "no-package",
+            Self::NotComparable => "not-comparable",
+            Self::OpenQuote => "open-quote",
+            Self::OpenParenthesis => "open-parenthesis",
+            Self::MissingTest => "missing-test",
+            Self::Unexpected => "unexpected",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+impl fmt::Display for SearchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = &self.found;
+        match self.kind {
+            ErrorKind::UnknownField => write!(f, "there is no field `{found}`"),
+            ErrorKind::UnknownValue => write!(f, "the field has no value `{found}`"),
+            ErrorKind::MissingValue => write!(f, "`{found}` needs a value"),
+            ErrorKind::NoSize => write!(f, "`{found}` is no size"),
+            ErrorKind::NoNumber => write!(f, "`{found}` is no number"),
+            ErrorKind::NoAge => write!(f, "`{found}` is no time span"),
+            ErrorKind::NoAddress => write!(f, "`{found}` is no address nor the beginning of one"),
+            ErrorKind::NoPackage => write!(f, "`{found}` is no package with or without a version"),
+            ErrorKind::NotComparable => write!(f, "`{found}` cannot be compared by less or more"),
+            ErrorKind::OpenQuote => f.write_str("a quotation mark is not closed"),
+            ErrorKind::OpenParenthesis => f.write_str("a parenthesis is not closed"),
+            ErrorKind::MissingTest => write!(f, "something is missing after `{found}`"),
+            ErrorKind::Unexpected => write!(f, "`{found}` cannot stand here"),
+            ErrorKind::TooLarge => f.write_str("the search is too long or too deep"),
+        }?;
+        write!(f, " (character {})", self.place)
+    }
+}
+
+impl std::error::Error for SearchError {}
+
+/// Reads an expression; an empty text means all clients.
+///
+/// # Errors
+/// The first mistake.
+pub fn parse(text: &str) -> Result<Expr, SearchError> {
+    let mut parser = Parser { text, at: 0, tests: 0, depth: 0 };
+    if text.len() > LONGEST {
+        return Err(parser.wrong(ErrorKind::TooLarge, 0..text.len(), Vec::new()));
+    }
+    parser.skip_space();
+    if parser.rest().is_empty() {
+        return Ok(Expr::All(Vec::new()));
+    }
+    let expr = parser.any()?;
+    match parser.rest().chars().next() {
+        None => Ok(expr),
+        Some(next) => {
+            Err(parser.wrong(ErrorKind::Unexpected, parser.at..parser.at + next.len_utf8(), Vec::new()))
+        }
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    tests: usize,
+    depth: usize,
+}
+
+type Parsed<T> = Result<T, SearchError>;
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn skip_space(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    fn wrong(&self, kind: ErrorKind, span: Range<usize>, possible: Vec<String>) -> SearchError {
+        let found = self.text[span.clone()].chars().take(60).collect();
+        SearchError { place: self.text[..span.start].chars().count() + 1, span, kind, found, possible }
+    }
+
+    /// Takes a word of the language itself.
+    fn take_word(&mut self, word: &str) -> bool {
+        let rest = self.rest();
+        let Some(start) = rest.get(..word.len()) else { return false };
+        let ends = rest[word.len()..].chars().next().is_none_or(|c| c.is_whitespace() || "()\"".contains(c));
+        if start.eq_ignore_ascii_case(word) && ends {
+            self.at += word.len();
+            self.skip_space();
+            return true;
+        }
+        false
+    }
+
+    fn any(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.all()?];
+        while self.take_word("or") {
+            parts.push(self.all()?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expr::Any(parts) })
+    }
+
+    fn all(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.one()?];
+        loop {
+            if self.take_word("and") {
+                parts.push(self.one()?);
+                continue;
+            }
+            let rest = self.rest();
+            let before = self.at;
+            if rest.is_empty() || rest.starts_with(')') || self.take_word("or") {
+                self.at = before;
+                break;
+            }
+            parts.push(self.one()?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expr::All(parts) })
+    }
+
+    fn one(&mut self) -> Parsed<Expr> {
+        let begin = self.at;
+        if self.take_word("not") {
+            return Ok(Expr::Not(Box::new(self.deeper(begin, Self::one)?)));
+        }
+        for word in ["and", "or"] {
+            if self.take_word(word) {
+                return Err(self.wrong(ErrorKind::Unexpected, begin..begin + word.len(), Vec::new()));
+            }
+        }
+        match self.rest().chars().next() {
+            None | Some(')') => {
+                // What stands before the gap is what misses something.
+                let before = self.text[..self.at].trim_end();
+                let start = before.rfind(|c: char| c.is_whitespace() || c == '(').map_or(0, |at| at + 1);
+                let start = if before.ends_with('(') { before.len() - 1 } else { start };
+                Err(self.wrong(ErrorKind::MissingTest, start..before.len(), Vec::new()))
+            }
+            Some('(') => {
+                self.at += 1;
+                self.skip_space();
+                let inside = self.deeper(begin, Self::any)?;
+                if !self.rest().starts_with(')') {
+                    return Err(self.wrong(ErrorKind::OpenParenthesis, begin..begin + 1, Vec::new()));
+                }
+                self.at += 1;
+                self.skip_space();
+                Ok(inside)
+            }
+            Some(_) => self.test(begin),
+        }
+    }
+
+    fn deeper(&mut self, begin: usize, inside: fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
+        if self.depth == DEEPEST {
+            return Err(self.wrong(ErrorKind::TooLarge, begin..self.at, Vec::new()));
+        }
+        self.depth += 1;
+        let parsed = inside(self);
+        self.depth -= 1;
+        parsed
+    }
+
+    fn test(&mut self, begin: usize) -> Parsed<Expr> {
+        self.tests += 1;
+        if self.tests > MOST {
+            return Err(self.wrong(ErrorKind::TooLarge, begin..self.text.len(), Vec::new()));
+        }
+        let test = match self.field()? {
+            Some(test) => test,
+            None => Test::Word(self.value()?.0),
+        };
+        let span = Span(begin..self.at);
+        self.skip_space();
+        Ok(Expr::Test(test, span))
+    }
+
+    /// A text in quotes or up to the next space or parenthesis, and whether it was in quotes.
+    fn value(&mut self) -> Parsed<(String, bool)> {
+        let begin = self.at;
+        let rest = self.rest();
+        if !rest.starts_with('"') {
+            let end = rest.find(|c: char| c.is_whitespace() || "()\"".contains(c)).unwrap_or(rest.len());
+            self.at += end;
+            return Ok((rest[..end].to_owned(), false));
+        }
+        let mut value = String::new();
+        let mut characters = rest.char_indices().skip(1);
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.at = begin + at + 1;
+                    return Ok((value, true));
+                }
+                '\\' => match characters.next() {
+                    Some((_, escaped)) => value.push(escaped),
+                    None => break,
+                },
+                other => value.push(other),
+            }
+        }
+        Err(self.wrong(ErrorKind::OpenQuote, begin..begin + 1, Vec::new()))
+    }
+
+    /// `field:value` and the like; `None` for a bare word.
+    fn field(&mut self) -> Parsed<Option<Test>> {
+        let begin = self.at;
+        let rest = self.rest();
+        let length = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(rest.len());
+        let signs = [
+            (":", None),
+            ("<=", Some(Comparison::AtMost)),
+            (">=", Some(Comparison::AtLeast)),
+            ("<", Some(Comparison::Less)),
+            (">", Some(Comparison::More)),
+            ("=", Some(Comparison::Equal)),
+        ];
+        let sign = signs.into_iter().find(|(sign, _)| length > 0 && rest[length..].starts_with(sign));
+        let Some((sign, comparison)) = sign else { return Ok(None) };
+        let name = begin..begin + length;
+        let Some(field) = find(&self.text[name.clone()]) else {
+            let word =
+                rest.split(|c: char| c.is_whitespace() || "()\"".contains(c)).next().unwrap_or_default();
+            // A hardware or IPv6 address that begins with a letter.
+            if sign == ":" && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
+                return Ok(None);
+            }
+            let possible = FIELDS.iter().map(|field| field.name.to_owned()).collect();
+            return Err(self.wrong(ErrorKind::UnknownField, name, possible));
+        };
+        let example = || vec![field.example.to_owned()];
+        self.at = begin + length + sign.len();
+        let from = self.at;
+        let (value, is_quoted) = self.value()?;
+        let span = from..self.at;
+        if value.is_empty() && !is_quoted {
+            let mut possible: Vec<String> = values(field.shape).into_iter().map(str::to_owned).collect();
+            if possible.is_empty() {
+                possible = example();
+            }
+            return Err(self.wrong(ErrorKind::MissingValue, name.start..self.at, possible));
+        }
+        let compares = comparison.filter(|comparison| *comparison != Comparison::Equal);
+        if compares.is_some() && !matches!(field.shape, Shape::Number(_) | Shape::Age(_)) {
+            return Err(self.wrong(ErrorKind::NotComparable, name, example()));
+        }
+        let comparison = comparison.unwrap_or(Comparison::Equal);
+        let wrong = |kind, possible| Err(self.wrong(kind, span.clone(), possible));
+        let unknown =
+            || wrong(ErrorKind::UnknownValue, values(field.shape).into_iter().map(str::to_owned).collect());
+        let word = value.to_lowercase();
+        let test = match field.shape {
+            Shape::Stage => match word.parse() {
+                Ok(stage) => Test::Stage(stage),
+                Err(_) => return unknown(),
+            },
+            Shape::Health => match HealthWord::ALL.into_iter().find(|known| known.as_str() == word) {
+                Some(known) => Test::Health(known),
+                None => return unknown(),
+            },
+            Shape::Activity => match ActivityWord::ALL.into_iter().find(|known| known.as_str() == word) {
+                Some(known) => Test::Activity(known),
+                None => return unknown(),
+            },
+            Shape::Text(text) => match text_test(text, &value) {
+                Some(test) => test,
+                None => return wrong(ErrorKind::NoAddress, example()),
+            },
+            Shape::Package => match package(&value) {
+                Some(test) => test,
+                None => return wrong(ErrorKind::NoPackage, example()),
+            },
+            Shape::Number(number @ (Number::Memory | Number::Disk)) => match quantity::size(&value) {
+                Some(bytes) => Test::Number(number, comparison, bytes),
+                None => return wrong(ErrorKind::NoSize, example()),
+            },
+            Shape::Number(number @ Number::Threads) => match value.parse::<u32>() {
+                Ok(count) => Test::Number(number, comparison, u64::from(count)),
+                Err(_) => return wrong(ErrorKind::NoNumber, example()),
+            },
+            Shape::Age(super::Age::Seen) if word == "never" && compares.is_none() => Test::NeverSeen,
+            Shape::Age(age) => match quantity::age(&value) {
+                // Nothing is ago so long to the microsecond: `seen:7d` means within seven days.
+                Some(micros) => Test::Age(age, compares.unwrap_or(Comparison::Less), micros),
+                None => return wrong(ErrorKind::NoAge, example()),
+            },
+        };
+        Ok(Some(test))
+    }
+}
+
+fn text_test(text: Text, value: &str) -> Option<Test> {
+    let made_of = |characters: &str, value: &str| {
+        value.chars().all(|c| c.is_ascii_hexdigit() || characters.contains(c))
+    };
+    match text {
+        Text::Mac => {
+            let value = value.replace('-', ":");
+            made_of(":*", &value).then(|| Test::Text(text, Pattern(value)))
+        }
+        Text::Ip => {
+            if let Some((address, prefix)) = value.split_once('/') {
+                let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
+                let longest = if address.is_ipv4() { 32 } else { 128 };
+                return (prefix <= longest).then_some(Test::Network(address, prefix));
+            }
+            made_of(".:*", value).then(|| Test::Text(text, Pattern(value.to_owned())))
+        }
+        Text::Name
+        | Text::Group
+        | Text::Os
+        | Text::Distribution
+        | Text::Model
+        | Text::Serial
+        | Text::Agent => Some(Test::Text(text, Pattern(value.to_owned()))),
+    }
+}
+
+fn package(value: &str) -> Option<Test> {
+    let made_of = |more: &str, text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let end = value.find(['<', '>', '=']).unwrap_or(value.len());
+    let (name, rest) = value.split_at(end);
+    if !made_of(".+-*", name) {
+        return None;
+    }
+    let name = Pattern(name.to_owned());
+    if rest.is_empty() {
+        return Some(Test::Package(name, None));
+    }
+    let (comparison, version) = [
+        ("<=", Comparison::AtMost),
+        (">=", Comparison::AtLeast),
+        ("<", Comparison::Less),
+        (">", Comparison::More),
+        ("=", Comparison::Equal),
+    ]
+    .into_iter()
+    .find_map(|(sign, comparison)| rest.strip_prefix(sign).map(|version| (comparison, version)))?;
+    made_of(".+~:-", version).then(|| Test::Package(name, Some((comparison, version.to_owned()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{client::Stage, search::Age};
+
+    fn wrong(text: &str) -> (ErrorKind, String, usize) {
+        let error = parse(text).unwrap_err();
+        (error.kind, error.found, error.place)
+    }
+
+    #[test]
+    fn the_example_of_the_help_is_read() {
+        let text = "stage:installed health:offline group:room-101 os:debian-12 mac:52:54 ip:10.0. \
+                    package:openssl<3.0.15 memory<4G disk>500G model:\"OptiPlex 7080\" seen<7d and not (tag or name:pc-*)";
+        let Expr::All(parts) = parse(text).unwrap() else { panic!("no list") };
+        assert_eq!(parts.len(), 12);
+        assert_eq!(
+            parts[9],
+            Expr::Test(Test::Text(Text::Model, Pattern("OptiPlex 7080".to_owned())), Span(0..0))
+        );
+        let Expr::Not(inside) = &parts[11] else { panic!("no negation") };
+        assert!(matches!(&**inside, Expr::Any(parts) if parts.len() == 2));
+    }
+
+    #[test]
+    fn or_binds_less_than_and() {
+        let text = "a b or not c and d";
+        let Expr::Any(parts) = parse(text).unwrap() else { panic!("no alternative") };
+        assert!(parts.iter().all(|part| matches!(part, Expr::All(both) if both.len() == 2)));
+        assert_eq!(parse(text).unwrap().to_string(), "a b or not c d");
+    }
+
+    #[test]
+    fn spans_name_the_place_of_a_test() {
+        let Expr::All(parts) = parse("ä stage:installed").unwrap() else { panic!("no list") };
+        let Expr::Test(Test::Stage(Stage::Installed), Span(span)) = &parts[1] else { panic!("no stage") };
+        assert_eq!(*span, 3..18);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place_and_what_is_possible() {
+        let word = |word: &str| word.to_owned();
+        assert_eq!(wrong("ä staeg:installed"), (ErrorKind::UnknownField, word("staeg"), 3));
+        assert_eq!(wrong("stage:instaled"), (ErrorKind::UnknownValue, word("instaled"), 7));
+        assert_eq!(parse("health:bad").unwrap_err().possible, ["ok", "warning", "critical", "offline"]);
+        assert_eq!(wrong("name:"), (ErrorKind::MissingValue, word("name:"), 1));
+        assert_eq!(wrong("memory<big"), (ErrorKind::NoSize, word("big"), 8));
+        assert_eq!(wrong("threads>x"), (ErrorKind::NoNumber, word("x"), 9));
+        assert_eq!(wrong("seen<7"), (ErrorKind::NoAge, word("7"), 6));
+        assert_eq!(wrong("mac:zz"), (ErrorKind::NoAddress, word("zz"), 5));
+        assert_eq!(wrong("ip:10.0.0.0/33"), (ErrorKind::NoAddress, word("10.0.0.0/33"), 4));
+        assert_eq!(wrong("package:<3"), (ErrorKind::NoPackage, word("<3"), 9));
+        assert_eq!(wrong("name<a"), (ErrorKind::NotComparable, word("name"), 1));
+        assert_eq!(wrong("a \"b"), (ErrorKind::OpenQuote, word("\""), 3));
+        assert_eq!(wrong("a (b"), (ErrorKind::OpenParenthesis, word("("), 3));
+        assert_eq!(wrong("a or"), (ErrorKind::MissingTest, word("or"), 3));
+        assert_eq!(wrong("a ( )"), (ErrorKind::MissingTest, word("("), 3));
+        assert_eq!(wrong("a) b"), (ErrorKind::Unexpected, word(")"), 2));
+        assert_eq!(wrong("or a"), (ErrorKind::Unexpected, word("or"), 1));
+        assert_eq!(wrong(&"(".repeat(40)).0, ErrorKind::TooLarge);
+        assert_eq!(wrong(&"a ".repeat(200)).0, ErrorKind::TooLarge);
+        assert_eq!(wrong(&"a".repeat(3000)).0, ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn addresses_are_bare_words_even_when_they_begin_like_a_field() {
+        assert_eq!(parse("fe80::1").unwrap(), parse("\"fe80::1\"").unwrap());
+        assert_eq!(parse("aa:bb").unwrap().to_string(), "\"aa:bb\"");
+    }
+
+    fn arbitrary_test() -> impl Strategy<Value = Test> {
+        let text = prop_oneof!["[a-z*]{1,6}", "[ -~äß]{0,8}"];
+        let comparison = prop_oneof![
+            Just(Comparison::Less),
+            Just(Comparison::AtMost),
+            Just(Comparison::Equal),
+            Just(Comparison::AtLeast),
+            Just(Comparison::More)
+        ];
+        prop_oneof![
+            text.clone().prop_map(Test::Word),
+            text.prop_map(|text| Test::Text(Text::Model, Pattern(text))),
+            "[0-9a-f]{2}(:[0-9a-f]{2}){0,3}".prop_map(|mac| Test::Text(Text::Mac, Pattern(mac))),
+            any::<(IpAddr, u8)>().prop_map(|(address, prefix)| Test::Network(address, prefix % 33)),
+            Just(Test::Stage(Stage::Installing)),
+            Just(Test::Health(HealthWord::Offline)),
+            Just(Test::Activity(ActivityWord::Idle)),
+            ("[a-z*.+-]{1,6}", proptest::option::of((comparison.clone(), "[0-9a-z.+~:-]{1,8}")))
+                .prop_map(|(name, version)| Test::Package(Pattern(name), version)),
+            (comparison.clone(), 0..u64::MAX / 2).prop_map(|(comparison, bytes)| Test::Number(
+                Number::Disk,
+                comparison,
+                bytes
+            )),
+            (comparison.clone().prop_filter("see Age", |c| *c != Comparison::Equal), 0..9_999_999_i64)
+                .prop_map(|(comparison, age)| Test::Age(Age::Seen, comparison, age * 1_000_000)),
+            Just(Test::NeverSeen),
+        ]
+    }
+
+    fn arbitrary() -> impl Strategy<Value = Expr> {
+        let test = arbitrary_test().prop_map(|test| Expr::Test(test, Span(0..0)));
+        test.prop_recursive(4, 24, 4, |inside| {
+            prop_oneof![
+                proptest::collection::vec(inside.clone(), 2..4).prop_map(Expr::All),
+                proptest::collection::vec(inside.clone(), 2..4).prop_map(Expr::Any),
+                inside.prop_map(|part| Expr::Not(Box::new(part))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_the_same(expr in arbitrary()) {
+            prop_assert_eq!(parse(&expr.to_string()).map_err(|error| error.to_string()), Ok(expr));
+        }
+
+        #[test]
+        fn whatever_is_typed_is_read_or_refused_and_what_is_read_prints_the_same(
+            text in "([ ()\"a-z:<>=0-9.*\\\\]|stage:|not |or |package:|memory<|4G|ip:|ä){0,20}"
+        ) {
+            match parse(&text) {
+                Ok(expr) => prop_assert_eq!(parse(&expr.to_string()), Ok(expr)),
+                Err(error) => prop_assert!(text.get(error.span.clone()).is_some(), "{error:?}"),
+            }
+        }
+    }
+}

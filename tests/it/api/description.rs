@@ -1,0 +1,54 @@
+//! The API's own description: complete enough that a program can be made from it.
+
+use harness::server::{Engine, TestServer};
+
+pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let spec = server.get("/api/openapi.json").await.unwrap().ok().unwrap();
+    let mut wrong = Vec::new();
+    for (path, item) in spec["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let mut must = |fine: bool, what: &str| {
+                if !fine {
+                    wrong.push(format!("{method} {path}: {what}"));
+                }
+            };
+            let secured = operation["security"].as_array().is_some_and(|ways| !ways.is_empty());
+            must(secured || path == "/api/v1/login", "who may ask?");
+            let responses = operation["responses"].as_object().unwrap();
+            let error = &responses["default"]["content"]["application/problem+json"]["schema"]["$ref"];
+            must(error == "#/components/schemas/Problem", "how do errors look?");
+            let good: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
+            must(!good.is_empty(), "what comes when it goes well?");
+            for (status, response) in good {
+                let contents = response["content"].as_object();
+                must(
+                    contents.is_some_and(|contents| !contents.is_empty()) != (status == "204"),
+                    "is there a body?",
+                );
+                for (kind, content) in contents.into_iter().flatten() {
+                    must(
+                        kind != "application/json" || content["schema"].is_object(),
+                        "how does the answer look?",
+                    );
+                }
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let (name, place) = (&parameter["name"], &parameter["in"]);
+                let required = parameter["required"] == true;
+                must(required == (place == "path"), &format!("is {name} in {place} required?"));
+                let told = parameter["description"].as_str().is_some_and(|text| !text.is_empty());
+                must(told || place == "path", &format!("what is {name}?"));
+            }
+            for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                must(content["schema"].is_object(), &format!("how does {kind} look?"));
+            }
+            let changes = ["put", "patch"].contains(&method.as_str()) && !path.contains("/members/");
+            let guarded =
+                operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");
+            must(guarded || !changes, "what of a change that somebody else has made meanwhile (If-Match)?");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    server.stop().await.unwrap();
+}
