@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wire::Sha256;
-
-use wire::enrol::BlobRef;
+use wire::{Sha256, enrol::BlobRef};
 
 use super::Error;
 use crate::{

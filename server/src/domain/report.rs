@@ -225,7 +225,7 @@ mod tests {
         for (reason, text) in [
             (
                 "exit status 100: E: Unable to locate package foo",
-                "exit status … E: Unable to locate package foo",
+                "exit status …: E: Unable to locate package foo",
             ),
             ("could not reach 10.0.0.17:8444 after 30s", "could not reach … after …s"),
             ("disk 5f2c9a7be01d44aa is gone\nmore", "disk … is gone"),
