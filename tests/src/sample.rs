@@ -4,6 +4,8 @@
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
 use anyhow::{Context as _, Result};
+use reqwest::Method;
+use serde_json::json;
 use server::{
     app::{groups, layouts, people},
     clock::{Clock, SECOND},
@@ -68,6 +70,8 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     let server =
         TestServer::start_as(engine, Clock::system(), |config: &mut Config| config.lease_s = LEASE_S).await?;
     let sample = fill(&server.ctx).await?;
+    let channel = json!({ "name": "mail", "kind": "mail", "to": ["admin@schule.example"], "language": "de" });
+    server.send(Method::POST, "/api/v1/channels", &channel).await?.ok()?;
     Ok((server, sample))
 }
 
