@@ -20,7 +20,7 @@ UPDATE clients SET failed_job = (SELECT max(j.id) FROM jobs j WHERE j.client_id 
 -- Everything that a search looks at, in the order in which clients are listed: facts and configuration are not touched.
 CREATE INDEX clients_search ON clients (name, stage, alarmed, failed_job, last_seen_at, created_at, distribution, os, model_key, serial,
     agent_version, memory_bytes, disk_bytes, threads);
-CREATE INDEX clients_by_stage ON clients (stage, last_seen_at);
+CREATE INDEX clients_by_stage ON clients (stage, last_seen_at, alarmed, failed_job);
 CREATE INDEX clients_alarmed ON clients (name) WHERE alarmed;
 CREATE INDEX clients_failed ON clients (stage) WHERE failed_job IS NOT NULL;
 

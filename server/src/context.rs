@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    app::{images::Builds, sessions::Tries},
+    app::{images::Builds, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::mirror::Mirrors,
     catalog::Catalog,
@@ -40,6 +40,8 @@ pub struct Doors {
     pub mirrors: Mirrors,
     /// Pages for people.
     pub pages: Pages,
+    /// Jobs that ended in hours that are over.
+    pub ended: EndedJobs,
     /// What the server counts about itself.
     pub metrics: Metrics,
     /// Images that are being built.

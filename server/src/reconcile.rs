@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, settings},
+    app::{Error, approvals, batches, job_scripts, reports, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -21,6 +21,10 @@ const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 /// Orders for many clients that another server left behind are looked for this often.
 const BATCHES_EVERY: Duration = Duration::from_secs(10);
 
+/// Own job scripts that another node has changed are read this often.
+const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
+/// What charts over time show is counted this often.
+const MEASURE_EVERY: Duration = Duration::from_hours(1);
 /// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// So many lines are kept of machines that nobody knows.
@@ -28,23 +32,42 @@ const STRANGERS_LINES: i64 = 50_000;
 
 /// Runs until `stop` fires, and once more for what is unwritten.
 pub async fn run(ctx: Ctx, stop: CancellationToken) {
+    tokio::join!(look_after(&ctx, &stop), count(&ctx, &stop));
+}
+
+/// Counts for charts, beside everything else: with many clients it takes longer than the queue may wait.
+async fn count(ctx: &Ctx, stop: &CancellationToken) {
+    let mut measure = tokio::time::interval(MEASURE_EVERY);
+    measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = measure.tick() => logged("counting for reports", reports::measure(ctx).await),
+            () = stop.cancelled() => break,
+        }
+    }
+}
+
+async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
     let mut queue = tokio::time::interval(QUEUE_EVERY);
     let mut presence = tokio::time::interval(PRESENCE_EVERY);
     queue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut prune = tokio::time::interval(PRUNE_EVERY);
     prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut scripts = tokio::time::interval(SCRIPTS_EVERY);
+    scripts.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = prune.tick() => logged("forgetting what is old", self::prune(&ctx).await),
+            _ = scripts.tick() => logged("reading own job scripts", job_scripts::reload(ctx).await),
+            _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
             _ = queue.tick() => {
-                logged("looking after the queue", self::queue(&ctx).await);
-                logged("ending requests that nobody approved in time", approvals::expire(&ctx).await);
+                logged("looking after the queue", self::queue(ctx).await);
+                logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
             }
-            _ = presence.tick() => logged("writing who was heard", self::presence(&ctx).await),
+            _ = presence.tick() => logged("writing who was heard", self::presence(ctx).await),
             () = stop.cancelled() => break,
         }
     }
-    logged("writing who was heard", self::presence(&ctx).await);
+    logged("writing who was heard", self::presence(ctx).await);
 }
 
 /// Carries out orders for many clients until `stop` fires: when one is given, and now and then for those that a server left behind.

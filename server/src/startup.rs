@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, sessions::Tries},
+    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -92,11 +92,13 @@ impl Server {
             catalog,
             mirrors,
             pages,
+            ended: EndedJobs::default(),
             metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,
             presence,
         });
+        job_scripts::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }

@@ -3,6 +3,7 @@
 //! Timing never fails the program: it ends with success when everything could be measured.
 
 mod agent;
+mod console;
 mod fanout;
 mod installation;
 mod queue;
@@ -21,6 +22,12 @@ struct Arguments {
     /// How often the queue is measured; the table has medians.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Clients of the console's database.
+    #[arg(long, default_value_t = 50_000)]
+    clients: u32,
+    /// Jobs of the console's database.
+    #[arg(long, default_value_t = 1_000_000)]
+    jobs: u32,
     /// How often a machine is installed, and its floor measured; the table has medians.
     #[arg(long, default_value_t = 3)]
     installations: usize,
@@ -37,6 +44,7 @@ enum What {
     All,
     Queue,
     Fanout,
+    Console,
     Agent,
     Installation,
 }
@@ -72,6 +80,10 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     }
     if wants(What::Fanout) {
         lines.extend(fanout::measure().await.context("measuring live output")?);
+    }
+    if wants(What::Console) {
+        let measured = console::measure(arguments.clients, arguments.jobs).await;
+        lines.extend(measured.context("measuring the console")?);
     }
     if wants(What::Agent) {
         lines.extend(agent::measure(arguments.watch).await.context("measuring the agent")?);

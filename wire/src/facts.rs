@@ -77,6 +77,9 @@ pub struct Dmi {
     pub uuid: String,
     /// Firmware version.
     pub bios_version: String,
+    /// When the firmware was made, as it says itself: `MM/DD/YYYY`.
+    #[serde(default)]
+    pub bios_date: String,
 }
 
 /// A block device that can carry a system.

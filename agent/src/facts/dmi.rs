@@ -23,6 +23,7 @@ pub(super) fn gather(host: &dyn Host) -> Dmi {
         serial: field("product_serial"),
         uuid: field("product_uuid").to_lowercase(),
         bios_version: field("bios_version"),
+        bios_date: field("bios_date"),
     }
 }
 

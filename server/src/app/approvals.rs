@@ -14,7 +14,9 @@ use serde_json::json;
 use wire::JobId;
 
 use super::{
-    Error, clients, groups, helpdesk, installation,
+    Error,
+    batches::{self, BatchOrder},
+    clients, groups, helpdesk, installation,
     jobs::{self, JobOrder},
     people::{self, Actor},
     retirement, settings,
@@ -70,6 +72,11 @@ pub enum Wish {
         /// Which.
         job: JobId,
     },
+    /// Order something for many clients.
+    Batch {
+        /// What, and for which.
+        order: Box<BatchOrder>,
+    },
     /// Queue a job for every member of a group.
     GroupJobs {
         /// Its name.
@@ -84,6 +91,7 @@ impl Wish {
     fn role(&self) -> Role {
         match self {
             Self::Redo { .. } => Role::Helpdesk,
+            Self::Batch { order } => order.order.role(),
             Self::Install { .. }
             | Self::Retire { .. }
             | Self::Job { .. }
@@ -101,6 +109,7 @@ impl Wish {
             Self::DeleteClient { client } => format!("delete {client}"),
             Self::Job { client, order } => format!("{} on {client}", order.job_type),
             Self::RetryJob { job } => format!("job {job} again"),
+            Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
             Self::GroupJobs { group, order } => {
                 format!("{} on the {clients} clients of group {group}", order.job_type)
             }
@@ -121,6 +130,7 @@ impl Wish {
             Self::DeleteClient { client } => clients::delete(ctx, client, actor).await,
             Self::Job { client, order } => jobs::create(ctx, id(client).await?, order, actor).await.map(drop),
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
+            Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
             Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
         }
     }

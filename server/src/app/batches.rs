@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use wire::{ClientId, problem::FieldProblem};
 
 use super::{
-    Error, clients, groups as group_cases, helpdesk, installation,
+    Error,
+    approvals::{self, Wish},
+    clients, groups as group_cases, helpdesk, installation,
     jobs::{self, JobOrder},
     retirement,
     search::Search,
@@ -15,8 +18,9 @@ use super::{
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{Tx, batches, events, groups},
+    db::{Tx, audit, batches, events, groups},
     domain::{
+        approval::Risk,
         batch::{Action, Skip, skip},
         people::Role,
     },
@@ -28,13 +32,15 @@ pub use crate::db::batches::{Batch, BatchLine};
 const EXAMPLES: usize = 20;
 /// Clients that are looked up at a time.
 const CHUNK: i64 = 50;
+/// Names that the audit keeps of an order; the batch has all of them.
+const AUDITED: usize = 1000;
 /// Nobody works longer on one client.
 const LONGEST: i64 = 10 * 60 * SECOND;
 /// Lines that are shown of a batch.
 const LINES: i64 = 500;
 
 /// An order for many clients.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchOrder {
     /// What is ordered.
@@ -98,7 +104,8 @@ pub struct BatchView {
 
 type Chosen = Vec<(ClientId, Option<Skip>)>;
 
-async fn look(ctx: &Ctx, tx: &mut Tx, order: &BatchOrder) -> Result<(Chosen, Preview), Error> {
+/// Who is meant, what would happen, and the names of all for whom it makes sense.
+async fn look(ctx: &Ctx, tx: &mut Tx, order: &BatchOrder) -> Result<(Chosen, Preview, Vec<String>), Error> {
     let ids = match (&order.query, order.clients.as_slice()) {
         (Some(query), []) => Search::new(ctx, tx, query).await?.all(tx).await?,
         (None, [_, ..]) => {
@@ -141,13 +148,10 @@ async fn look(ctx: &Ctx, tx: &mut Tx, order: &BatchOrder) -> Result<(Chosen, Pre
                 Skipped { reason, count, names }
             })
             .collect(),
-        names: {
-            fitting.truncate(EXAMPLES);
-            fitting
-        },
+        names: fitting.iter().take(EXAMPLES).cloned().collect(),
         destructive: order.order.is_destructive(),
     };
-    Ok((chosen, preview))
+    Ok((chosen, preview, fitting))
 }
 
 /// Checks what does not depend on the clients.
@@ -157,9 +161,7 @@ async fn check(ctx: &Ctx, tx: &mut Tx, action: &Action, role: Role) -> Result<()
         return Err(Error::Forbidden(format!("this needs the role {needed}; you have {have}")));
     }
     let keys = match action {
-        Action::Rescue { authorized_keys } => {
-            Some(("rescue", serde_json::json!({ "authorized_keys": authorized_keys })))
-        }
+        Action::Rescue { authorized_keys } => Some(("rescue", json!({ "authorized_keys": authorized_keys }))),
         other => other.job(),
     };
     if let Some((name, params)) = keys {
@@ -188,12 +190,12 @@ pub async fn order(ctx: &Ctx, order: &BatchOrder, actor: &str, role: Role) -> Re
     if order.dry_run {
         let mut tx = ctx.db.read().await?;
         check(ctx, &mut tx, &order.order, role).await?;
-        let (_, preview) = look(ctx, &mut tx, order).await?;
+        let (_, preview, _) = look(ctx, &mut tx, order).await?;
         return Ok(Ordered { batch: None, preview });
     }
     let mut tx = ctx.db.write().await?;
     check(ctx, &mut tx, &order.order, role).await?;
-    let (chosen, preview) = look(ctx, &mut tx, order).await?;
+    let (chosen, preview, names) = look(ctx, &mut tx, order).await?;
     if preview.fitting == 0 {
         return Err(Error::conflict(
             format!(
@@ -219,6 +221,21 @@ pub async fn order(ctx: &Ctx, order: &BatchOrder, actor: &str, role: Role) -> Re
         }
         Some(_) | None => {}
     }
+    let wish = Wish::Batch {
+        order: Box::new(BatchOrder {
+            // For these clients, whatever the search means when somebody approves it.
+            query: None,
+            clients: names.clone(),
+            expected: Some(preview.fitting),
+            ..order.clone()
+        }),
+    };
+    let risk = match order.order {
+        Action::Install | Action::Redo => Some(Risk::InstallOver),
+        Action::Retire => Some(Risk::Retire),
+        _ => None,
+    };
+    let mut tx = approvals::gate(ctx, tx, &wish, risk, names.len(), actor).await?;
     let now = ctx.now();
     if let Action::JoinGroup { group } = &order.order
         && groups::find(&mut tx, group).await?.is_none()
@@ -227,6 +244,9 @@ pub async fn order(ctx: &Ctx, order: &BatchOrder, actor: &str, role: Role) -> Re
     }
     let query = order.query.as_deref().unwrap_or_default();
     let id = batches::create(&mut tx, &order.order, query, actor, &chosen, now).await?;
+    let after = json!({ "order": order.order, "where": order.query, "count": preview.fitting,
+        "clients": names.iter().take(AUDITED).collect::<Vec<_>>() });
+    audit::note(&mut tx, "batch.order", &format!("batch {id}"), &(), &after).await?;
     let detail = format!("{}: {}", order.order.as_str(), preview.fitting);
     events::add(&mut tx, "batch.ordered", None, None, actor, &detail, now).await?;
     tx.commit().await?;
@@ -263,7 +283,9 @@ pub async fn stop(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
     if batch.finished_at.is_some() {
         return Err(Error::conflict(format!("batch {id} is finished"), "nothing needs to be done"));
     }
-    batches::stop(&mut tx, id, &format!("stopped by {actor}"), now).await?;
+    let stopped = batches::stop(&mut tx, id, &format!("stopped by {actor}"), now).await?;
+    let (before, after) = (json!({ "waiting": stopped }), json!({ "waiting": 0 }));
+    audit::note(&mut tx, "batch.stop", &format!("batch {id}"), &before, &after).await?;
     batches::finish(&mut tx, id, now).await?;
     tx.commit().await?;
     ctx.presence.events_came();

@@ -233,12 +233,20 @@ pub async fn check(ctx: &Ctx, draft: Draft, client: Option<&str>) -> Result<Layo
             return Ok(answer(Layout::sketch(&yaml), problems, Vec::new()));
         }
     };
-    let Some(facts) = facts.or_else(|| storage::example_machine(&layout, Firmware::Uefi)) else {
+    let purposes = Purposes { client: "check", job: Some("check") };
+    // An example starts the way that the layout is made for.
+    let example = || {
+        [Firmware::Uefi, Firmware::Bios]
+            .into_iter()
+            .filter_map(|firmware| storage::example_machine(&layout, firmware))
+            .min_by_key(|facts| storage::plan(&layout, facts, purposes).is_err())
+    };
+    let Some(facts) = facts.or_else(example) else {
         let message = "it keeps partitions, so it can only be drawn for a client that has them: choose one";
         let problem = LayoutProblem { line: 0, place: String::new(), message: message.to_owned() };
         return Ok(answer(Some(layout), vec![problem], Vec::new()));
     };
-    match storage::plan(&layout, &facts, Purposes { client: "check", job: Some("check") }) {
+    match storage::plan(&layout, &facts, purposes) {
         Ok(work) => Ok(answer(Some(layout), Vec::new(), storage::preview(&work, &facts))),
         Err(mut problems) => {
             for problem in problems.iter_mut().filter(|problem| problem.line == 0) {

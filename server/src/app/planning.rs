@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use wire::plan::{Plan, SignedPlan};
+use serde_json::Value;
+use wire::{
+    JobId,
+    plan::{Plan, SignedPlan},
+};
 
 use super::Error;
 use crate::{
+    catalog::Catalog,
     context::Ctx,
     db::{Tx, clients, images, jobs, layouts},
     domain::{client::Client, job::Job},
@@ -34,14 +39,28 @@ pub async fn plan(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<SignedPlan, Error
 /// # Errors
 /// As [`plan`].
 pub async fn preview(ctx: &Ctx, tx: &mut Tx, job: &Job, client: &Client) -> Result<Plan, Error> {
+    dry_run(ctx, tx, &ctx.catalog, (job.id, &job.job_type, &job.params), client).await
+}
+
+/// What the plan of a job would be by another catalogue; the job need not exist, and nothing is stored.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn dry_run(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    catalog: &Catalog,
+    (job, job_type, params): (JobId, &str, &Value),
+    client: &Client,
+) -> Result<Plan, Error> {
     let images: BTreeMap<_, _> =
         images::list(tx).await?.into_iter().map(|image| (image.name.clone(), image)).collect();
     let own_layout = layouts::find(tx, &client.config.layout).await?;
     let layout = own_layout.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
     let request = PlanRequest {
-        job: job.id,
-        job_type: &job.job_type,
-        params: &job.params,
+        job,
+        job_type,
+        params,
         client,
         facts: client.facts.as_ref(),
         images: &images,
@@ -53,7 +72,7 @@ pub async fn preview(ctx: &Ctx, tx: &mut Tx, job: &Job, client: &Client) -> Resu
         },
         layout,
     };
-    planner::plan(&request, &ctx.catalog).map_err(Error::from)
+    planner::plan(&request, catalog).map_err(Error::from)
 }
 
 /// Whether a step of a plan (JSON text) names a secret.

@@ -264,6 +264,11 @@ fn untranslated(field: &str, texts: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 fn template(directory: &Path, general: &Path, file: &str) -> Result<String, String> {
+    if !super::own::leads_inside(file) {
+        return Err(format!(
+            "the template `{file}` must be a file of its own folder, or of a shared one such as ../_apt/"
+        ));
+    }
     let path = directory.join(file);
     let shared = file.strip_prefix("../").map(|file| general.join(file));
     let path = shared.filter(|_| !path.exists()).unwrap_or(path);

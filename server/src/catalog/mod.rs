@@ -1,10 +1,11 @@
 //! What the server knows how to do, read from folders at start: job types, distributions, layouts.
 //!
 //! Invariant: a catalogue that loads is complete: every template parses, every word is known. All faults of all files are reported at
-//! once. Look-up order: site, then what Lotse brings.
+//! once. Look-up order: own versions that were uploaded, site, then what Lotse brings. Only own versions change while the server runs.
 
 mod distribution;
 mod job_type;
+mod own;
 pub mod params;
 pub mod render;
 mod shell_check;
@@ -12,19 +13,26 @@ mod shell_check;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, RwLock},
 };
 
+pub use self::own::Files;
 pub use distribution::{Distribution, NamedDistribution, Source};
 pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork};
 
 use crate::domain::layout::{Layout, LayoutProblem};
 
-/// Everything that was read. Never changes while the server runs.
+/// Everything that was read.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    job_types: BTreeMap<String, JobType>,
+    job_types: BTreeMap<String, Arc<JobType>>,
     distributions: BTreeMap<String, Distribution>,
     layouts: BTreeMap<String, String>,
+    /// Where each job type was read from.
+    folders: BTreeMap<String, PathBuf>,
+    /// What Lotse brings.
+    general: PathBuf,
+    own: RwLock<own::Own>,
 }
 
 /// Why the catalogue cannot be used.
@@ -55,6 +63,7 @@ impl Catalog {
             let message = "the directory is missing; name the right one with --share".to_owned();
             return Err(Error(vec![Fault { path: general, message }]));
         }
+        catalog.general.clone_from(&general);
         for root in std::iter::once(general.as_path()).chain(site) {
             catalog.read(root, &general, &mut faults);
         }
@@ -67,7 +76,8 @@ impl Catalog {
             if name == "distributions" || name == "layouts" || name.starts_with('_') || !path.is_dir() {
                 continue;
             }
-            collect(JobType::load(&name, &path, general), &mut self.job_types, name, faults);
+            self.folders.insert(name.clone(), path.clone());
+            collect(JobType::load(&name, &path, general).map(Arc::new), &mut self.job_types, name, faults);
         }
         for path in entries(&root.join("distributions"), faults) {
             let name = file_stem(&path);
@@ -86,13 +96,16 @@ impl Catalog {
     }
 
     /// A job type by its name.
-    pub fn job_type(&self, name: &str) -> Option<&JobType> {
-        self.job_types.get(name)
+    pub fn job_type(&self, name: &str) -> Option<Arc<JobType>> {
+        let own = self.own().types.get(name).map(|(_, job_type)| Arc::clone(job_type));
+        own.or_else(|| self.job_types.get(name).cloned())
     }
 
     /// All job types by name.
-    pub fn job_types(&self) -> impl Iterator<Item = &JobType> {
-        self.job_types.values()
+    pub fn job_types(&self) -> impl Iterator<Item = Arc<JobType>> {
+        let mut all = self.job_types.clone();
+        all.extend(self.own().types.iter().map(|(name, (_, job_type))| (name.clone(), Arc::clone(job_type))));
+        all.into_values()
     }
 
     /// A distribution by its name.

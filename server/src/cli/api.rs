@@ -205,6 +205,12 @@ impl Api {
         self.understood(response).await
     }
 
+    /// Asks for a text.
+    pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        response.text().await.map_err(|error| broken(error, &self.base))
+    }
+
     async fn understood<T: DeserializeOwned>(&self, response: Response) -> anyhow::Result<T> {
         let body = response.bytes().await.map_err(|error| broken(error, &self.base))?;
         serde_json::from_slice(&body).context("understanding the server's answer")
@@ -364,7 +370,7 @@ impl Api {
     /// Writes an answer as JSON when that is wanted; tells whether it did.
     pub(super) fn wrote_json(&self, value: &impl Serialize) -> anyhow::Result<bool> {
         if self.output == Output::Json {
-            output::say_json(&serde_json::to_string_pretty(value)?);
+            output::write_json(value)?;
         }
         Ok(self.output == Output::Json)
     }

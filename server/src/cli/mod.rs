@@ -8,9 +8,11 @@ mod file;
 mod group;
 mod image;
 mod job;
+mod job_script;
 mod misc;
 mod output;
 mod pxe;
+mod report;
 mod serve;
 mod sse;
 
@@ -88,6 +90,9 @@ enum Command {
     /// Jobs: look, watch, accept, cancel
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// Job scripts: what jobs do; own versions, differences, trials
+    #[command(subcommand)]
+    JobScript(job_script::JobScriptCommand),
     /// Packages of clients
     #[command(subcommand)]
     Package(job::PackageCommand),
@@ -115,6 +120,8 @@ enum Command {
     /// Who is told of what happens: by mail and by webhook
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
+    Report(report::ReportWords),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -193,6 +200,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Client(command) => client::run(&connect()?, *command).await,
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
+        Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Package(command) => job::package(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
@@ -202,6 +210,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
+        Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,
         Command::Info => misc::info(&connect()?).await,

@@ -19,6 +19,12 @@ pub(super) fn say_json(text: &str) {
     write(&escaped(text));
 }
 
+/// Writes a value as JSON.
+pub(super) fn write_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    say_json(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
 fn write(text: &str) {
     let mut stdout = std::io::stdout().lock();
     if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {

@@ -207,6 +207,7 @@ pub async fn set_stage(tx: &mut Tx, id: ClientId, stage: Stage) -> Result<(), Er
 
 /// Keeps what the agent measured.
 pub async fn set_facts(tx: &mut Tx, id: ClientId, facts: &Facts, now: i64) -> Result<(), Error> {
+    super::reports::note_changes(tx, id, facts, now).await?;
     let sql = "UPDATE clients SET facts = $1, facts_at = $2, version = version + 1 WHERE id = $3";
     tx.execute(sql, args![to_json(facts)?, now, id]).await?;
     traits::set(tx, id, facts).await

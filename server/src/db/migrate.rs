@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("../../migrations/0003_console.sql")),
     (5, include_str!("../../migrations/0005_search.sql")),
     (6, include_str!("../../migrations/0006_audit.sql")),
+    (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
 ];
 

@@ -1,6 +1,9 @@
 //! Finds the clients that an expression means: one statement, whatever is asked.
 //!
 //! Invariant: whatever people type is a bound value; the text of the statement is made of constants of this file alone.
+//!
+//! Conditions say `c.stage || ''` and `c.id + 0`, so that SQLite walks its index of everything that searches look at, in the order of
+//! the list, and stops when a page is full. By another index it would fetch whole clients and sort them: 50 ms instead of one at 50 000.
 
 use std::net::IpAddr;
 
@@ -241,13 +244,13 @@ pub async fn values(tx: &mut Tx, field: Text, beginning: &str, limit: i64) -> Re
 }
 
 /// How a client is, the worst first; `$1` is since when a silent client counts as offline.
-const HEALTH: &str = "CAST(CASE WHEN c.alarmed OR (c.failed_job IS NOT NULL AND c.stage = 'installing') THEN 0 \
+const HEALTH: &str = "CAST(CASE WHEN c.alarmed OR (c.failed_job IS NOT NULL AND c.stage || '' = 'installing') THEN 0 \
                       WHEN c.failed_job IS NOT NULL THEN 1 \
-                      WHEN c.stage = 'installed' AND coalesce(c.last_seen_at, 0) <= $1 THEN 2 ELSE 3 END AS BIGINT)";
+                      WHEN c.stage || '' = 'installed' AND coalesce(c.last_seen_at, 0) <= $1 THEN 2 ELSE 3 END AS BIGINT)";
 const STAGE: &str = "CAST(CASE c.stage WHEN 'registered' THEN 0 WHEN 'discovered' THEN 1 WHEN 'installing' THEN 2 \
                      WHEN 'installed' THEN 3 ELSE 4 END AS BIGINT)";
-const ACTIVITY: &str = "CAST(CASE WHEN c.id IN (SELECT client_id FROM jobs WHERE state = 'running') THEN 0 \
-                        WHEN c.id IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running')) THEN 1 \
+const ACTIVITY: &str = "CAST(CASE WHEN c.id + 0 IN (SELECT client_id FROM jobs WHERE state = 'running') THEN 0 \
+                        WHEN c.id + 0 IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running')) THEN 1 \
                         ELSE 2 END AS BIGINT)";
 
 /// The expression that a list is sorted by, and whether it is a text.
@@ -348,13 +351,13 @@ impl<'a> Statement<'a> {
             Test::Stage(stage) => self.stage(*stage),
             Test::Health(word) => self.health(*word),
             Test::Activity(word) => self.text.push_str(match word {
-                ActivityWord::Working => "c.id IN (SELECT client_id FROM jobs WHERE state = 'running')",
+                ActivityWord::Working => "c.id + 0 IN (SELECT client_id FROM jobs WHERE state = 'running')",
                 ActivityWord::Waiting => {
-                    "c.id IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running')) \
-                     AND c.id NOT IN (SELECT client_id FROM jobs WHERE state = 'running')"
+                    "c.id + 0 IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running')) \
+                     AND c.id + 0 NOT IN (SELECT client_id FROM jobs WHERE state = 'running')"
                 }
                 ActivityWord::Idle => {
-                    "c.id NOT IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running'))"
+                    "c.id + 0 NOT IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running'))"
                 }
             }),
             Test::Package(name, version) => self.package(name, version.as_ref()),
@@ -374,17 +377,18 @@ impl<'a> Statement<'a> {
     }
 
     fn stage(&mut self, stage: Stage) {
-        self.text.push_str("c.stage = ");
+        self.text.push_str("c.stage || '' = ");
         self.value(stage.as_str());
     }
 
     /// The same as `domain::client_status::health`, whose last word of an agent is at most 15 seconds younger.
     fn health(&mut self, word: HealthWord) {
-        let critical = "(c.alarmed OR (c.failed_job IS NOT NULL AND c.stage = 'installing'))";
+        let critical = "(c.alarmed OR (c.failed_job IS NOT NULL AND c.stage || '' = 'installing'))";
         match word {
             HealthWord::Critical => self.text.push_str(critical),
             HealthWord::Warning => {
-                self.text.push_str("NOT c.alarmed AND c.failed_job IS NOT NULL AND c.stage <> 'installing'");
+                self.text
+                    .push_str("NOT c.alarmed AND c.failed_job IS NOT NULL AND c.stage || '' <> 'installing'");
             }
             HealthWord::Offline => {
                 self.text.push_str("NOT c.alarmed AND c.failed_job IS NULL AND ");
@@ -399,7 +403,7 @@ impl<'a> Statement<'a> {
     }
 
     fn silent(&mut self) {
-        self.text.push_str("c.stage = 'installed' AND coalesce(c.last_seen_at, 0) <= ");
+        self.text.push_str("c.stage || '' = 'installed' AND coalesce(c.last_seen_at, 0) <= ");
         self.value(self.around.now - ONLINE_FOR);
     }
 
@@ -410,7 +414,7 @@ impl<'a> Statement<'a> {
             Age::Seen => self.text.push_str(&format!("coalesce(c.last_seen_at {sign} ")),
             Age::Added => self.text.push_str(&format!("c.created_at {sign} ")),
             Age::Failed => self.text.push_str(&format!(
-                "c.id IN (SELECT client_id FROM jobs WHERE state = 'failed' AND finished_at {sign} "
+                "c.id + 0 IN (SELECT client_id FROM jobs WHERE state = 'failed' AND finished_at {sign} "
             )),
         }
         self.value(since);
@@ -435,8 +439,9 @@ impl<'a> Statement<'a> {
             [(made_of(":"), "client_macs", "mac"), (made_of(".:"), "client_addresses", "address")]
         {
             if fits {
-                self.text
-                    .push_str(&format!(" OR c.id IN (SELECT client_id FROM {table} WHERE {column} LIKE "));
+                self.text.push_str(&format!(
+                    " OR c.id + 0 IN (SELECT client_id FROM {table} WHERE {column} LIKE "
+                ));
                 self.value(&like);
                 self.text.push_str(" ESCAPE '!')");
             }
@@ -484,9 +489,9 @@ impl<'a> Statement<'a> {
                     _ => ("client_addresses", "address"),
                 };
                 if none {
-                    self.text.push_str(&format!("c.id NOT IN (SELECT client_id FROM {table})"));
+                    self.text.push_str(&format!("c.id + 0 NOT IN (SELECT client_id FROM {table})"));
                 } else {
-                    self.text.push_str(&format!("c.id IN (SELECT client_id FROM {table} WHERE "));
+                    self.text.push_str(&format!("c.id + 0 IN (SELECT client_id FROM {table} WHERE "));
                     self.fits(column, pattern, How::Begins);
                     self.text.push(')');
                 }
@@ -498,7 +503,7 @@ impl<'a> Statement<'a> {
         let prefix = u32::from(prefix) + if address.is_ipv4() { 96 } else { 0 };
         let hosts = u128::MAX.checked_shr(prefix).unwrap_or(0);
         let first = address_key(address) & !hosts;
-        self.text.push_str("c.id IN (SELECT client_id FROM client_addresses WHERE address_key BETWEEN ");
+        self.text.push_str("c.id + 0 IN (SELECT client_id FROM client_addresses WHERE address_key BETWEEN ");
         self.value(format!("{first:032x}"));
         self.text.push_str(" AND ");
         self.value(format!("{:032x}", first | hosts));
@@ -507,7 +512,7 @@ impl<'a> Statement<'a> {
 
     fn package(&mut self, name: &Pattern, version: Option<&(Comparison, String)>) {
         self.text.push_str(
-            "c.id IN (SELECT i.client_id FROM client_packages i JOIN packages p ON p.id = i.package_id WHERE ",
+            "c.id + 0 IN (SELECT i.client_id FROM client_packages i JOIN packages p ON p.id = i.package_id WHERE ",
         );
         self.fits("p.name", name, How::Equals);
         if let Some((comparison, wanted)) = version {
@@ -519,10 +524,10 @@ impl<'a> Statement<'a> {
 
     fn group(&mut self, pattern: &Pattern, inside: &mut Vec<String>) {
         if pattern.0.is_empty() {
-            self.text.push_str("c.id NOT IN (SELECT client_id FROM group_members)");
+            self.text.push_str("c.id + 0 NOT IN (SELECT client_id FROM group_members)");
         } else {
             self.text.push_str(
-                "c.id IN (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE ",
+                "c.id + 0 IN (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE ",
             );
             self.fits("g.name", pattern, How::Equals);
             self.text.push(')');

@@ -136,6 +136,9 @@ pub struct ClientConfig {
     pub users: Vec<User>,
     /// Public keys that may log in as root.
     pub root_ssh_keys: Vec<String>,
+    /// When the machine was bought, `YYYY-MM-DD`; empty when nobody has said so.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub purchased_on: String,
 }
 
 impl Default for ClientConfig {
@@ -154,6 +157,7 @@ impl Default for ClientConfig {
             network: Network::default(),
             users: Vec::new(),
             root_ssh_keys: Vec::new(),
+            purchased_on: String::new(),
         }
     }
 }
@@ -330,6 +334,11 @@ impl ClientConfig {
             let fine = fits(&DOMAIN, server) || server.parse::<IpAddr>().is_ok();
             problems.unless(fine, &format!("ntp[{at}]"), "must be a host name or an address");
         }
+        problems.unless(
+            self.purchased_on.is_empty() || super::report::iso_day(&self.purchased_on).is_some(),
+            "purchased_on",
+            "must be a date such as 2024-09-30",
+        );
         self.network.check(&mut problems);
         for (at, user) in self.users.iter().enumerate() {
             let field = |name: &str| format!("users[{at}].{name}");

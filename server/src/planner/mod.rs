@@ -7,6 +7,7 @@ mod documented;
 mod error;
 #[cfg(test)]
 mod rendered;
+pub mod sample;
 pub mod storage;
 mod view;
 
@@ -108,7 +109,7 @@ pub fn plan(request: &PlanRequest<'_>, catalog: &Catalog) -> Result<Plan, Error>
     let job_type = catalog
         .job_type(request.job_type)
         .ok_or_else(|| Error::UnknownJobType(request.job_type.to_owned()))?;
-    let planning = Planning::new(request, catalog, job_type)?;
+    let planning = Planning::new(request, catalog, &job_type)?;
     let mut steps = Vec::new();
     for declared in &job_type.steps {
         if planning.applies(declared.when.as_deref(), &declared.id, &planning.context)? {

@@ -6,46 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-use wire::{ClientId, JobId, facts::Facts, step::StepKind};
+use wire::facts::Facts;
 
-use super::{PlanRequest, ServerView, plan};
-use crate::{
-    catalog::Catalog,
-    domain::{
-        client::{Client, ClientConfig, Stage},
-        image::Image,
-    },
-};
-
-/// `job-scripts/<job>/samples/<sample>.yaml`
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sample {
-    #[serde(default)]
-    params: serde_json::Value,
-    #[serde(default)]
-    client: ClientConfig,
-    /// File below `job-scripts/_facts`.
-    #[serde(default = "default_machine")]
-    machine: String,
-}
-
-fn default_machine() -> String {
-    "qemu-bios.json".to_owned()
-}
+use super::sample::{self, Sample};
+pub(super) use super::sample::{client, images, server};
+use crate::catalog::Catalog;
 
 pub(super) fn job_scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../job-scripts")
-}
-
-pub(super) fn server() -> ServerView {
-    ServerView {
-        https_url: "https://lotse.example:8443".to_owned(),
-        agents_url: "https://lotse.example:8444".to_owned(),
-        boot_url: "http://lotse.example:8080".to_owned(),
-        ca: "ca".repeat(32),
-    }
 }
 
 pub(super) fn machine(file: &str) -> Facts {
@@ -53,89 +21,16 @@ pub(super) fn machine(file: &str) -> Facts {
     serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
 }
 
-pub(super) fn images(catalog: &Catalog) -> BTreeMap<String, Image> {
-    let part = |name: &str, part: &str| {
-        let blob = wire::enrol::BlobRef { sha256: crate::blobs::hash(name.as_bytes()), size_bytes: 1 << 20 };
-        let image = Image {
-            id: 1,
-            name: name.to_owned(),
-            recipe: crate::blobs::hash(b"recipe"),
-            parts: [(part.to_owned(), blob)].into(),
-            built_at: 0,
-        };
-        (name.to_owned(), image)
-    };
-    catalog
-        .distributions()
-        .flat_map(|(name, _)| [format!("{name}/virtual"), format!("{name}/metal")])
-        .map(|name| part(&name, "archive"))
-        .chain([part("agent", "package")])
-        .collect()
-}
-
-pub(super) fn client(config: ClientConfig, facts: Facts) -> Client {
-    Client {
-        id: ClientId(7),
-        name: "lab-07".to_owned(),
-        stage: Stage::Discovered,
-        config,
-        macs: facts.nics.iter().map(|nic| nic.mac).collect(),
-        facts: Some(facts),
-        facts_at: None,
-        announced_key: None,
-        adopted_key: None,
-        boot_id: None,
-        realm: None,
-        agent_version: None,
-        last_seen_at: None,
-        alarm: None,
-        created_at: 0,
-        version: 1,
-        groups: Vec::new(),
-    }
-}
-
 /// Renders one sample; gives file names and contents as they stand in `expected/<sample>/`.
 pub(super) fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeMap<String, String> {
-    let sample: Sample = serde_yaml::from_str(&fs_err::read_to_string(sample).unwrap()).unwrap();
-    assert_eq!(sample.client.check(), [], "the sample's client is not acceptable");
-    let facts = machine(&sample.machine);
-    let params = catalog.job_type(job_type).unwrap().params.check(&sample.params).unwrap();
-    let layout = catalog.layout(&sample.client.layout);
-    let client = client(sample.client, facts);
-    let request = PlanRequest {
-        job: JobId(17),
-        job_type,
-        params: &params,
-        client: &client,
-        facts: client.facts.as_ref(),
-        images: &images(catalog),
-        server: &server(),
-        layout,
+    let planned = || {
+        let read: Sample = serde_yaml::from_str(&fs_err::read_to_string(sample).unwrap()).unwrap();
+        let machine = machine(&read.machine);
+        sample::planned(catalog, job_type, read, machine)
+            .unwrap_or_else(|error| panic!("{}: {error}", sample.display()))
     };
-    let planned = plan(&request, catalog).unwrap();
-    assert_eq!(planned, plan(&request, catalog).unwrap(), "planning twice gives two plans");
-    let mut files = BTreeMap::new();
-    let mut shown = serde_json::to_value(&planned).unwrap();
-    for (at, step) in planned.steps.iter().enumerate() {
-        match &step.kind {
-            StepKind::Script { text, .. } => {
-                let name = format!("{}.sh", step.id);
-                shown["steps"][at]["text"] = format!("see {name}").into();
-                files.insert(name, text.clone());
-            }
-            StepKind::WriteFile { files: written, .. } => {
-                for (number, file) in written.iter().enumerate() {
-                    let name = format!("{}{}", step.id, file.path.replace('/', "."));
-                    shown["steps"][at]["files"][number]["content"] = format!("see {name}").into();
-                    files.insert(name, file.content.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-    files.insert("plan.json".to_owned(), serde_json::to_string_pretty(&shown).unwrap() + "\n");
-    files
+    assert_eq!(planned(), planned(), "planning twice gives two plans");
+    sample::as_files(&planned()).unwrap()
 }
 
 /// What `sh -n` and shellcheck have to say; empty when they are content.

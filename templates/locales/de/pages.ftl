@@ -44,7 +44,6 @@ concern-alarm = Alarm
 concern-failed = Fehlgeschlagen
 concern-held = Angehalten
 concern-discovered = Neu
-concern-discovered-more = Ein Rechner wartet auf die Übernahme.
 clients-none = Es gibt noch keine Clients.
 clients-none-more = Schalten Sie einen Rechner mit Netzwerkstart ein: Er erscheint hier von selbst.
 clients-none-match = Kein Client passt.

@@ -44,7 +44,6 @@ concern-alarm = Alarm
 concern-failed = Failed
 concern-held = Held
 concern-discovered = New
-concern-discovered-more = A machine waits for adoption.
 clients-none = There are no clients yet.
 clients-none-more = Switch a machine on with network boot: it appears here by itself.
 clients-none-match = No client matches.

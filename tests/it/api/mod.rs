@@ -9,7 +9,9 @@ mod description;
 mod errors;
 mod fuzz;
 mod jobs;
+mod search;
 mod streams;
+mod studio;
 
 macro_rules! on_both_engines {
     ($($module:ident { $($test:ident,)* })*) => {
@@ -79,9 +81,25 @@ on_both_engines! {
         a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
     }
+    search {
+        a_search_finds_sorts_and_pages,
+        a_group_is_whoever_its_search_finds_at_the_moment,
+        an_order_for_many_is_shown_then_carried_out_for_each,
+        the_helpdesk_orders_for_many_only_what_it_may_for_one,
+        a_search_is_kept_for_oneself_or_for_everybody,
+        the_pages_of_a_search_say_what_is_wrong_and_what_would_happen,
+    }
     streams {
         the_event_stream_goes_on_where_a_reader_left_it,
         output_comes_live_once_and_in_order_and_the_stream_ends_with_the_attempt,
         a_stopping_server_ends_its_streams_and_stops_at_once,
+    }
+    studio {
+        a_layout_is_checked_as_text_and_as_picture_before_it_is_kept,
+        a_layout_that_a_client_uses_is_not_deleted,
+        an_own_job_script_counts_until_another_version_is_chosen,
+        an_image_is_deleted_only_when_nobody_needs_it,
+        every_part_of_the_server_says_how_it_is,
+        every_report_is_a_table_for_programs_and_for_spreadsheets,
     }
 }

@@ -88,11 +88,7 @@ pub fn human(bytes: u64) -> String {
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            // Exact, so that a layout survives being written and read again.
-            Self::Bytes(bytes) => serializer.collect_str(&format_args!("{bytes}B")),
-            Self::Percent(_) | Self::Rest => serializer.collect_str(self),
-        }
+        serializer.collect_str(self)
     }
 }
 

@@ -151,7 +151,7 @@ async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
         params_schema: job_type.params.json_schema(),
         job_type: job_type.clone(),
     };
-    Json(ctx.catalog.job_types().map(view).collect())
+    Json(ctx.catalog.job_types().map(|job_type| view(&job_type)).collect())
 }
 
 /// The newest image of each name.

@@ -10,9 +10,11 @@ mod clients;
 mod files;
 mod filters;
 mod groups;
+mod job_scripts;
 mod jobs;
 mod misc;
 mod repeat;
+mod reports;
 mod settings;
 mod spec;
 mod tag;
@@ -31,6 +33,7 @@ use axum::{
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(super) use self::reports::as_csv;
 use super::{
     Rejection,
     access::{Needed, Route, bearer, needed},
@@ -114,6 +117,13 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/layout-checks", Role::Viewer),
     (GET, "/api/v1/distributions", Role::Viewer),
     (GET, "/api/v1/job-types", Role::Viewer),
+    (GET, "/api/v1/job-scripts", Role::Viewer),
+    (GET, "/api/v1/job-scripts/{name}", Role::Viewer),
+    (POST, "/api/v1/job-scripts/{name}/versions", Role::Admin),
+    (PUT, "/api/v1/job-scripts/{name}/version", Role::Admin),
+    (GET, "/api/v1/job-scripts/{name}/difference", Role::Viewer),
+    (GET, "/api/v1/job-scripts/{name}/samples/{sample}", Role::Viewer),
+    (POST, "/api/v1/job-scripts/{name}/render", Role::Operator),
     (GET, "/api/v1/images", Role::Viewer),
     (POST, "/api/v1/images", Role::Admin),
     (DELETE, "/api/v1/images/{id}", Role::Admin),
@@ -122,6 +132,8 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/image-builds", Role::Admin),
     (GET, "/api/v1/health", Role::Viewer),
     (POST, "/api/v1/blobs", Role::Admin),
+    (GET, "/api/v1/reports", Role::Viewer),
+    (GET, "/api/v1/reports/{name}", Role::Viewer),
     (GET, "/api/v1/events", Role::Viewer),
     (GET, "/api/v1/events/stream", Role::Viewer),
     (GET, "/api/v1/boot-timelines", Role::Viewer),
@@ -158,11 +170,13 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(groups::router())
         .merge(jobs::router())
         .merge(files::router())
+        .merge(job_scripts::router())
         .merge(misc::router())
         .merge(audit::router())
         .merge(settings::router())
         .merge(approvals::router())
         .merge(channels::router())
+        .merge(reports::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use super::status::Status;
 use super::{
-    Rejection,
+    Rejection, batches,
     columns::{self, Cell, Head},
     frame::{Frame, Page, Visitor, page, query_encoded},
 };
@@ -20,7 +20,10 @@ use crate::{
         search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
-    domain::search::{FIELDS, SearchError, parse},
+    domain::{
+        people::Role,
+        search::{FIELDS, SearchError, parse},
+    },
 };
 
 /// Rows of one page.
@@ -96,6 +99,7 @@ struct View {
     filters: Vec<FilterView>,
     fields: Vec<(&'static str, &'static str)>,
     may_order: bool,
+    actions: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -230,7 +234,8 @@ async fn list(
             .filter(|column| *column != SortBy::Name)
             .map(|column| Choice { word: column.as_str(), shown: columns.contains(&column) })
             .collect(),
-        may_order: visitor.may(crate::domain::people::Role::Helpdesk),
+        may_order: visitor.may(Role::Helpdesk),
+        actions: batches::offered(visitor.role()),
         asked: asked.q,
         sort: asked.sort,
         columns: asked.columns,

@@ -55,12 +55,15 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 9] = [
+const NAVIGATION: [(&str, &str, Role); 12] = [
     ("/", "nav-overview", Role::Viewer),
     ("/clients", "nav-clients", Role::Viewer),
+    ("/groups", "nav-groups", Role::Viewer),
     ("/approvals", "nav-approvals", Role::Helpdesk),
     ("/layouts", "nav-layouts", Role::Viewer),
+    ("/job-scripts", "nav-job-scripts", Role::Viewer),
     ("/images", "nav-images", Role::Viewer),
+    ("/reports", "nav-reports", Role::Viewer),
     ("/audit", "nav-audit", Role::Admin),
     ("/channels", "nav-channels", Role::Admin),
     ("/settings", "nav-settings", Role::Admin),
@@ -81,6 +84,11 @@ impl Visitor {
     /// Name for history and events.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.actor.name)
+    }
+
+    /// What they may do.
+    pub(super) fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Viewer, |who| who.actor.role)
     }
 
     /// Whether their role is enough.

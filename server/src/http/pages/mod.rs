@@ -5,16 +5,21 @@
 mod about;
 mod approvals;
 mod audit;
+mod batches;
 mod channels;
+mod chart;
 mod client;
 mod clients;
 mod columns;
 mod frame;
+mod groups;
 mod images;
+mod job_scripts;
 mod layouts;
 mod live;
 mod moment;
 mod overview;
+mod reports;
 mod session;
 mod settings;
 mod status;
@@ -46,6 +51,16 @@ pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
     (GET, "/clients-words", Role::Viewer),
+    (GET, "/batches", Role::Viewer),
+    (POST, "/batches", Role::Helpdesk),
+    (POST, "/batches/preview", Role::Helpdesk),
+    (GET, "/batches/{id}", Role::Viewer),
+    (POST, "/batches/{id}/stop", Role::Operator),
+    (GET, "/groups", Role::Viewer),
+    (POST, "/groups", Role::Operator),
+    (GET, "/groups/{name}", Role::Viewer),
+    (POST, "/groups/{name}", Role::Operator),
+    (POST, "/groups/{name}/delete", Role::Operator),
     (POST, "/filters", Role::Viewer),
     (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
@@ -56,6 +71,15 @@ pub const ROUTES: &[Route] = &[
     (GET, "/about", Role::Viewer),
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
+    (GET, "/job-scripts", Role::Viewer),
+    (GET, "/new-job-script", Role::Admin),
+    (GET, "/job-scripts/{name}", Role::Viewer),
+    (GET, "/job-scripts/{name}/edit", Role::Admin),
+    (POST, "/job-scripts/{name}/edit", Role::Admin),
+    (POST, "/job-scripts/{name}/version", Role::Admin),
+    (GET, "/job-scripts/{name}/difference", Role::Viewer),
+    (GET, "/job-scripts/{name}/samples/{sample}", Role::Viewer),
+    (GET, "/job-scripts/{name}/trial", Role::Operator),
     (GET, "/layouts", Role::Viewer),
     (GET, "/layouts/{name}", Role::Viewer),
     (POST, "/layouts/{name}", Role::Operator),
@@ -63,6 +87,8 @@ pub const ROUTES: &[Route] = &[
     (GET, "/new-layout", Role::Operator),
     (POST, "/new-layout", Role::Operator),
     (POST, "/layout-check", Role::Viewer),
+    (GET, "/reports", Role::Viewer),
+    (GET, "/reports/{name}", Role::Viewer),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -92,10 +118,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
+        .merge(batches::router())
+        .merge(groups::router())
         .merge(client::router())
         .merge(about::router())
         .merge(images::router())
+        .merge(job_scripts::router())
         .merge(layouts::router())
+        .merge(reports::router())
         .merge(live::router())
         .merge(session::account())
         .merge(approvals::router())

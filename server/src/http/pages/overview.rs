@@ -5,13 +5,17 @@ use serde::Serialize;
 
 use super::{
     Rejection,
-    frame::{Frame, Page, Visitor, page},
+    frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
 };
 use crate::{
-    app::overview::{self, Concern, Overview},
+    app::overview::{self, Concern, Day, Overview},
+    clock::date,
     context::Ctx,
 };
+
+/// Height of the chart of jobs, in its own units.
+const HEIGHT: f64 = 100.0;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new().route("/", get(show))
@@ -20,17 +24,39 @@ pub(super) fn router() -> Router<Ctx> {
 #[derive(Serialize)]
 struct View {
     page: Frame,
-    stages: Vec<(&'static str, i64)>,
+    stages: Vec<StageView>,
     all: i64,
     concerns: Vec<ConcernView>,
+    concerned: i64,
     running: Vec<RunningView>,
+    running_count: i64,
     happened: Vec<HappenedView>,
+    days: Vec<DayView>,
+    jobs: i64,
+    most: i64,
+}
+
+#[derive(Serialize)]
+struct StageView {
+    stage: &'static str,
+    count: i64,
+    /// Width of its bar in per cent of the longest.
+    width: f64,
 }
 
 #[derive(Serialize)]
 struct ConcernView {
-    client: String,
     kind: &'static str,
+    severe: bool,
+    count: i64,
+    more: i64,
+    href: String,
+    first: Vec<LineView>,
+}
+
+#[derive(Serialize)]
+struct LineView {
+    client: String,
     reason: String,
     at: Option<Moment>,
 }
@@ -55,6 +81,24 @@ struct HappenedView {
     detail: String,
 }
 
+/// A day of the chart: its bar is made of parts that stand on each other.
+#[derive(Serialize)]
+struct DayView {
+    x: f64,
+    label: String,
+    succeeded: i64,
+    failed: i64,
+    other: i64,
+    parts: Vec<BarPart>,
+}
+
+#[derive(Serialize)]
+struct BarPart {
+    kind: &'static str,
+    y: f64,
+    height: f64,
+}
+
 async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
     let overview = overview::look(&ctx).await?;
     page(&ctx, &visitor, "pages/overview.html", &view(&visitor, overview, ctx.now()))
@@ -62,20 +106,24 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejectio
 
 fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
     let moment = |at| Moment::new(at, now, visitor.language);
+    let longest = overview.stages.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let total = |day: &Day| day.ended.succeeded + day.ended.failed + day.ended.other;
+    let most = overview.days.iter().map(total).max().unwrap_or(0);
     View {
         page: visitor.frame("/"),
         all: overview.stages.iter().map(|(_, count)| count).sum(),
-        stages: overview.stages.into_iter().map(|(stage, count)| (stage.as_str(), count)).collect(),
-        concerns: overview
-            .concerns
+        stages: overview
+            .stages
             .into_iter()
-            .map(|Concern { client, kind, reason, at }| ConcernView {
-                client,
-                kind: kind.as_str(),
-                reason,
-                at: at.map(moment),
+            .map(|(stage, count)| StageView {
+                stage: stage.as_str(),
+                count,
+                width: part_of(count, longest, 100.0),
             })
             .collect(),
+        concerned: overview.concerns.iter().map(|concern| concern.few.count).sum(),
+        concerns: overview.concerns.into_iter().map(|concern| concern_view(concern, &moment)).collect(),
+        running_count: overview.running_count,
         running: overview
             .running
             .into_iter()
@@ -100,5 +148,74 @@ fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
                 detail: event.detail,
             })
             .collect(),
+        jobs: overview.days.iter().map(total).sum(),
+        most,
+        days: overview.days.iter().zip(0_i32..).map(|(day, at)| day_view(day, at, most)).collect(),
+    }
+}
+
+fn concern_view(concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
+    use overview::ConcernKind::{Alarm, Broken, Discovered, Failed, Held, Offline, Stuck};
+    let first: Vec<LineView> = concern
+        .few
+        .first
+        .into_iter()
+        .map(|(client, reason, at)| LineView { client, reason, at: at.map(moment) })
+        .collect();
+    ConcernView {
+        kind: concern.kind.as_str(),
+        severe: match concern.kind {
+            Alarm | Broken | Stuck | Failed => true,
+            Held | Discovered | Offline => false,
+        },
+        count: concern.few.count,
+        more: concern.few.count - i64::try_from(first.len()).unwrap_or(0),
+        href: format!("/clients?q={}", query_encoded(concern.kind.search())),
+        first,
+    }
+}
+
+/// A share of a length; to two digits, which is enough for a picture.
+fn part_of(count: i64, whole: i64, length: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a length in a picture")]
+    let share = if whole > 0 { count as f64 / whole as f64 } else { 0.0 };
+    (share * length * 100.0).round() / 100.0
+}
+
+fn day_view(day: &Day, at: i32, most: i64) -> DayView {
+    let mut top = HEIGHT;
+    let mut parts = Vec::new();
+    for (kind, count) in [("good", day.ended.succeeded), ("bad", day.ended.failed), ("calm", day.ended.other)]
+    {
+        if count > 0 {
+            // What is there is seen, however little it is.
+            let height = part_of(count, most, HEIGHT).max(1.0);
+            top -= height;
+            parts.push(BarPart { kind, y: top, height });
+        }
+    }
+    let day_of = date(day.at);
+    DayView {
+        x: f64::from(at),
+        label: format!("{:02}-{:02}", u8::from(day_of.month()), day_of.day()),
+        succeeded: day.ended.succeeded,
+        failed: day.ended.failed,
+        other: day.ended.other,
+        parts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::overview::Ended;
+
+    #[test]
+    fn parts_of_a_bar_stand_on_each_other_and_the_smallest_is_seen() {
+        let day = Day { at: 0, ended: Ended { succeeded: 50_000, failed: 1, other: 0 } };
+        let view = day_view(&day, 3, 100_000);
+        let parts: Vec<_> = view.parts.iter().map(|part| (part.kind, part.y, part.height)).collect();
+        assert_eq!(parts, [("good", 50.0, 50.0), ("bad", 49.0, 1.0)]);
+        assert_eq!(view.label, "01-01");
     }
 }

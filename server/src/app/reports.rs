@@ -1,0 +1,444 @@
+//! Reports: what the server knows about all machines, as tables for people, spreadsheets and programs; and the counts of each day.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::ClientId;
+
+use super::Error;
+use crate::{
+    clock::SECOND,
+    context::Ctx,
+    db::{
+        Tx, groups,
+        reports::{self as rows, Machine},
+    },
+    domain::{
+        client::Stage,
+        report::{Cell, DayCount, Kind, NAMES, Report, cause, columns, firmware_day, iso_day, shown_day},
+    },
+};
+
+const DAY: i64 = 86_400 * SECOND;
+/// Clients are read in portions of so many, since their facts are large.
+const PORTION: i64 = 500;
+/// Rows of a report of changes; more would be read by nobody.
+const MOST_CHANGES: i64 = 10_000;
+/// Days that a chart of daily counts goes back.
+const CHART_DAYS: i64 = 90;
+
+/// Which report somebody wants.
+#[derive(Clone, Debug, Default)]
+pub struct ReportWish {
+    /// Its name, one of [`NAMES`].
+    pub name: String,
+    /// Only members of this group.
+    pub group: Option<String>,
+    /// Older than so many days counts as overdue or silent.
+    pub days: Option<i64>,
+    /// What happened from this time on.
+    pub from: Option<i64>,
+    /// What happened before this time.
+    pub to: Option<i64>,
+}
+
+/// Makes a report.
+///
+/// # Errors
+/// There is no such report or group, or the times are the wrong way round.
+pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
+    let now = ctx.now();
+    let to = wish.to.unwrap_or(now);
+    let from = wish.from.unwrap_or(to.saturating_sub(30 * DAY));
+    if from >= to {
+        return Err(Error::invalid("the report would begin after it ends", "give `from` before `to`"));
+    }
+    let mut tx = ctx.db.read().await?;
+    if let Some(group) = &wish.group
+        && groups::find(&mut tx, group).await?.is_none()
+    {
+        return Err(Error::not_found(format!("group {group}")));
+    }
+    let days = wish.days.unwrap_or(if wish.name == "silent" { 7 } else { 30 }).clamp(0, 36_500);
+    let asked = Asked { group: wish.group.as_deref(), days, from, to, now };
+    let made = match wish.name.as_str() {
+        "updates" => updates(&mut tx, &asked).await?,
+        "reboots" => reboots(&mut tx, &asked).await?,
+        "silent" => silent(&mut tx, &asked).await?,
+        "failures" => failures(&mut tx, &asked).await?,
+        "hardware" => hardware(&mut tx, &asked).await?,
+        "software" => software(&mut tx, &asked).await?,
+        "disks" => disks(&mut tx, &asked).await?,
+        "age" => age(&mut tx, &asked).await?,
+        "changes" => changes(&mut tx, &asked).await?,
+        other => {
+            let remedy = format!("there are: {}", NAMES.join(", "));
+            return Err(Error::invalid(format!("there is no report `{other}`"), remedy));
+        }
+    };
+    Ok(Report { name: wish.name.clone(), group: wish.group.clone(), made_at: now, ..made })
+}
+
+/// A report as CSV, for whoever sends it.
+///
+/// # Errors
+/// As [`make`].
+pub async fn csv(ctx: &Ctx, wish: &ReportWish) -> Result<String, Error> {
+    Ok(make(ctx, wish).await?.to_csv())
+}
+
+struct Asked<'a> {
+    group: Option<&'a str>,
+    days: i64,
+    from: i64,
+    to: i64,
+    now: i64,
+}
+
+impl Asked<'_> {
+    /// Counts of the whole are no counts of a group.
+    async fn measured(&self, tx: &mut Tx, name: &str) -> Result<Vec<DayCount>, Error> {
+        if self.group.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(rows::measures(tx, name, self.now / DAY - CHART_DAYS).await?)
+    }
+}
+
+fn table(pairs: &[(&str, Kind)], rows: Vec<Vec<Cell>>, notes: &[&str]) -> Report {
+    Report {
+        name: String::new(),
+        group: None,
+        made_at: 0,
+        columns: columns(pairs),
+        rows,
+        notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        days: Vec::new(),
+    }
+}
+
+/// Rows of each client, from portions.
+async fn each(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    mut take: impl FnMut(&Machine, &mut Vec<Vec<Cell>>),
+) -> Result<Vec<Vec<Cell>>, Error> {
+    let (mut rows, mut after) = (Vec::new(), ClientId(0));
+    loop {
+        let portion = rows::machines(tx, asked.group, after, PORTION).await?;
+        let Some(last) = portion.last() else { return Ok(rows) };
+        after = last.id;
+        for machine in &portion {
+            take(machine, &mut rows);
+        }
+    }
+}
+
+fn system(machine: &Machine) -> Cell {
+    machine.facts.as_ref().map(|facts| facts.os.name.as_str()).unwrap_or_default().into()
+}
+
+async fn updates(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let last = rows::last_updates(tx).await?;
+    let limit = asked.now - asked.days * DAY;
+    let mut rows = each(tx, asked, |machine, rows| {
+        let at = last.get(&machine.id).copied();
+        if machine.stage == Stage::Installed && at.is_none_or(|at| at < limit) {
+            let days = at.map(|at| (asked.now - at) / DAY);
+            rows.push(vec![machine.name.as_str().into(), system(machine), at.into(), days.into()]);
+        }
+    })
+    .await?;
+    oldest_first(&mut rows, 2);
+    let head = [
+        ("client", Kind::Client),
+        ("system", Kind::Text),
+        ("updated_at", Kind::Time),
+        ("days", Kind::Number),
+    ];
+    let days = asked.measured(tx, "updates").await?;
+    Ok(Report { days, ..table(&head, rows, &["updates-by-jobs"]) })
+}
+
+/// What was never comes first, then what is longest ago.
+fn oldest_first(rows: &mut [Vec<Cell>], column: usize) {
+    rows.sort_by_key(|row| match row.get(column) {
+        Some(Cell::Number(at)) => *at,
+        _ => i64::MIN,
+    });
+}
+
+async fn reboots(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let mut unknown = 0;
+    let rows = each(tx, asked, |machine, rows| match &machine.facts {
+        Some(facts) if !facts.os.reboot_wanted.is_empty() => rows.push(vec![
+            machine.name.as_str().into(),
+            facts.os.reboot_wanted.as_str().into(),
+            facts.os.kernel.as_str().into(),
+            machine.facts_at.into(),
+        ]),
+        Some(_) => {}
+        None => unknown += 1,
+    })
+    .await?;
+    let head =
+        [("client", Kind::Client), ("why", Kind::Text), ("kernel", Kind::Text), ("measured_at", Kind::Time)];
+    let days = asked.measured(tx, "reboots").await?;
+    let notes: &[&str] = if unknown > 0 { &["some-not-measured"] } else { &[] };
+    Ok(Report { days, ..table(&head, rows, notes) })
+}
+
+async fn silent(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let limit = asked.now - asked.days * DAY;
+    let mut rows = each(tx, asked, |machine, rows| {
+        if machine.stage == Stage::Installed && machine.last_seen_at.is_none_or(|at| at < limit) {
+            let days = machine.last_seen_at.map(|at| (asked.now - at) / DAY);
+            rows.push(vec![
+                machine.name.as_str().into(),
+                machine.last_seen_at.into(),
+                days.into(),
+                system(machine),
+            ]);
+        }
+    })
+    .await?;
+    oldest_first(&mut rows, 1);
+    let head =
+        [("client", Kind::Client), ("seen_at", Kind::Time), ("days", Kind::Number), ("system", Kind::Text)];
+    let days = asked.measured(tx, "silent").await?;
+    Ok(Report { days, ..table(&head, rows, &[]) })
+}
+
+#[derive(Default)]
+struct Failed {
+    count: i64,
+    clients: BTreeSet<ClientId>,
+    last_at: i64,
+    last: i64,
+}
+
+async fn failures(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let mut causes: BTreeMap<(String, String), Failed> = BTreeMap::new();
+    for failure in rows::failures(tx, asked.group, asked.from, asked.to).await? {
+        let same = causes.entry((cause(&failure.reason), failure.job_type)).or_default();
+        same.count += failure.count;
+        same.clients.insert(failure.client);
+        if failure.last_at >= same.last_at {
+            (same.last_at, same.last) = (failure.last_at, failure.last.0);
+        }
+    }
+    let mut causes: Vec<_> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, failed)| (-failed.count, -failed.last_at));
+    let rows = causes
+        .into_iter()
+        .map(|((cause, job_type), failed)| {
+            vec![
+                cause.into(),
+                job_type.into(),
+                failed.count.into(),
+                i64::try_from(failed.clients.len()).unwrap_or(i64::MAX).into(),
+                failed.last_at.into(),
+                failed.last.into(),
+            ]
+        })
+        .collect();
+    let head = [
+        ("cause", Kind::Text),
+        ("job_type", Kind::Text),
+        ("count", Kind::Number),
+        ("clients", Kind::Number),
+        ("last_at", Kind::Time),
+        ("last_job", Kind::Job),
+    ];
+    let days = rows::failures_by_day(tx, asked.group, asked.from, asked.to).await?;
+    Ok(Report { days, ..table(&head, rows, &[]) })
+}
+
+async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let mut unknown = 0;
+    let rows = each(tx, asked, |machine, rows| {
+        let Some(facts) = &machine.facts else {
+            unknown += 1;
+            return;
+        };
+        let firmware = format!("{:?}", facts.firmware).to_lowercase();
+        let macs: Vec<_> = facts.nics.iter().map(|nic| nic.mac.to_string()).collect();
+        rows.push(vec![
+            machine.name.as_str().into(),
+            facts.dmi.vendor.as_str().into(),
+            facts.dmi.product.as_str().into(),
+            facts.dmi.serial.as_str().into(),
+            facts.cpu.model.as_str().into(),
+            i64::from(facts.cpu.threads).into(),
+            facts.memory_bytes.into(),
+            facts.disks.iter().map(|disk| disk.size_bytes).sum::<u64>().into(),
+            firmware.into(),
+            facts.virtualization.as_str().into(),
+            macs.join(" ").into(),
+            machine.facts_at.into(),
+        ]);
+    })
+    .await?;
+    let head = [
+        ("client", Kind::Client),
+        ("vendor", Kind::Text),
+        ("product", Kind::Text),
+        ("serial", Kind::Text),
+        ("processor", Kind::Text),
+        ("threads", Kind::Number),
+        ("memory", Kind::Bytes),
+        ("disk_space", Kind::Bytes),
+        ("firmware", Kind::Text),
+        ("virtualization", Kind::Text),
+        ("addresses", Kind::Text),
+        ("measured_at", Kind::Time),
+    ];
+    Ok(table(&head, rows, if unknown > 0 { &["some-not-measured"] } else { &[] }))
+}
+
+async fn software(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let rows = each(tx, asked, |machine, rows| {
+        // The installer's own system is none that was installed.
+        let facts = machine.facts.as_ref().filter(|facts| facts.realm == wire::enrol::Realm::System);
+        let os = facts.map(|facts| facts.os.clone()).unwrap_or_default();
+        rows.push(vec![
+            machine.name.as_str().into(),
+            os.name.into(),
+            os.version.into(),
+            os.kernel.into(),
+            machine.agent_version.as_str().into(),
+            facts.and(machine.facts_at).into(),
+        ]);
+    })
+    .await?;
+    let head = [
+        ("client", Kind::Client),
+        ("system", Kind::Text),
+        ("version", Kind::Text),
+        ("kernel", Kind::Text),
+        ("agent", Kind::Text),
+        ("measured_at", Kind::Time),
+    ];
+    Ok(table(&head, rows, &["packages-not-reported"]))
+}
+
+async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let rows = each(tx, asked, |machine, rows| {
+        for disk in machine.facts.iter().flat_map(|facts| &facts.disks).filter(|disk| !disk.removable) {
+            let used: u64 = disk.partitions.iter().map(|partition| partition.size_bytes).sum();
+            rows.push(vec![
+                machine.name.as_str().into(),
+                disk.path.as_str().into(),
+                disk.model.as_str().into(),
+                disk.serial.as_str().into(),
+                disk.size_bytes.into(),
+                used.into(),
+                disk.transport.as_str().into(),
+                if disk.rotational { "hdd" } else { "ssd" }.into(),
+            ]);
+        }
+    })
+    .await?;
+    let head = [
+        ("client", Kind::Client),
+        ("path", Kind::Text),
+        ("model", Kind::Text),
+        ("serial", Kind::Text),
+        ("size", Kind::Bytes),
+        ("partitioned", Kind::Bytes),
+        ("transport", Kind::Text),
+        ("technology", Kind::Text),
+    ];
+    Ok(table(&head, rows, &["usage-not-reported"]))
+}
+
+async fn age(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let today = asked.now / DAY;
+    let mut rows = each(tx, asked, |machine, rows| {
+        let dmi = machine.facts.as_ref().map(|facts| facts.dmi.clone()).unwrap_or_default();
+        let bought = iso_day(&machine.purchased_on);
+        let firmware = firmware_day(&dmi.bios_date);
+        let born = bought.or(firmware);
+        let by = if bought.is_some() {
+            "purchase"
+        } else if firmware.is_some() {
+            "firmware"
+        } else {
+            ""
+        };
+        rows.push(vec![
+            machine.name.as_str().into(),
+            dmi.vendor.into(),
+            dmi.product.into(),
+            dmi.serial.into(),
+            bought.map(shown_day).unwrap_or_default().into(),
+            firmware.map(shown_day).unwrap_or_default().into(),
+            born.map(|born| (today - born) / 365).into(),
+            by.into(),
+        ]);
+    })
+    .await?;
+    // The oldest first; those of which nothing is known last.
+    rows.sort_by_key(|row| match row.get(6) {
+        Some(Cell::Number(years)) => -years,
+        _ => i64::MAX,
+    });
+    let head = [
+        ("client", Kind::Client),
+        ("vendor", Kind::Text),
+        ("product", Kind::Text),
+        ("serial", Kind::Text),
+        ("purchased_on", Kind::Text),
+        ("firmware_of", Kind::Text),
+        ("years", Kind::Number),
+        ("known_by", Kind::Text),
+    ];
+    Ok(table(&head, rows, &["age-by-firmware"]))
+}
+
+async fn changes(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+    let found = rows::changes(tx, asked.group, asked.from, asked.to, MOST_CHANGES).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|count| count == MOST_CHANGES);
+    let rows = found
+        .into_iter()
+        .map(|changed| {
+            vec![
+                changed.at.into(),
+                changed.client.into(),
+                changed.what.into(),
+                changed.was.into(),
+                changed.became.into(),
+            ]
+        })
+        .collect();
+    let head = [
+        ("at", Kind::Time),
+        ("client", Kind::Client),
+        ("what", Kind::Text),
+        ("was", Kind::Text),
+        ("became", Kind::Text),
+    ];
+    Ok(table(&head, rows, if more { &["more-changes"] } else { &[] }))
+}
+
+/// Counts what charts over time show; the last count of a day stays.
+///
+/// # Errors
+/// The database refuses.
+pub async fn measure(ctx: &Ctx) -> Result<(), Error> {
+    let now = ctx.now();
+    let counts = {
+        // Counting may take a while with many clients, so nobody who writes waits for it.
+        let mut tx = ctx.db.read().await?;
+        [
+            ("silent", rows::count_silent(&mut tx, now - 7 * DAY).await?),
+            ("reboots", rows::count_reboots(&mut tx).await?),
+            ("updates", rows::count_overdue(&mut tx, now - 30 * DAY).await?),
+        ]
+    };
+    let mut tx = ctx.db.write().await?;
+    for (name, value) in counts {
+        rows::set_measure(&mut tx, name, now / DAY, value).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
