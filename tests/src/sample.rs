@@ -72,6 +72,16 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     let sample = fill(&server.ctx).await?;
     let channel = json!({ "name": "mail", "kind": "mail", "to": ["admin@schule.example"], "language": "de" });
     server.send(Method::POST, "/api/v1/channels", &channel).await?.ok()?;
+    let batch =
+        json!({ "order": { "action": "join-group", "group": "spring" }, "clients": ["lab-01", "lab-02"] });
+    server.send(Method::POST, "/api/v1/batches", &batch).await?.ok()?;
+    // A job script that the site has changed.
+    let path = "/api/v1/job-scripts/package-install";
+    let mut files = server.get(&format!("{path}?version=0")).await?.ok()?["files"].clone();
+    let script = files["20-install.sh.tera"].as_str().context("a job script has lost its script")?.to_owned();
+    files["20-install.sh.tera"] = json!(format!("{script}apt-get clean\n"));
+    let version = json!({ "files": files, "comment": "the package cache stays small" });
+    server.send(Method::POST, &format!("{path}/versions"), &version).await?.ok()?;
     Ok((server, sample))
 }
 
