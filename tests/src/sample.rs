@@ -77,7 +77,10 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     server.send(Method::POST, "/api/v1/batches", &batch).await?.ok()?;
     // A job script that the site has changed.
     let path = "/api/v1/job-scripts/package-install";
-    let mut files = server.get(&format!("{path}?version=0")).await?.ok()?["files"].clone();
+    let mut files = server.get(path).await?.ok()?["files"].clone();
+    if let Some(files) = files.as_object_mut() {
+        files.retain(|path, _| !path.starts_with("expected/"));
+    }
     let script = files["20-install.sh.tera"].as_str().context("a job script has lost its script")?.to_owned();
     files["20-install.sh.tera"] = json!(format!("{script}apt-get clean\n"));
     let version = json!({ "files": files, "comment": "the package cache stays small" });
