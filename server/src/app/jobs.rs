@@ -1,6 +1,9 @@
 //! Jobs: made, looked at, accepted, held, cancelled, tried again, released.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use wire::{ClientId, JobId};
@@ -90,7 +93,7 @@ pub(super) fn check_expiry(order: &JobOrder, now: i64) -> Result<(), Error> {
 }
 
 /// The job script of an order, and its parameters as that wants them.
-pub(super) fn check_type<'a>(ctx: &'a Ctx, order: &JobOrder) -> Result<(&'a JobType, Value), Error> {
+pub(super) fn check_type(ctx: &Ctx, order: &JobOrder) -> Result<(Arc<JobType>, Value), Error> {
     let job_type = ctx
         .catalog
         .job_type(&order.job_type)

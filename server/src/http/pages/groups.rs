@@ -153,7 +153,7 @@ async fn change(
 ) -> Result<Response, Rejection> {
     let query = Some(form.query.trim().to_owned()).filter(|query| !query.is_empty());
     let change = GroupChange { description: Some(form.description.trim().to_owned()), query };
-    match groups::update(&ctx, &name, &change, visitor.name()).await {
+    match groups::update(&ctx, &name, &change, None, visitor.name()).await {
         Ok(()) => Ok(Redirect::to("/groups").into_response()),
         Err(error) => {
             let problem = Some(told(error)?);
