@@ -18,7 +18,7 @@ emulator="qemu-system-x86 ovmf"
 packages="build-essential ca-certificates curl git make pkg-config python3 python3-venv openssh-client iproute2
     mmdebstrap debootstrap debian-archive-keyring busybox-static squashfs-tools cpio zstd xz-utils kmod
     ipxe dnsmasq-base xorriso mtools dosfstools e2fsprogs xfsprogs btrfs-progs gdisk fdisk shellcheck
-    python3-aiosmtpd
+    python3-aiosmtpd slapd ldap-utils
     grub-common grub-pc-bin grub-efi-amd64-bin grub-efi-amd64-signed shim-signed isolinux uidmap chromium"
 
 step() { printf 'setup: %s\n' "$*"; }
@@ -84,6 +84,10 @@ if [ -n "$want$want_emulator" ]; then
             printf 'create_main_cluster = false\n' > "$scratch/createcluster.conf"
             as_root install -m 644 "$scratch/createcluster.conf" /etc/postgresql-common/createcluster.conf
         fi
+        # So is slapd, which would otherwise ask for a domain and start at every boot.
+        case " $(printf '%s' "$want" | tr '\n' ' ') " in *" slapd "*)
+            echo 'slapd slapd/no_configuration boolean true' | as_root debconf-set-selections ;;
+        esac
         step "installing" $want
 
         quietly apt_get install --no-install-recommends $want

@@ -1,4 +1,5 @@
-//! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three.
+//! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three, but what has several
+//! values of its own (`[ldap]`), which stands in the file alone.
 //!
 //! `packaging/config/lotse.example.toml` documents each value; a test keeps it complete.
 
@@ -11,6 +12,7 @@ use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
+    auth::ldap,
     db::Location,
     domain::{
         client::is_domain,
@@ -79,6 +81,9 @@ pub struct Settings {
     )]
     #[serde(rename = "webhook-allow")]
     pub webhook_allow: Vec<IpAddr>,
+    /// A directory whose people may log in; only in the file.
+    #[arg(skip)]
+    pub ldap: Option<ldap::Settings>,
     /// Log lines as JSON.
     #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub log_json: Option<bool>,
@@ -112,6 +117,8 @@ pub struct Config {
     pub lease_s: u32,
     /// Words for the installer's kernel command line.
     pub installer_command_line: String,
+    /// A directory whose people may log in.
+    pub ldap: Option<ldap::Settings>,
     /// Log lines as JSON.
     pub log_json: bool,
     /// How notices leave.
@@ -154,6 +161,9 @@ pub enum Error {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// The description of the directory cannot be used.
+    #[error("{0}")]
+    Directory(String),
     /// A value cannot be used.
     #[error("{name}: {message}")]
     Value {
@@ -208,6 +218,10 @@ impl Config {
             let message = format!("{installer_command_line:?} must be one line");
             return Err(Error::Value { name: "installer-command-line", message });
         }
+        let ldap = over.ldap.or(base.ldap);
+        if let Some(settings) = &ldap {
+            settings.check().map_err(|error| Error::Directory(error.to_string()))?;
+        }
         let site_scripts = over.site_scripts.or(base.site_scripts);
         if let Some(path) = site_scripts.as_ref().filter(|path| !path.is_dir()) {
             let message = format!("`{}` is not a directory", path.display());
@@ -235,6 +249,7 @@ impl Config {
             mirrors,
             lease_s,
             installer_command_line,
+            ldap,
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
             notices: Notices { mail_password_file, ca: notice_ca, webhook_allow },
             decided: Vec::new(),
@@ -466,8 +481,11 @@ mod tests {
             assert!(text.contains(&format!("\n#{name} = ")), "`{name}` is missing in lotse.example.toml");
         }
         let opened = text.replace("\n#", "\n").replace("\n ", "\n# ");
-        let values: Vec<_> =
-            opened.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).collect();
-        toml::from_str::<Settings>(&values.join("\n")).unwrap();
+        let values: Vec<_> = opened
+            .lines()
+            .filter(|line| (line.contains(" = ") || line.starts_with('[')) && !line.starts_with('#'))
+            .collect();
+        let example = toml::from_str::<Settings>(&values.join("\n")).unwrap();
+        example.ldap.unwrap().check().unwrap();
     }
 }

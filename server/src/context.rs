@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    app::{images::Builds, overview::EndedJobs, sessions::Tries},
+    app::{images::Builds, login::Tries, overview::EndedJobs},
+    auth::ldap::Directory,
     blobs::Blobs,
     boot::mirror::Mirrors,
     catalog::Catalog,
@@ -48,6 +49,8 @@ pub struct Doors {
     pub builds: Builds,
     /// Failed logins.
     pub tries: Tries,
+    /// The directory that knows people who have no account here.
+    pub directory: Option<Directory>,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

@@ -1,10 +1,11 @@
 //! The Lotse server: a job queue for every client, and the plans that its agents carry out.
 //!
 //! Reading order: [`domain`] (what there is), [`db`] (how it is kept), [`queue`] (who works on what), [`catalog`] and
-//! [`planner`] (what a job does), [`boot`] (what a machine boots), [`identity`] (who is who), [`app`] (what people and agents can
+//! [`planner`] (what a job does), [`boot`] (what a machine boots), [`identity`] and [`auth`] (who is who), [`app`] (what people and agents can
 //! ask for), [`http`] (how they ask), [`startup`] (how it all comes together).
 
 pub mod app;
+pub mod auth;
 pub mod blobs;
 pub mod boot;
 pub mod catalog;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, job_scripts, reports, settings},
+    app::{Error, approvals, batches, job_scripts, reports, sessions, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -130,5 +130,6 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
     events::prune(&mut tx, settings.number(&RETENTION_EVENTS)).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
+    sessions::prune(ctx).await?;
     Ok(())
 }

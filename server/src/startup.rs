@@ -19,15 +19,16 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, job_scripts, overview::EndedJobs, sessions::Tries},
+    app::{images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    auth::ldap::Directory,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
     clock::{Clock, SECOND},
     config::Config,
     context::{Addresses, Ctx, Doors},
-    db::{Db, people},
-    domain::people::Role,
+    db::{Db, accounts, people},
+    domain::people::{Role, Source},
     http,
     identity::{Authority, tls, token::Token},
     metrics::Metrics,
@@ -82,6 +83,7 @@ impl Server {
         };
         let pages = Pages::load(&config.share)?;
         let (presence, tries) = (Presence::default(), Tries::default());
+        let directory = config.ldap.clone().map(Directory::open).transpose()?;
         let ctx = Ctx::new(Doors {
             config,
             addresses,
@@ -96,6 +98,7 @@ impl Server {
             metrics: Metrics::new(now),
             builds: Builds::default(),
             tries,
+            directory,
             presence,
         });
         job_scripts::reload(&ctx).await?;
@@ -244,7 +247,7 @@ async fn first_run(ctx: &Ctx) -> anyhow::Result<Option<String>> {
     if people::any_user(&mut tx).await? {
         return Ok(None);
     }
-    let admin = people::create_user(&mut tx, "admin", Role::Admin, now).await?;
+    let admin = accounts::create(&mut tx, "admin", "", Source::Local, None, &Role::Admin.into(), now).await?;
     let secret = Token::new();
     people::create_link(&mut tx, &secret.hash(), admin, now + LINK_FOR, now).await?;
     tx.commit().await?;

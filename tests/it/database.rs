@@ -7,15 +7,16 @@ use serde_json::json;
 use server::{
     blobs,
     db::{
-        Db, Error, Location, attempts, boot, clients, events, groups, identities, images, jobs, layouts,
-        people,
+        Db, Error, Location, accounts, attempts, boot, clients, events, groups, identities, images, jobs,
+        layouts, people,
     },
     domain::{
         boot::BootEventKind,
         client::{ClientConfig, Stage},
         image::Image,
         job::{AttemptState, JobEvent, JobState, NewJob},
-        people::{ApiToken, Role},
+        people::{ApiToken, Role, Source},
+        reach::Sees,
     },
     queue,
 };
@@ -202,12 +203,13 @@ async fn queue_of_one_client(db: &Db) {
 
     let open: Vec<JobId> = jobs::open(&mut tx, id).await.unwrap().into_iter().map(|job| job.id).collect();
     assert_eq!(open, [held.id, first, later, second]);
-    let listed: Vec<JobId> = jobs::list(&mut tx, Some(id), Some(JobState::Queued), i64::MAX, 2)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|job| job.id)
-        .collect();
+    let listed: Vec<JobId> =
+        jobs::list(&mut tx, &Sees::Everything, Some(id), Some(JobState::Queued), i64::MAX, 2)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|job| job.id)
+            .collect();
     assert_eq!(listed, [held.id, first]);
     let history: Vec<_> =
         jobs::history(&mut tx, first).await.unwrap().into_iter().map(|line| line.to).collect();
@@ -314,7 +316,7 @@ async fn dependencies(db: &Db) {
     assert_eq!(jobs::overdue(&mut tx, NOW + 1).await.unwrap(), [expiring]);
     queue::reap(&mut tx, NOW + 1).await.unwrap();
     assert_eq!(jobs::find(&mut tx, expiring).await.unwrap().unwrap().state, JobState::Expired);
-    assert!(!events::after(&mut tx, 0, 1000).await.unwrap().is_empty());
+    assert!(!events::after(&mut tx, &Sees::Everything, 0, 1000).await.unwrap().is_empty());
     assert!(events::newest(&mut tx).await.unwrap() > 0);
     tx.commit().await.unwrap();
 }
@@ -379,24 +381,25 @@ async fn identities_and_people(db: &Db) {
     certificates(&mut tx, id, &key).await;
 
     assert!(!people::any_user(&mut tx).await.unwrap());
-    let admin = people::create_user(&mut tx, "admin", Role::Admin, NOW).await.unwrap();
+    let admin =
+        accounts::create(&mut tx, "admin", "", Source::Local, None, &Role::Admin.into(), NOW).await.unwrap();
     people::create_link(&mut tx, &token, admin, NOW + 1, NOW).await.unwrap();
-    assert_eq!(
-        people::use_link(&mut tx, &token, NOW).await.unwrap(),
-        Some((admin, "admin".to_owned(), Role::Admin))
-    );
+    assert_eq!(people::use_link(&mut tx, &token, NOW).await.unwrap(), Some(admin));
     assert_eq!(people::use_link(&mut tx, &token, NOW).await.unwrap(), None);
     let record = ApiToken {
         id: 0,
         name: "t".to_owned(),
-        role: Role::Viewer,
+        role: Some(Role::Viewer),
+        groups: Vec::new(),
+        read_only: false,
+        account: None,
         created_at: NOW,
         created_by: "x".to_owned(),
         expires_at: Some(NOW + 1),
         last_used_at: None,
         revoked_at: None,
     };
-    let number = people::create_token(&mut tx, &key, &record).await.unwrap();
+    let number = people::create_token(&mut tx, &key, &record, None).await.unwrap();
     people::touch_token(&mut tx, number, NOW).await.unwrap();
     assert_eq!(people::find_token(&mut tx, &key, NOW).await.unwrap().unwrap().last_used_at, Some(NOW));
     assert_eq!(people::find_token(&mut tx, &key, NOW + 1).await.unwrap(), None);

@@ -68,11 +68,12 @@ fn dependencies_run_in_one_direction() {
         ("queue", &["domain", "db", "clock", "app"]),
         ("delivery", &[]),
         ("identity", &["domain", "clock", "blobs", "patience"]),
+        ("auth", &["domain", "clock", "identity"]),
         (
             "app",
             &[
-                "domain", "db", "clock", "blobs", "boot", "catalog", "context", "identity", "planner",
-                "presence", "queue", "delivery",
+                "auth", "domain", "db", "clock", "blobs", "boot", "catalog", "context", "identity",
+                "planner", "presence", "queue", "pages", "delivery",
             ],
         ),
     ];
@@ -136,7 +137,8 @@ fn the_core_does_no_io() {
 
 #[test]
 fn each_outside_world_has_one_door() {
-    let doors: [(&str, &[&str]); 4] = [
+    let doors: [(&str, &[&str]); 5] = [
+        ("ldap3::", &["server/src/auth/ldap/"]),
         ("sqlx::", &["server/src/db/"]),
         ("lettre::", &["server/src/delivery/"]),
         ("gpt::", &["agent/src/disk/"]),

@@ -78,6 +78,7 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         mirrors: Vec::new(),
         lease_s: 60,
         installer_command_line: String::new(),
+        ldap: None,
         log_json: false,
         notices: Notices::default(),
         decided: Vec::new(),

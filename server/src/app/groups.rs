@@ -17,6 +17,7 @@ use crate::{
     domain::{
         approval::Risk,
         client::{Client, is_name},
+        reach::Sees,
         search::{check_expansion, parse},
     },
 };
@@ -42,12 +43,15 @@ pub(super) fn check_named(group: &Group) -> Result<&Group, Error> {
     }
 }
 
-/// All groups by name.
+/// The groups that somebody sees, by name.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn list(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<Group>, Error> {
+pub async fn list(ctx: &Ctx, tx: &mut Tx, sees: &Sees) -> Result<Vec<Group>, Error> {
     let mut all = groups::list(tx).await?;
+    if let Sees::Groups(seen) = sees {
+        all.retain(|group| seen.contains(&group.id));
+    }
     for group in &mut all {
         count(ctx, tx, group).await?;
     }

@@ -6,7 +6,10 @@ use super::{Error, clients, jobs, planning};
 use crate::{
     context::Ctx,
     db::{Tx, attempts, clients as client_rows, jobs as rows},
-    domain::job::{Attempt, Job, JobState},
+    domain::{
+        job::{Attempt, Job, JobState},
+        reach::Sees,
+    },
 };
 
 pub use crate::db::jobs::HistoryLine;
@@ -25,13 +28,14 @@ pub struct JobRecord {
     pub attempts: Vec<Attempt>,
 }
 
-/// Jobs, newest first, before a number; optionally of one client or in one state.
+/// Jobs of the clients that somebody sees, newest first, before a number; optionally of one client or in one state.
 ///
 /// # Errors
 /// There is no such client.
 pub async fn list(
     ctx: &Ctx,
     tx: &mut Tx,
+    sees: &Sees,
     client: Option<&str>,
     state: Option<JobState>,
     before: i64,
@@ -42,7 +46,7 @@ pub async fn list(
         None => None,
     };
     let mut records = Vec::new();
-    for job in rows::list(tx, client, state, before, limit).await? {
+    for job in rows::list(tx, sees, client, state, before, limit).await? {
         records.push(record(ctx, tx, job).await?);
     }
     Ok(records)

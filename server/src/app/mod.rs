@@ -1,5 +1,6 @@
 //! What people and agents can ask for. Pages, API and command line call the same functions; each is one transaction or says why not.
 
+pub mod accounts;
 pub mod agents;
 pub mod approvals;
 pub mod audit;
@@ -7,6 +8,7 @@ pub mod batches;
 pub mod boot_timeline;
 pub mod channels;
 pub mod clients;
+mod directory;
 pub mod enrolment;
 mod error;
 pub mod filters;
@@ -20,12 +22,14 @@ pub mod job_records;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
+pub mod login;
 pub mod measures;
 pub mod notices;
 pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod planning;
+pub mod reach;
 pub mod reports;
 pub mod retirement;
 pub mod search;

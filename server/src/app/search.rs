@@ -13,7 +13,10 @@ use crate::{
         Tx, clients as rows, groups, packages,
         search::{self, Around, Key, Part, Place},
     },
-    domain::search::{Completion, Expr, SearchError, Span, Test, Text, check_expansion, completions, parse},
+    domain::{
+        reach::Sees,
+        search::{Completion, Expr, SearchError, Span, Test, Text, check_expansion, completions, parse},
+    },
 };
 
 pub use crate::db::search::SortBy;
@@ -26,6 +29,7 @@ pub struct Search {
     /// What was asked.
     pub expr: Expr,
     groups: Vec<(String, Expr)>,
+    sees: Sees,
     now: i64,
 }
 
@@ -59,11 +63,17 @@ impl Search {
         check_expansion(&expr, &groups).map_err(|error| {
             Error::invalid(error.to_string(), "name fewer groups, or change the searches of these groups")
         })?;
-        Ok(Self { expr, groups, now: ctx.now() })
+        Ok(Self { expr, groups, sees: Sees::Everything, now: ctx.now() })
+    }
+
+    /// The same among the clients that somebody sees.
+    #[must_use]
+    pub fn seen_by(self, sees: Sees) -> Self {
+        Self { sees, ..self }
     }
 
     fn around(&self) -> Around<'_> {
-        Around { now: self.now, groups: &self.groups }
+        Around { now: self.now, groups: &self.groups, sees: &self.sees }
     }
 
     /// How many clients are meant.
@@ -105,7 +115,7 @@ pub(super) async fn groups_of(
     let groups = found_groups(tx).await?;
     let mut found: HashMap<ClientId, Vec<String>> = HashMap::new();
     for (name, expr) in &groups {
-        let around = Around { now: ctx.now(), groups: &groups };
+        let around = Around { now: ctx.now(), groups: &groups, sees: &Sees::Everything };
         for id in search::among(tx, expr, around, ids).await? {
             found.entry(id).or_default().push(name.clone());
         }

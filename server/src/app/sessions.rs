@@ -1,42 +1,30 @@
-//! Browsers that are logged in: by password or by the one-time link, for so long, from so many attempts.
+//! Logins that last: sessions of browsers, and tokens of the command line that belong to an account. For so long, listed, ended.
+//!
+//! Invariant: a session's secret is made when it begins and never taken from the browser, so nobody can choose it for somebody else.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-};
-
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use std::net::IpAddr;
 
 use serde_json::json;
+use wire::Sha256;
 
 use super::{
-    Error,
+    Error, directory,
     people::{Actor, Pass},
     settings,
 };
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{audit, events, people, sessions},
+    db::{self, Tx, accounts, audit, events, people, sessions},
     domain::{
-        people::{Session, User},
+        people::{Account, Login, Session},
         settings::{SESSION_DAYS, SESSION_IDLE_HOURS},
     },
     identity::token::{self, Token},
 };
 
-/// So many failed logins of one name or one address are let through in [`TRIES_WITHIN`].
-const TRIES: u32 = 10;
-const TRIES_WITHIN: i64 = 15 * 60 * SECOND;
-/// Names and addresses that are remembered at most.
-const REMEMBERED: usize = 10_000;
-/// A password has at least so many characters (NIST SP 800-63B, 5.1.1.2 asks for 8).
-const SHORTEST_PASSWORD: usize = 10;
-const LONGEST_PASSWORD: usize = 200;
+/// So much of a session's hash names it.
+const NAMED_BY: usize = 16;
 
 /// Where a login comes from.
 #[derive(Clone, Debug)]
@@ -47,126 +35,45 @@ pub struct Origin {
     pub browser: String,
 }
 
-/// Failed logins of the last minutes, in memory.
-#[derive(Default)]
-pub struct Tries(Mutex<HashMap<String, (u32, i64)>>);
-
-impl Tries {
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<String, (u32, i64)>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn may(&self, keys: &[String], now: i64) -> bool {
-        self.with(|tries| {
-            tries.retain(|_, (_, until)| *until > now);
-            keys.iter().all(|key| tries.get(key).is_none_or(|(count, _)| *count < TRIES))
-        })
-    }
-
-    pub(super) fn failed(&self, keys: &[String], now: i64) {
-        self.with(|tries| {
-            for key in keys {
-                if tries.len() < REMEMBERED || tries.contains_key(key) {
-                    tries.entry(key.clone()).or_insert((0, now + TRIES_WITHIN)).0 += 1;
-                }
-            }
-        });
-    }
-
-    fn succeeded(&self, keys: &[String]) {
-        self.with(|tries| tries.retain(|key, _| !keys.contains(key)));
-    }
+/// How long logins last, in microseconds.
+pub(super) struct Limits {
+    /// Without use.
+    pub(super) idle: i64,
+    /// In any case.
+    pub(super) whole: i64,
 }
 
-/// Begins a session by name and password; gives the secret for the cookie.
-///
-/// # Errors
-/// Name and password do not belong together, or there were too many attempts.
-pub async fn by_password(ctx: &Ctx, name: &str, password: &str, origin: &Origin) -> Result<Token, Error> {
-    let now = ctx.now();
-    let keys = [format!("name {name}"), format!("address {}", origin.address)];
-    if !ctx.tries.may(&keys, now) {
-        return Err(Error::Unavailable {
-            title: "too many failed logins".to_owned(),
-            remedy: "wait a quarter of an hour, or make a token on the server: `lotse token create`"
-                .to_owned(),
-        });
-    }
-    let user = {
-        let mut tx = ctx.db.read().await?;
-        sessions::find_user(&mut tx, name).await?
-    };
-    let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let password = password.to_owned();
-    let fits = tokio::task::spawn_blocking(move || verify(hash.as_deref(), &password))
-        .await
-        .map_err(|error| Error::Internal(error.into()))?;
-    match user {
-        Some(user) if fits => {
-            ctx.tries.succeeded(&keys);
-            begin(ctx, &user, origin).await
-        }
-        _ => {
-            ctx.tries.failed(&keys, now);
-            super::audit::login_failed(
-                ctx,
-                &format!("account {name}"),
-                "name and password do not belong together",
-            )
-            .await?;
-            Err(Error::Unauthenticated("name and password do not belong together".to_owned()))
-        }
-    }
+/// How long logins last now.
+pub(super) async fn limits(tx: &mut Tx) -> Result<Limits, Error> {
+    let settings = settings::current(tx).await?;
+    Ok(Limits {
+        idle: settings.number(&SESSION_IDLE_HOURS) * 3600 * SECOND,
+        whole: settings.number(&SESSION_DAYS) * 24 * 3600 * SECOND,
+    })
 }
 
-/// Takes as long for a name that does not exist, so that names cannot be guessed by the time.
-fn verify(hash: Option<&str>, password: &str) -> bool {
-    let argon = Argon2::default();
-    if let Some(hash) = hash.and_then(|hash| PasswordHash::new(hash).ok()) {
-        argon.verify_password(password.as_bytes(), &hash).is_ok()
-    } else {
-        std::hint::black_box(argon.hash_password(password.as_bytes()).is_ok());
-        false
-    }
-}
-
-/// Begins a session by a one-time link; gives the secret for the cookie.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] when the link is unknown, used or expired.
-pub async fn by_link(ctx: &Ctx, secret: &str, origin: &Origin) -> Result<Token, Error> {
-    let mut tx = ctx.db.write().await?;
-    let found = people::use_link(&mut tx, &token::hash(secret), ctx.now()).await?;
-    let Some((id, name, role)) = found else {
-        drop(tx);
-        super::people::link_refused(ctx).await?;
-        return Err(Error::Unauthenticated(
-            "this login link is unknown, was used already or has expired".to_owned(),
-        ));
-    };
-    audit::note_by(&mut tx, &name, "link.use", &format!("account {name}"), &()).await?;
-    tx.commit().await?;
-    begin(ctx, &User { id, name, role, password_hash: None }, origin).await
-}
-
-async fn begin(ctx: &Ctx, user: &User, origin: &Origin) -> Result<Token, Error> {
+/// Begins the session of somebody who has proved who they are.
+pub(super) async fn begin(ctx: &Ctx, account: &Account, origin: &Origin) -> Result<Token, Error> {
     let now = ctx.now();
     let secret = Token::new();
     let mut tx = ctx.db.write().await?;
-    let limits = settings::current(&mut tx).await?;
+    let limits = limits(&mut tx).await?;
     let session = Session {
-        user: user.id,
+        user: account.id,
         created_at: now,
         last_used_at: now,
-        expires_at: now + limits.number(&SESSION_DAYS) * 24 * 3600 * SECOND,
+        expires_at: now + limits.whole,
         address: origin.address.to_string(),
         browser: origin.browser.chars().filter(|letter| !letter.is_control()).take(200).collect(),
     };
     sessions::create(&mut tx, &secret.hash(), &session).await?;
+    accounts::set_logged_in(&mut tx, account.id, now).await?;
     let after = json!({ "browser": session.browser, "expires_at": session.expires_at });
-    audit::note_by(&mut tx, &user.name, "session.begin", &format!("account {}", user.name), &after).await?;
-    events::add(&mut tx, "session.begun", None, None, &user.name, &session.address, now).await?;
+    let object = format!("account {}", account.name);
+    audit::note_by(&mut tx, &account.name, "session.begin", &object, &after).await?;
+    events::add(&mut tx, "session.begun", None, None, &account.name, &session.address, now).await?;
     tx.commit().await?;
+    ctx.presence.events_came();
     Ok(secret)
 }
 
@@ -177,28 +84,38 @@ pub struct LoggedIn {
     pub actor: Actor,
     /// Number of the account.
     pub user: i64,
+    /// The language of their pages, once they have chosen one.
+    pub language: Option<String>,
 }
 
 /// Who shows this cookie; nobody when the session is unknown, idle for long or over.
 ///
 /// # Errors
-/// The database refuses.
+/// The database refuses, or the directory that knows their roles cannot be reached.
 pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, Error> {
     let (now, hash) = (ctx.now(), token::hash(secret));
-    let mut tx = ctx.db.read().await?;
-    let Some((session, name, role)) = sessions::find(&mut tx, &hash, now).await? else { return Ok(None) };
-    let idle_for = settings::current(&mut tx).await?.number(&SESSION_IDLE_HOURS) * 3600 * SECOND;
-    drop(tx);
-    if now - session.last_used_at > idle_for {
+    let find = async || -> Result<Option<(sessions::Shown, Limits)>, Error> {
+        let mut tx = ctx.db.read().await?;
+        let Some(shown) = sessions::find(&mut tx, &hash, now).await? else { return Ok(None) };
+        Ok(Some((shown, limits(&mut tx).await?)))
+    };
+    let Some((mut shown, limits)) = find().await? else { return Ok(None) };
+    if now - shown.session.last_used_at > limits.idle {
         return Ok(None);
     }
+    if directory::refresh_if_old(ctx, shown.session.user, &shown.granted).await? {
+        let Some((again, _)) = find().await? else { return Ok(None) };
+        shown = again;
+    }
     // To the minute: a busy session must not cost a write at every request.
-    if now - session.last_used_at > 60 * SECOND {
+    if now - shown.session.last_used_at > 60 * SECOND {
         let mut tx = ctx.db.write().await?;
         sessions::touch(&mut tx, &hash, now).await?;
         tx.commit().await?;
     }
-    Ok(Some(LoggedIn { actor: Actor { pass: Pass::Session(hash), name, role }, user: session.user }))
+    let user = shown.session.user;
+    let actor = Actor::new(Pass::Session(hash), shown.name, Some(user), shown.granted.reach);
+    Ok(Some(LoggedIn { actor, user, language: shown.language }))
 }
 
 /// Ends a session.
@@ -208,88 +125,132 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
 pub async fn end(ctx: &Ctx, secret: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let hash = token::hash(secret);
-    if let Some((_, name, _)) = sessions::find(&mut tx, &hash, ctx.now()).await? {
-        audit::note_by(&mut tx, &name, "session.end", &format!("account {name}"), &()).await?;
+    if let Some(shown) = sessions::find(&mut tx, &hash, ctx.now()).await? {
+        let object = format!("account {}", shown.name);
+        audit::note_by(&mut tx, &shown.name, "session.end", &object, &()).await?;
     }
     sessions::end(&mut tx, &hash).await?;
     Ok(tx.commit().await?)
 }
 
-/// Whether the account has a password.
+fn name_of(hash: &Sha256) -> String {
+    hash.as_str().chars().take(NAMED_BY).collect()
+}
+
+/// Logins of an account, browsers first, newest first.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn has_password(ctx: &Ctx, name: &str) -> Result<bool, Error> {
+pub async fn list(ctx: &Ctx, account: i64, asking: &Actor) -> Result<Vec<Login>, Error> {
+    let now = ctx.now();
     let mut tx = ctx.db.read().await?;
-    Ok(sessions::find_user(&mut tx, name).await?.is_some_and(|user| user.password_hash.is_some()))
+    let idle_since = now - limits(&mut tx).await?.idle;
+    let browsers = sessions::list(&mut tx, account, now).await?;
+    let mut logins: Vec<Login> = browsers
+        .into_iter()
+        .filter(|(_, session)| session.last_used_at >= idle_since)
+        .map(|(hash, session)| Login {
+            id: name_of(&hash),
+            current: asking.pass == Pass::Session(hash),
+            created_at: session.created_at,
+            last_used_at: Some(session.last_used_at),
+            expires_at: Some(session.expires_at),
+            address: session.address,
+            browser: session.browser,
+        })
+        .collect();
+    for token in people::logins(&mut tx, account, now).await? {
+        logins.push(Login {
+            id: format!("token-{}", token.id),
+            current: asking.pass == Pass::Token(token.id),
+            created_at: token.created_at,
+            last_used_at: token.last_used_at,
+            expires_at: token.expires_at,
+            address: String::new(),
+            browser: token.name,
+        });
+    }
+    Ok(logins)
 }
 
-/// Sets the password of whoever asks, and ends their other sessions.
+/// Ends one login of an account.
 ///
 /// # Errors
-/// It is too short or too long.
-pub async fn set_password(ctx: &Ctx, who: &LoggedIn, password: &str, secret: &str) -> Result<(), Error> {
-    let length = password.chars().count();
-    if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
-        return Err(Error::invalid(
-            format!(
-                "a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, this one has {length}"
-            ),
-            "take a sentence or some words that only you know",
-        ));
-    }
-    let password = password.to_owned();
-    let hash = tokio::task::spawn_blocking(move || {
-        Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())
-    })
-    .await
-    .map_err(|error| Error::Internal(error.into()))?
-    .map_err(|error| Error::Internal(anyhow::anyhow!("hashing a password: {error}")))?;
+/// The account has no such login.
+pub async fn revoke(ctx: &Ctx, account: i64, id: &str, actor: &str) -> Result<(), Error> {
+    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    sessions::set_password(&mut tx, who.user, &hash).await?;
-    sessions::end_others(&mut tx, who.user, &token::hash(secret)).await?;
-    let after = json!({ "other_sessions": "ended" });
-    audit::note(&mut tx, "password.change", &format!("account {}", who.actor.name), &(), &after).await?;
-    events::add(&mut tx, "password.changed", None, None, &who.actor.name, "", ctx.now()).await?;
-    Ok(tx.commit().await?)
+    let ended = if let Some(token) = id.strip_prefix("token-") {
+        let number: i64 = token.parse().unwrap_or(-1);
+        let own = people::logins(&mut tx, account, now).await?.iter().any(|token| token.id == number);
+        own && people::revoke_token(&mut tx, number, now).await?
+    } else {
+        let found =
+            sessions::list(&mut tx, account, now).await?.into_iter().find(|(hash, _)| name_of(hash) == id);
+        match found {
+            Some((hash, _)) => {
+                sessions::end(&mut tx, &hash).await?;
+                true
+            }
+            None => false,
+        }
+    };
+    if !ended {
+        return Err(Error::not_found(format!("login {id} of this account")));
+    }
+    audit::note(&mut tx, "session.end", &format!("login {id}"), &json!({ "account": account }), &()).await?;
+    events::add(&mut tx, "session.ended", None, None, actor, id, now).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
 }
 
-/// Forgets sessions that are over.
+/// Ends every login of an account, but the one that asks when it is its own.
+///
+/// # Errors
+/// The database refuses.
+pub async fn revoke_all(ctx: &Ctx, account: &Account, asking: &Actor) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    end_others(&mut tx, account.id, &asking.pass, ctx.now()).await?;
+    let object = format!("account {}", account.name);
+    audit::note(&mut tx, "session.end", &object, &json!({ "logins": "all others" }), &()).await?;
+    events::add(&mut tx, "session.ended", None, None, &asking.name, &account.name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// Ends every login of an account but one.
+pub(super) async fn end_others(tx: &mut Tx, account: i64, but: &Pass, now: i64) -> Result<(), db::Error> {
+    match but {
+        Pass::Session(hash) => {
+            sessions::end_others(tx, account, hash).await?;
+            people::revoke_logins(tx, account, None, now).await?;
+        }
+        Pass::Token(id) => {
+            sessions::end_all(tx, account).await?;
+            people::revoke_logins(tx, account, Some(*id), now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends every login of an account.
+pub(super) async fn end_all(tx: &mut Tx, account: i64, now: i64) -> Result<(), db::Error> {
+    sessions::end_all(tx, account).await?;
+    people::revoke_logins(tx, account, None, now).await?;
+    Ok(())
+}
+
+/// Forgets sessions and steps of logins that are over.
 ///
 /// # Errors
 /// The database refuses.
 pub async fn prune(ctx: &Ctx) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let idle_for = settings::current(&mut tx).await?.number(&SESSION_IDLE_HOURS) * 3600 * SECOND;
-    sessions::prune(&mut tx, now - idle_for, now).await?;
+    let idle = limits(&mut tx).await?.idle;
+    sessions::prune(&mut tx, now - idle, now).await?;
+    accounts::prune(&mut tx, now).await?;
     Ok(tx.commit().await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_failed_logins_lock_a_name_out_for_a_while_only() {
-        let tries = Tries::default();
-        let keys = ["name ann".to_owned()];
-        for _ in 0..TRIES {
-            assert!(tries.may(&keys, 0));
-            tries.failed(&keys, 0);
-        }
-        assert!(!tries.may(&keys, 1));
-        assert!(tries.may(&["name bob".to_owned()], 1));
-        assert!(tries.may(&keys, TRIES_WITHIN + 1));
-    }
-
-    #[test]
-    fn a_password_fits_its_own_hash_only() {
-        let hash = Argon2::default().hash_password(b"correct horse").unwrap().to_string();
-        assert!(hash.starts_with("$argon2id$"));
-        assert!(verify(Some(&hash), "correct horse"));
-        assert!(!verify(Some(&hash), "correct house"));
-        assert!(!verify(None, "correct horse"));
-        assert!(!verify(Some("not a hash"), ""));
-    }
 }

@@ -1,6 +1,7 @@
 //! Login, tokens, events, the server's own values, completion.
 
 use std::{
+    io::IsTerminal,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::PathBuf,
     sync::Arc,
@@ -12,7 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{CommandFactory, Subcommand};
 use futures_util::StreamExt;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wire::Sha256;
 
 use super::{
@@ -24,7 +25,8 @@ use crate::{
     app::{
         happenings::ServerEvent,
         health::Health,
-        people::{self, ShownToken},
+        login::LoginOrder,
+        people::{self, NewToken, ShownToken},
     },
     blobs,
     clock::Clock,
@@ -32,15 +34,24 @@ use crate::{
     db::{Db, Location, audit::Origin},
     domain::{
         health::Condition,
-        people::{ApiToken, Role},
+        people::{ApiToken, GroupRole, Rights, Role},
     },
     identity::Authority,
 };
 
 #[derive(clap::Args)]
 pub(super) struct Login {
-    /// The link that the server has shown.
+    /// The link that the server has shown; or, with --name, the server's address (https://HOST:PORT).
     link: String,
+    /// Log in by name and password instead; the password is asked for, or read from standard input.
+    #[arg(long)]
+    name: Option<String>,
+    /// The code of your second factor, if you have one.
+    #[arg(long)]
+    code: Option<String>,
+    /// Keep the login as long as a session lasts at most, a week unless the server says otherwise, instead of half a day.
+    #[arg(long)]
+    keep: bool,
     /// Fingerprint of the CA that the server has shown beside it.
     #[arg(long, value_name = "SHA256", value_parser = api::fingerprint)]
     ca_fingerprint: Option<Sha256>,
@@ -48,10 +59,29 @@ pub(super) struct Login {
 
 /// Exchanges the link for a token and keeps it. The CA is taken from a file, or over the wire when its fingerprint is the one given.
 pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) -> anyhow::Result<()> {
-    let (page, secret) = login.link.split_once('#').ok_or_else(|| {
-        Failure::error(Exit::Usage, "the link must be whole, with what follows its `#`; quote it")
-    })?;
-    let server = page.strip_suffix("/login").unwrap_or(page).to_owned();
+    let (server, mut order) = match (&login.name, login.link.split_once('#')) {
+        (Some(name), None) => {
+            let order = LoginOrder { name: Some(name.clone()), ..LoginOrder::default() };
+            (login.link.trim_end_matches('/').to_owned(), order)
+        }
+        (None, Some((page, secret))) => {
+            let order = LoginOrder { link: Some(secret.to_owned()), ..LoginOrder::default() };
+            (page.strip_suffix("/login").unwrap_or(page).to_owned(), order)
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::error(
+                Exit::Usage,
+                "a link needs no --name; give the server's address with it",
+            ));
+        }
+        (None, None) => {
+            return Err(Failure::error(
+                Exit::Usage,
+                "the link must be whole, with what follows its `#`; quote it",
+            ));
+        }
+    };
+    (order.code, order.keep) = (login.code.clone(), login.keep);
     let ca_pem = match (&words.ca, &login.ca_fingerprint) {
         (Some(path), _) => fs_err::read_to_string(path)?,
         (None, Some(fingerprint)) => fetch_ca(&server, fingerprint).await?,
@@ -62,8 +92,10 @@ pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) ->
             ));
         }
     };
-    let request =
-        api::client(&ca_pem)?.post(format!("{server}/api/v1/login")).json(&json!({ "link": secret }));
+    if order.name.is_some() {
+        order.password = Some(password()?);
+    }
+    let request = api::client(&ca_pem)?.post(format!("{server}/api/v1/login")).json(&order);
     let shown: ShownToken = api::answer(request.send().await, &server).await?.json().await?;
     let path = api::credentials_path()?;
     if let Some(directory) = path.parent() {
@@ -78,9 +110,22 @@ pub(super) async fn login(login: &Login, words: &ServerWords, format: Output) ->
     if format == Output::Json {
         say(&serde_json::to_string_pretty(&shown.token)?);
     } else {
-        say(&format!("Logged in at {server} as {} ({}).", shown.token.name, shown.token.role.as_str()));
+        let rights = super::account::in_words(&Rights { role: shown.token.role, groups: shown.token.groups });
+        let who = shown.token.account.unwrap_or(shown.token.name);
+        say(&format!("Logged in at {server} as {who} ({rights})."));
     }
     Ok(())
+}
+
+/// A password that nobody sees while it is typed; a program gives it on standard input.
+fn password() -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        note("Password:");
+        return Ok(console::Term::stderr().read_secure_line()?);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The CA as the server sends it in its TLS handshake, taken only when it has the expected fingerprint.
@@ -126,9 +171,15 @@ pub(super) struct CreateToken {
     /// The server's data directory, on the server's own host.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What its owner may do: viewer, helpdesk, operator or admin.
+    /// What its owner may do with everything: viewer, helpdesk, operator or admin.
+    #[arg(long, required_unless_present = "group_roles")]
+    role: Option<Role>,
+    /// What its owner may do with the clients of one group; may be given several times.
+    #[arg(long = "group-role", value_name = "GROUP=ROLE", value_parser = super::account::group_role)]
+    group_roles: Vec<GroupRole>,
+    /// It only reads, whatever its roles are.
     #[arg(long)]
-    role: Role,
+    read_only: bool,
     /// What it is for.
     #[arg(long, default_value = "command line")]
     name: String,
@@ -140,6 +191,16 @@ pub(super) struct CreateToken {
 impl CreateToken {
     pub(super) fn is_local(&self) -> bool {
         self.data.is_some()
+    }
+
+    fn wanted(&self, expires_at: Option<i64>) -> NewToken {
+        NewToken {
+            name: self.name.clone(),
+            role: self.role,
+            groups: self.group_roles.clone(),
+            read_only: self.read_only,
+            expires_at,
+        }
     }
 
     fn expires_at(&self, now: i64) -> Option<i64> {
@@ -165,10 +226,8 @@ pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow
     let signer = Arc::new(move |text: &str| authority.sign_text(text));
     let made = async {
         let mut tx = db.write().await?;
-        let maker = "server host";
-        let shown =
-            people::create_token(&mut tx, &create.name, create.role, create.expires_at(now), maker, now)
-                .await?;
+        let wanted = create.wanted(create.expires_at(now));
+        let shown = people::create_local_token(&mut tx, wanted, now).await?;
         tx.commit().await?;
         anyhow::Ok(shown)
     };
@@ -189,8 +248,8 @@ pub(super) async fn token(api: &Api, command: TokenCommand) -> anyhow::Result<()
     match command {
         TokenCommand::Create(create) => {
             let expires_at = create.expires_at(Clock::system().now());
-            let body = json!({ "name": create.name, "role": create.role, "expires_at": expires_at });
-            let shown: ShownToken = api.send_json(Method::POST, "/tokens", &body).await?;
+            let new = create.wanted(expires_at);
+            let shown: ShownToken = api.send_json(Method::POST, "/tokens", &new).await?;
             show_token(&shown, api.output)
         }
         TokenCommand::List => {
@@ -207,10 +266,15 @@ pub(super) async fn token(api: &Api, command: TokenCommand) -> anyhow::Result<()
                         (None, None) => "valid".to_owned(),
                     };
                     let used = token.last_used_at.map(time).unwrap_or_default();
-                    vec![token.id.to_string(), token.name, token.role.as_str().to_owned(), state, used]
+                    let mut rights =
+                        super::account::in_words(&Rights { role: token.role, groups: token.groups });
+                    if token.read_only {
+                        rights.push_str(", only reads");
+                    }
+                    vec![token.id.to_string(), token.name, rights, state, used]
                 })
                 .collect();
-            table(&["ID", "NAME", "ROLE", "STATE", "LAST USED"], &rows);
+            table(&["ID", "NAME", "ROLES", "STATE", "LAST USED"], &rows);
             Ok(())
         }
         TokenCommand::Revoke { id } => {

@@ -1,5 +1,6 @@
 //! The command line. `serve` and what first has to make a token work on this machine; everything else talks to the API like everybody.
 
+mod account;
 mod api;
 mod audit;
 mod channel;
@@ -76,8 +77,11 @@ pub enum Output {
 enum Command {
     /// Run the server
     Serve(Box<serve::Serve>),
-    /// Log in with a one-time link, and keep the token for further commands
+    /// Log in with a one-time link or by name, and keep the token for further commands
     Login(misc::Login),
+    /// Accounts: who may log in, with which roles
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// API tokens
     #[command(subcommand)]
     Token(misc::TokenCommand),
@@ -196,6 +200,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Token(misc::TokenCommand::Create(create)) if create.is_local() => {
             misc::create_local(&create, output).await
         }
+        Command::Account(command) => account::account(&connect()?, command).await,
         Command::Token(command) => misc::token(&connect()?, command).await,
         Command::Client(command) => client::run(&connect()?, *command).await,
         Command::Group(command) => group::group(&connect()?, command).await,

@@ -40,6 +40,14 @@ pub(super) fn lock_client(tx: &super::Tx) -> Option<&'static str> {
     }
 }
 
+/// `SQLite` has one writer at a time; on `PostgreSQL` rows that are decided by are kept from changing meanwhile.
+pub(super) fn for_update(tx: &super::Tx) -> &'static str {
+    match tx {
+        super::Tx::Sqlite(..) => "",
+        super::Tx::Postgres(_) => " FOR UPDATE",
+    }
+}
+
 /// A text within a pattern of LIKE that is escaped by `!`: both engines agree on nothing else.
 pub(super) fn within_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")

@@ -2,7 +2,8 @@
 
 use wire::{ClientId, JobId};
 
-use super::{Error, Row, Tx, args};
+use super::{Error, Row, Tx, args, reach};
+use crate::domain::reach::Sees;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -42,11 +43,15 @@ pub async fn add(
     Ok(())
 }
 
-/// What happened after a number. What comes later has a greater number than everything that was given here.
-pub async fn after(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<ServerEvent>, Error> {
+/// What happened after a number to the clients that somebody sees; what is about no client is for those who see everything. What comes later has a greater number than everything that was given here.
+pub async fn after(tx: &mut Tx, sees: &Sees, id: i64, limit: i64) -> Result<Vec<ServerEvent>, Error> {
     let settled = settled(tx).await?;
-    let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 AND id <= $3 ORDER BY id LIMIT $2";
-    tx.all(sql, args![id, limit, settled]).await?.iter().map(from_row).collect()
+    let sql = format!(
+        "SELECT id, at, kind, client_id, job_id, actor, detail FROM events WHERE id > $1 AND id <= $3 AND {} \
+         ORDER BY id LIMIT $2",
+        reach::seen(sees, "client_id")
+    );
+    tx.all(&sql, args![id, limit, settled]).await?.iter().map(from_row).collect()
 }
 
 pub(super) fn from_row(row: &Row) -> Result<ServerEvent, Error> {
@@ -68,12 +73,12 @@ pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
     Ok(row.map_or(Ok(None), |row| row.opt_int("id"))?.unwrap_or(0))
 }
 
-/// Forgets all but the newest `kept` of the events that machines cause by themselves. What people did stays.
+/// Forgets all but the newest `kept` of the events that machines and strangers cause by themselves. What people did stays.
 ///
 /// Whoever reaches a listener can cause some; this is what keeps them from filling the disk.
 pub async fn prune(tx: &mut Tx, kept: i64) -> Result<u64, Error> {
     let sql = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - $1 \
-               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts')";
+               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts', 'login.failed')";
     tx.execute(sql, args![kept]).await
 }
 

@@ -2,8 +2,11 @@
 
 use wire::{ClientId, JobId, enrol::Realm, plan::SignedPlan};
 
-use super::{Error, Row, Tx, args, dialect, to_json};
-use crate::domain::job::{Job, JobState, NewJob, Surroundings};
+use super::{Error, Row, Tx, args, dialect, reach, to_json};
+use crate::domain::{
+    job::{Job, JobState, NewJob, Surroundings},
+    reach::Sees,
+};
 
 pub(super) const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
                        max_attempts, retry_after_s, attempts, cancel_reason, released, created_at, created_by, \
@@ -103,9 +106,10 @@ pub async fn find(tx: &mut Tx, id: JobId) -> Result<Option<Job>, Error> {
     }
 }
 
-/// Jobs, newest first, before a number; optionally of one client or in one state.
+/// Jobs of the clients that somebody sees, newest first, before a number; optionally of one client or in one state.
 pub async fn list(
     tx: &mut Tx,
+    sees: &Sees,
     client: Option<ClientId>,
     state: Option<JobState>,
     before: i64,
@@ -113,7 +117,8 @@ pub async fn list(
 ) -> Result<Vec<Job>, Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM jobs WHERE id < $1 AND ($2 IS NULL OR client_id = $2) AND ($3 IS NULL OR state = $3) \
-         ORDER BY id DESC LIMIT $4"
+         AND {} ORDER BY id DESC LIMIT $4",
+        reach::seen(sees, "client_id")
     );
     let rows = tx.all(&sql, args![before, client.map(|id| id.0), state.map(JobState::as_str), limit]).await?;
     let mut jobs = Vec::with_capacity(rows.len());

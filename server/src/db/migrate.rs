@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
     (2, include_str!("../../migrations/0002_answers.sql")),
     (3, include_str!("../../migrations/0003_console.sql")),
+    (4, include_str!("../../migrations/0004_accounts.sql")),
     (5, include_str!("../../migrations/0005_search.sql")),
     (6, include_str!("../../migrations/0006_audit.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
@@ -29,16 +30,13 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
         // Several nodes may start at once; SQLite's single writer needs no lock.
         tx.execute("LOCK TABLE schema_versions IN EXCLUSIVE MODE", []).await?;
     }
-    let found = tx
-        .optional("SELECT max(version) AS version FROM schema_versions", [])
-        .await?
-        .map_or(Ok(None), |row| row.opt_int("version"))?
-        .unwrap_or(0);
+    let rows = tx.all("SELECT version FROM schema_versions", []).await?;
+    let there: Vec<i64> = rows.iter().map(|row| row.int("version")).collect::<Result<_, _>>()?;
     let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
-    if found > known {
+    if let Some(found) = there.iter().copied().max().filter(|found| *found > known) {
         return Err(Error::Newer { found, known });
     }
-    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !there.contains(version)) {
         let failed = |source| Error::Migrate { version: *version, source };
         match &mut tx {
             Tx::Sqlite(tx, _) => {

@@ -4,6 +4,7 @@
 //! Functions take a [`Tx`] first; times are bound parameters, never the database's own clock.
 //! Rows become domain types here and nowhere else.
 
+pub mod accounts;
 pub mod answers;
 pub mod approvals;
 pub mod attempts;
@@ -28,6 +29,7 @@ mod migrate;
 pub mod overview;
 pub mod packages;
 pub mod people;
+pub mod reach;
 pub mod reports;
 pub mod search;
 pub mod sessions;

@@ -14,6 +14,7 @@ use crate::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
     job::UnknownWord,
+    reach::Sees,
     search::{ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version},
 };
 
@@ -24,6 +25,8 @@ pub struct Around<'a> {
     pub now: i64,
     /// Groups whose members are found by a search, each with its expression.
     pub groups: &'a [(String, Expr)],
+    /// Which clients whoever asks sees.
+    pub sees: &'a Sees,
 }
 
 /// By what a list is sorted. Clients that are equal by it are sorted by name.
@@ -151,6 +154,7 @@ pub async fn part(
         sql.args.push((around.now - ONLINE_FOR).into());
     }
     sql.text = format!("SELECT c.id, c.name, {column} AS sort_key FROM clients c WHERE ");
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let forwards = part.descending == part.backwards;
     let (sign, direction) = if forwards { (">", "ASC") } else { ("<", "DESC") };
@@ -191,6 +195,7 @@ pub async fn part(
 pub async fn count(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<i64, Error> {
     let mut sql = Statement::new(around);
     "SELECT count(*) AS count FROM clients c WHERE ".clone_into(&mut sql.text);
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let row = tx.optional(&sql.text, sql.args).await?;
     row.map_or(Ok(0), |row| row.int("count"))
@@ -207,6 +212,7 @@ pub async fn among(
     let (list, args) = super::id_list(ids.iter().map(|id| id.0));
     sql.args = args;
     sql.text = format!("SELECT c.id FROM clients c WHERE c.id IN {list} AND ");
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     let rows = tx.all(&sql.text, sql.args).await?;
     rows.iter().map(|row| row.int("id").map(ClientId)).collect()
@@ -216,6 +222,7 @@ pub async fn among(
 pub async fn all(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<Vec<ClientId>, Error> {
     let mut sql = Statement::new(around);
     "SELECT c.id FROM clients c WHERE ".clone_into(&mut sql.text);
+    sql.only_seen();
     sql.condition(expr, &mut Vec::new());
     sql.text.push_str(" ORDER BY c.name");
     let rows = tx.all(&sql.text, sql.args).await?;
@@ -304,6 +311,13 @@ struct Statement<'a> {
 impl<'a> Statement<'a> {
     fn new(around: Around<'a>) -> Self {
         Self { text: String::new(), args: Vec::new(), around }
+    }
+
+    /// Leaves out what whoever asks does not see.
+    fn only_seen(&mut self) {
+        if *self.around.sees != Sees::Everything {
+            self.text.push_str(&format!("{} AND ", super::reach::seen(self.around.sees, "c.id")));
+        }
     }
 
     /// A bound value.

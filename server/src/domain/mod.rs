@@ -13,6 +13,7 @@ pub mod layout;
 pub mod machine_changes;
 pub mod notice;
 pub mod people;
+pub mod reach;
 pub mod report;
 pub mod search;
 pub mod settings;

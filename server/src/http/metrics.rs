@@ -1,6 +1,6 @@
 //! `GET /metrics` for Prometheus, and the counting of requests.
 //!
-//! Open to the server's own host and to whoever has an API token. A request that a proxy passes on comes from the proxy's host, not
+//! Open to the server's own host and to whoever has an API token with a role for everything. A request that a proxy passes on comes from the proxy's host, not
 //! from the one that asks, so such a request needs a token wherever it comes from.
 
 use std::{net::SocketAddr, time::Instant};
@@ -16,8 +16,9 @@ use axum::{
 
 use super::{Rejection, access::bearer};
 use crate::{
-    app::{Error, measures, people},
+    app::{Error, measures, people, reach},
     context::Ctx,
+    domain::people::Role,
 };
 
 /// As in the `OpenMetrics` specification.
@@ -41,7 +42,11 @@ async fn metrics(
                 "metrics need a token from another host than the server's: send `Authorization: Bearer TOKEN`".to_owned(),
             )
         })?;
-        people::authenticate(&ctx, secret).await?;
+        let actor = people::authenticate(&ctx, secret).await?;
+        // Sums over all clients are for those who see all clients.
+        if actor.reach.everywhere.is_none() {
+            return Err(reach::nowhere(&actor.reach, Role::Viewer).into());
+        }
     }
     let measured = measures::measure(&ctx).await?;
     let text = ctx.metrics.text(&measured).map_err(|error| Error::Internal(error.into()))?;

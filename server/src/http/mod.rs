@@ -1,6 +1,6 @@
 //! How the server is reached: three listeners, each with its own routes, all with the same form of errors.
 
-mod access;
+pub mod access;
 pub mod agent;
 pub mod api;
 pub mod boot;

@@ -34,38 +34,54 @@ impl<E: Into<Error>> From<E> for Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let (status, code) = match &self.0 {
-            Error::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Error::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-            Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-            Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
-            Error::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
-            Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale"),
-            Error::AwaitsApproval { .. } => (StatusCode::ACCEPTED, AWAITS_APPROVAL),
-            Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-        };
-        let mut problem = problem(status, code, self.0.to_string(), "");
-        match self.0 {
-            Error::Invalid { fields, remedy, .. } => (problem.fields, problem.remedy) = (fields, remedy),
-            Error::Conflict { remedy, .. } | Error::Unavailable { remedy, .. } => problem.remedy = remedy,
-            Error::AwaitsApproval { approval, .. } => {
-                problem.remedy = format!("a second person decides: `lotse approval approve {approval}`");
-                problem
-                    .fields
-                    .push(FieldProblem { field: "approval".to_owned(), message: approval.to_string() });
-            }
-            Error::Stale { .. } => {
-                "read it again, and repeat your change on what is there now".clone_into(&mut problem.remedy);
-            }
-            Error::Internal(error) => {
-                tracing::error!(error = format!("{error:#}"), "a request failed inside the server");
-                (problem.title, problem.remedy) = own_fault();
-            }
-            Error::Unauthenticated(_) | Error::Forbidden(_) | Error::NotFound { .. } => {}
-        }
+        let (status, problem) = described(self.0);
         respond(status, problem)
     }
+}
+
+/// What somebody can mend on the page that they sent, as a problem; the rest goes on as an error.
+///
+/// # Errors
+/// Nobody can mend it there.
+pub(super) fn mendable(error: Error) -> Result<Problem, Error> {
+    match error {
+        Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. } | Error::NotFound { .. } => {
+            Ok(described(error).1)
+        }
+        other => Err(other),
+    }
+}
+
+fn described(error: Error) -> (StatusCode, Problem) {
+    let (status, code) = match &error {
+        Error::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        Error::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+        Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
+        Error::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+        Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale"),
+        Error::AwaitsApproval { .. } => (StatusCode::ACCEPTED, AWAITS_APPROVAL),
+        Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    };
+    let mut problem = problem(status, code, error.to_string(), "");
+    match error {
+        Error::Invalid { fields, remedy, .. } => (problem.fields, problem.remedy) = (fields, remedy),
+        Error::Conflict { remedy, .. } | Error::Unavailable { remedy, .. } => problem.remedy = remedy,
+        Error::AwaitsApproval { approval, .. } => {
+            problem.remedy = format!("a second person decides: `lotse approval approve {approval}`");
+            problem.fields.push(FieldProblem { field: "approval".to_owned(), message: approval.to_string() });
+        }
+        Error::Stale { .. } => {
+            "read it again, and repeat your change on what is there now".clone_into(&mut problem.remedy);
+        }
+        Error::Internal(error) => {
+            tracing::error!(error = format!("{error:#}"), "a request failed inside the server");
+            (problem.title, problem.remedy) = own_fault();
+        }
+        Error::Unauthenticated(_) | Error::Forbidden(_) | Error::NotFound { .. } => {}
+    }
+    (status, problem)
 }
 
 /// A problem without fields.

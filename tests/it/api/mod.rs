@@ -4,11 +4,13 @@
 use harness::server::Engine;
 
 mod access;
+mod accounts;
 mod clients;
 mod description;
 mod errors;
 mod fuzz;
 mod jobs;
+mod reach;
 mod search;
 mod streams;
 mod studio;
@@ -42,6 +44,21 @@ on_both_engines! {
         a_revoked_token_is_refused_at_once,
         a_login_link_works_once_and_not_after_its_day,
         secrets_are_never_listed,
+    }
+    accounts {
+        an_account_is_made_changed_and_removed,
+        the_last_local_admin_can_be_neither_removed_nor_demoted,
+        of_two_admins_who_demote_each_other_one_stays,
+        a_wrong_account_is_refused,
+        a_link_works_once_and_a_newer_one_ends_it,
+        a_login_is_prolonged_until_its_session_would_end,
+        a_login_by_name_needs_password_and_code,
+        a_token_has_the_roles_that_it_was_given_and_may_only_read,
+    }
+    reach {
+        a_role_for_a_group_counts_for_its_clients_on_every_route,
+        lists_leave_out_what_somebody_does_not_see,
+        nobody_reaches_further_by_way_of_groups_or_jobs,
     }
     clients {
         a_registered_client_shows_its_three_answers,

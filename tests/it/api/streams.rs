@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
     db::{attempts, clients, events, jobs},
-    domain::people::Role,
+    domain::{people::Role, reach::Sees},
     queue,
 };
 use wire::{
@@ -111,7 +111,7 @@ pub(super) async fn output_comes_live_once_and_in_order_and_the_stream_ends_with
     assert_eq!((&page[0]["seq"], page.as_array().unwrap().len()), (&json!(11), 2));
 
     let mut tx = server.ctx.db.read().await.unwrap();
-    let job = jobs::list(&mut tx, None, None, i64::MAX, 1).await.unwrap().remove(0);
+    let job = jobs::list(&mut tx, &Sees::Everything, None, None, i64::MAX, 1).await.unwrap().remove(0);
     assert_eq!(attempts::list(&mut tx, job.id).await.unwrap().len(), 1);
     drop(tx);
     server.stop().await.unwrap();
@@ -140,7 +140,7 @@ async fn an_event_that_is_committed_late_is_not_overtaken() {
     let db = &server.ctx.db;
     let seen = async || {
         let mut tx = db.read().await.unwrap();
-        let events = events::after(&mut tx, 0, 1000).await.unwrap();
+        let events = events::after(&mut tx, &Sees::Everything, 0, 1000).await.unwrap();
         let last = events::newest(&mut tx).await.unwrap();
         assert_eq!(events.last().map(|event| event.id), Some(last));
         events

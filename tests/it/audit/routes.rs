@@ -6,8 +6,9 @@ use harness::server::{Answer, Engine, TestServer, answer, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
+    auth::totp,
     blobs,
-    db::{approvals, channels, clients},
+    db::{accounts, approvals, channels, clients},
     domain::{
         approval::{Approval, ApprovalState, Risk},
         client::Stage,
@@ -26,12 +27,17 @@ struct Walk<'a> {
     server: &'a TestServer,
     used: BTreeSet<String>,
     seen: usize,
+    /// A login of the first admin, where the account itself matters.
+    login: Option<String>,
 }
 
 impl Walk<'_> {
     async fn send(&mut self, method: Method, route: &str, path: &str, body: &Value) -> Answer {
         self.used.insert(format!("{method} {route}"));
-        let request = self.server.request(Some(Role::Admin), method.clone(), path);
+        let request = match &self.login {
+            Some(login) => self.server.request(None, method.clone(), path).bearer_auth(login),
+            None => self.server.request(Some(Role::Admin), method.clone(), path),
+        };
         let request = match body {
             Value::String(text) => request.body(text.clone()),
             body => request.json(body),
@@ -85,11 +91,14 @@ async fn id_of(server: &TestServer, name: &str) -> ClientId {
 
 pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
-    let mut walk = Walk { server: &server, used: BTreeSet::new(), seen: entries(&server).await.len() };
+    let mut walk =
+        Walk { server: &server, used: BTreeSet::new(), seen: entries(&server).await.len(), login: None };
     about_clients(&mut walk).await;
     about_jobs(&mut walk).await;
     about_groups_and_files(&mut walk).await;
     about_people_and_settings(&mut walk).await;
+    about_accounts(&mut walk).await;
+    about_ones_own_account(&mut walk).await;
     let changing: BTreeSet<_> = ROUTES
         .iter()
         .filter(|(method, _, _)| *method != Method::GET)
@@ -102,6 +111,90 @@ pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(e
     );
     assert_eq!(verdict(&server).await["good"], true);
     server.stop().await.unwrap();
+}
+
+async fn about_accounts(walk: &mut Walk<'_>) {
+    let ann = &[("name", "ann")];
+    let none = &json!({});
+    let account = "account ann";
+    let p = |method, route| (method, route);
+    let new = json!({ "name": "ann", "rights": { "role": "viewer" } });
+    let made =
+        walk.step(p(Method::POST, "/api/v1/accounts"), &[], &new, ("account.create", account, NEW)).await;
+    let change = json!({ "rights": { "role": "operator" } });
+    let route = "/api/v1/accounts/{name}";
+    walk.step(p(Method::PATCH, route), ann, &change, ("account.change", account, CHANGED)).await;
+    let log_in = async |link: &Value| {
+        let link = link["link"].as_str().unwrap().split_once('#').unwrap().1;
+        let request = walk.server.request(None, Method::POST, "/api/v1/login").json(&json!({ "link": link }));
+        answer(request).await.unwrap().ok().unwrap()
+    };
+    let shown = log_in(&made).await;
+    walk.seen = entries(walk.server).await.len();
+    let login = format!("token-{}", shown["token"]["id"]);
+    let one = &[("name", "ann"), ("id", login.as_str())];
+    let route = "/api/v1/accounts/{name}/logins/{id}";
+    walk.step(p(Method::DELETE, route), one, none, ("session.end", "login ", GONE)).await;
+    let route = "/api/v1/accounts/{name}/logins";
+    walk.step(p(Method::DELETE, route), ann, none, ("session.end", account, GONE)).await;
+    let route = "/api/v1/accounts/{name}/login-link";
+    walk.step(p(Method::POST, route), ann, none, ("account.link", account, NEW)).await;
+    {
+        let mut tx = walk.server.ctx.db.write().await.unwrap();
+        let (found, _) = accounts::find(&mut tx, "ann").await.unwrap().unwrap();
+        accounts::offer_totp(&mut tx, found.id, &totp::new_secret()).await.unwrap();
+        accounts::begin_totp(&mut tx, found.id, 1, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let route = "/api/v1/accounts/{name}/second-factor";
+    walk.step(p(Method::DELETE, route), ann, none, ("account.second-factor", account, CHANGED)).await;
+    let route = "/api/v1/accounts/{name}";
+    walk.step(p(Method::DELETE, route), ann, none, ("account.delete", account, GONE)).await;
+}
+
+async fn about_ones_own_account(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    let none = &json!({});
+    let account = "account admin";
+    let p = |method, route| (method, route);
+    let log_in = async |order: &Value| {
+        let request = server.request(None, Method::POST, "/api/v1/login").json(order);
+        answer(request).await.unwrap().ok().unwrap()
+    };
+    let link = server.first_login.split_once('#').unwrap().1;
+    let shown = log_in(&json!({ "link": link })).await;
+    walk.login = Some(shown["secret"].as_str().unwrap().to_owned());
+    walk.seen = entries(server).await.len();
+    let new = json!({ "new": "a good password" });
+    let route = "/api/v1/account/password";
+    walk.step(p(Method::POST, route), &[], &new, ("password.change", account, NEW)).await;
+    let language = json!({ "language": "de" });
+    let route = "/api/v1/account/language";
+    walk.step(p(Method::POST, route), &[], &language, ("account.language", account, NEW)).await;
+    let route = "/api/v1/account/prolong";
+    walk.step(p(Method::POST, route), &[], none, ("token.prolong", "token ", CHANGED)).await;
+    let other = log_in(&json!({ "name": "admin", "password": "a good password" })).await;
+    walk.seen = entries(server).await.len();
+    let id = format!("token-{}", other["token"]["id"]);
+    let route = "/api/v1/account/logins/{id}";
+    walk.step(p(Method::DELETE, route), &[("id", &id)], none, ("session.end", "login ", GONE)).await;
+    let route = "/api/v1/account/logins";
+    walk.step(p(Method::DELETE, route), &[], none, ("session.end", account, GONE)).await;
+    let route = "/api/v1/account/second-factor";
+    let offered =
+        walk.step(p(Method::POST, route), &[], none, ("account.offer-second-factor", account, NEW)).await;
+    let secret = offered["secret"].as_str().unwrap();
+    let now = server.ctx.now();
+    let code = (0..1_000_000).map(|number| format!("{number:06}"));
+    let code = code.into_iter().find(|code| totp::step_of(secret, code, now).unwrap().is_some()).unwrap();
+    let route = "/api/v1/account/second-factor/confirm";
+    let code = json!({ "code": code });
+    let on = walk.step(p(Method::POST, route), &[], &code, ("account.second-factor", account, CHANGED)).await;
+    let code = json!({ "code": on["codes"][0] });
+    let route = "/api/v1/account/second-factor/end";
+    walk.step(p(Method::POST, route), &[], &code, ("account.second-factor", account, CHANGED)).await;
+    walk.login = None;
+    walk.seen = entries(server).await.len();
 }
 
 async fn about_clients(walk: &mut Walk<'_>) {

@@ -4,7 +4,10 @@ use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::json;
 use server::{
-    app::sessions::{self, Origin},
+    app::{
+        login::{self, Begun},
+        sessions::{self, Origin},
+    },
     clock::Clock,
     db::people,
     identity::token::Token,
@@ -55,12 +58,15 @@ pub(super) async fn a_session_ends_when_the_settings_say_so(engine: Engine) {
     let ctx = &server.ctx;
     let begin = async || {
         let mut tx = ctx.db.write().await.unwrap();
-        let user = server::db::sessions::find_user(&mut tx, "admin").await.unwrap().unwrap();
+        let (user, _) = server::db::accounts::find(&mut tx, "admin").await.unwrap().unwrap();
         let link = Token::new();
         people::create_link(&mut tx, &link.hash(), user.id, i64::MAX, ctx.now()).await.unwrap();
         tx.commit().await.unwrap();
         let origin = Origin { address: [127, 0, 0, 1].into(), browser: "test".to_owned() };
-        sessions::by_link(ctx, link.reveal(), &origin).await.unwrap()
+        match login::by_link(ctx, link.reveal(), &origin).await.unwrap() {
+            Begun::Session(session) => session,
+            Begun::SecondFactor(_) => panic!("the account has no second factor"),
+        }
     };
     let session = begin().await;
     let is_in =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use server::{
     clock::SECOND,
     db::{attempts, clients, events, jobs},
-    domain::job::NewJob,
+    domain::{job::NewJob, reach::Sees},
     reconcile,
 };
 use wire::enrol::Realm;
@@ -89,8 +89,12 @@ async fn events_that_machines_cause_are_forgotten_and_those_of_people_stay() {
     }
     let mut tx = server.ctx.db.write().await.unwrap();
     assert!(events::prune(&mut tx, 1).await.unwrap() > 0, "nothing was forgotten");
-    let kinds: Vec<_> =
-        events::after(&mut tx, 0, 100).await.unwrap().into_iter().map(|event| event.kind).collect();
+    let kinds: Vec<_> = events::after(&mut tx, &Sees::Everything, 0, 100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
     assert!(kinds.contains(&"client.registered".to_owned()), "{kinds:?}");
     assert!(kinds.iter().filter(|kind| *kind == "client.boot").count() <= 1, "{kinds:?}");
     drop(tx);

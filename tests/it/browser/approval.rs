@@ -3,7 +3,6 @@
 use harness::{browser::Look, sample, server::Engine};
 use reqwest::Method;
 use serde_json::json;
-use server::{db::people, domain::people::Role};
 
 use super::{logged_in, login_link};
 
@@ -13,9 +12,8 @@ async fn an_installation_over_a_system_waits_until_a_second_person_approves_it()
     let rule = json!({ "approval.actions": ["install-over"] });
     server.send(Method::PATCH, "/api/v1/settings", &rule).await.unwrap().ok().unwrap();
     let now = server.ctx.now();
-    let mut tx = server.ctx.db.write().await.unwrap();
-    people::create_user(&mut tx, "berta", Role::Admin, now).await.unwrap();
-    tx.commit().await.unwrap();
+    let second = json!({ "name": "berta", "rights": { "role": "admin" } });
+    server.send(Method::POST, "/api/v1/accounts", &second).await.unwrap().ok().unwrap();
     let https = &server.ctx.addresses.https;
 
     let (browser, page) = logged_in(&server, Look::DESK).await;

@@ -16,7 +16,7 @@ use harness::{
     server::TestServer,
 };
 use server::{
-    db::{Db, people, sessions},
+    db::{Db, accounts, people},
     identity::token::Token,
 };
 
@@ -33,7 +33,7 @@ async fn logged_in(server: &TestServer, look: Look) -> (Browser, Page) {
 async fn login_link(db: &Db, https: &str, name: &str, now: i64) -> String {
     let secret = Token::new();
     let mut tx = db.write().await.unwrap();
-    let user = sessions::find_user(&mut tx, name).await.unwrap().unwrap();
+    let (user, _) = accounts::find(&mut tx, name).await.unwrap().unwrap();
     people::create_link(&mut tx, &secret.hash(), user.id, now + 3_600_000_000, now).await.unwrap();
     tx.commit().await.unwrap();
     format!("{https}/login#{}", secret.reveal())

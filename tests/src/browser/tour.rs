@@ -64,6 +64,7 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("clients", "{name}") => sample.installed.to_owned(),
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
+            ("accounts", "{name}") => "admin".to_owned(),
             ("groups", "{name}") => sample.group.to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),

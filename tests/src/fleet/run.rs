@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use server::{
     clock::Clock,
     db::{clients, jobs},
-    domain::{client::Stage, job::JobState},
+    domain::{client::Stage, job::JobState, reach::Sees},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -269,7 +269,7 @@ impl Fleet {
         let mut tx = self.server.db.read().await?;
         let mut open = 0;
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
-            open += jobs::list(&mut tx, None, Some(state), i64::MAX, 10_000).await?.len();
+            open += jobs::list(&mut tx, &Sees::Everything, None, Some(state), i64::MAX, 10_000).await?.len();
         }
         Ok(open)
     }
@@ -278,7 +278,7 @@ impl Fleet {
         let mut tx = self.server.db.read().await?;
         let mut lines = Vec::new();
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
-            for job in jobs::list(&mut tx, None, Some(state), i64::MAX, 20).await? {
+            for job in jobs::list(&mut tx, &Sees::Everything, None, Some(state), i64::MAX, 20).await? {
                 let attempt = server::db::attempts::list(&mut tx, job.id).await?.pop();
                 let attempt =
                     attempt.map(|it| format!("attempt {} {} {}", it.id, it.state.as_str(), it.reason));

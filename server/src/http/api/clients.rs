@@ -24,12 +24,15 @@ use crate::{
         helpdesk::{self, EnrolCommand},
         installation::{self, Installation},
         jobs::{self, JobOrder},
-        layouts, retirement,
+        layouts,
+        people::Actor,
+        reach, retirement,
         search::{self, Search, SortBy, Wanted},
     },
     context::Ctx,
     domain::{
         client::Stage,
+        people::Role,
         search::{Expr, Span, Test, parse},
     },
     http::extract::Json,
@@ -86,7 +89,11 @@ struct ListQuery {
 
 /// Clients that a search means, in any order.
 #[utoipa::path(get, path = "/clients", params(ListQuery), responses((status = 200, body = ClientPage)))]
-async fn list(State(ctx): State<Ctx>, Query(query): Query<ListQuery>) -> Result<Json<ClientPage>, Rejection> {
+async fn list(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ClientPage>, Rejection> {
     let mut tx = ctx.db.read().await?;
     let mut expr = parse(&query.q).map_err(Error::from)?;
     if let Some(name) = &query.group {
@@ -97,7 +104,7 @@ async fn list(State(ctx): State<Ctx>, Query(query): Query<ListQuery>) -> Result<
         expr = Expr::All(vec![Expr::Test(Test::Stage(stage), Span(0..0)), expr]);
     }
     let (by, descending) = sorting(&query.sort)?;
-    let search = Search::of(&ctx, &mut tx, expr).await?;
+    let search = Search::of(&ctx, &mut tx, expr).await?.seen_by(actor.sees());
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let wanted = Wanted { by, descending, after: query.after, before: query.before, limit };
     let found = search::list(&ctx, &mut tx, &search, &wanted).await?;
@@ -185,8 +192,16 @@ async fn update(
     headers: HeaderMap,
     Json(change): Json<ClientChange>,
 ) -> Result<Response, Rejection> {
+    may_enter(&ctx, &actor, &name, &change).await?;
     clients::update(&ctx, &name, &change, expected(&headers)?, &actor.name).await?;
     Ok(view(&ctx, change.name.as_deref().unwrap_or(&name)).await?)
+}
+
+/// Refuses groups in which whoever asks has nothing to say.
+async fn may_enter(ctx: &Ctx, actor: &Actor, name: &str, change: &ClientChange) -> Result<(), Error> {
+    let Some(groups) = &change.groups else { return Ok(()) };
+    let mut tx = ctx.db.read().await?;
+    reach::require_groups(&mut tx, &actor.reach, name, groups, Role::Operator).await
 }
 
 /// The version that `If-Match` asks for.
@@ -239,6 +254,7 @@ async fn adopt(
     Path(name): Path<String>,
     Json(change): Json<ClientChange>,
 ) -> Result<Response, Rejection> {
+    may_enter(&ctx, &actor, &name, &change).await?;
     let name = clients::adopt(&ctx, &name, &change, &actor.name).await?;
     Ok(view(&ctx, &name).await?)
 }
@@ -339,6 +355,10 @@ async fn create_job(
     Json(order): Json<JobOrder>,
 ) -> Result<(StatusCode, Json<JobId>), Rejection> {
     let client = id_of(&ctx, &name).await?;
+    {
+        let mut tx = ctx.db.read().await?;
+        reach::require_jobs(&mut tx, &actor.reach, &order.needs).await?;
+    }
     let id = jobs::create(&ctx, client, &order, &actor.name).await?;
     Ok((StatusCode::CREATED, Json(id)))
 }

@@ -31,9 +31,9 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 
 /// Groups by name.
 #[utoipa::path(get, path = "/groups", responses((status = 200, body = Vec<Group>)))]
-async fn list(State(ctx): State<Ctx>) -> Result<Json<Vec<Group>>, Rejection> {
+async fn list(State(ctx): State<Ctx>, Asking(actor): Asking) -> Result<Json<Vec<Group>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(groups::list(&ctx, &mut tx).await?))
+    Ok(Json(groups::list(&ctx, &mut tx, &actor.sees()).await?))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -54,13 +54,14 @@ struct ListQuery {
 #[utoipa::path(get, path = "/jobs", params(ListQuery), responses((status = 200, body = Page<JobView>)))]
 async fn list(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<JobView>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
     let before = query.before.unwrap_or(i64::MAX);
-    let found =
-        job_records::list(&ctx, &mut tx, query.client.as_deref(), query.state, before, limit + 1).await?;
+    let (sees, client) = (actor.sees(), query.client.as_deref());
+    let found = job_records::list(&ctx, &mut tx, &sees, client, query.state, before, limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
     let shown = found.into_iter().take(usize::try_from(limit).unwrap_or(0));
     let items: Vec<_> = shown.map(JobView::from).collect();

@@ -1,4 +1,4 @@
-//! The server itself, events, tokens and login.
+//! The server itself, events and tokens.
 
 use axum::{
     extract::{Path, Query, State},
@@ -17,7 +17,7 @@ use crate::{
         boot_timeline::{self, Timeline},
         happenings::{self, ServerEvent},
         health::{self, Health},
-        people::{self, ShownToken},
+        people::{self, NewToken, ShownToken},
     },
     context::Ctx,
     domain::{
@@ -92,13 +92,12 @@ struct EventsQuery {
 #[utoipa::path(get, path = "/events", params(EventsQuery), responses((status = 200, body = Vec<ServerEvent>)))]
 async fn events(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Vec<ServerEvent>>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(
-        happenings::after(&mut tx, query.after.unwrap_or(0), query.limit.unwrap_or(100).clamp(1, 1000))
-            .await?,
-    ))
+    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    Ok(Json(happenings::after(&mut tx, &actor.sees(), query.after.unwrap_or(0), limit).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -122,11 +121,12 @@ async fn events_stream(
         let mut tx = ctx.db.read().await?;
         happenings::newest(&mut tx).await?
     };
-    let came = ctx.presence.events();
-    Ok(stream::follow(ctx, reader, came, after, |ctx, after| {
+    let (sees, came) = (reader.sees(), ctx.presence.events());
+    Ok(stream::follow(ctx, reader, came, after, move |ctx, after| {
+        let sees = sees.clone();
         Box::pin(async move {
             let mut tx = ctx.db.read().await?;
-            let events = happenings::after(&mut tx, after, stream::BATCH).await?;
+            let events = happenings::after(&mut tx, &sees, after, stream::BATCH).await?;
             let items = events
                 .iter()
                 .map(|event| stream::item(event.id, &event.kind, event))
@@ -155,18 +155,6 @@ async fn list_tokens(State(ctx): State<Ctx>) -> Result<Json<Vec<ApiToken>>, Reje
     Ok(Json(people::list_tokens(&mut tx).await?))
 }
 
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewToken {
-    /// What it is for.
-    name: String,
-    /// What its owner may do.
-    role: Role,
-    /// Not accepted after this time.
-    #[serde(default)]
-    expires_at: Option<i64>,
-}
-
 /// Makes a token; the answer is the only place where its secret is shown.
 #[utoipa::path(post, path = "/tokens", request_body = NewToken, responses((status = 201, body = ShownToken)))]
 async fn create_token(
@@ -174,10 +162,11 @@ async fn create_token(
     Asking(actor): Asking,
     Json(new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<ShownToken>), Rejection> {
-    let mut tx = ctx.db.write().await?;
-    let maker = people::person(&mut tx, &people::pass_word(&actor.pass), &actor.name).await?;
-    let shown = people::create_token(&mut tx, &new.name, new.role, new.expires_at, &maker, ctx.now()).await?;
-    tx.commit().await?;
+    let maker = {
+        let mut tx = ctx.db.read().await?;
+        people::person(&mut tx, &people::pass_word(&actor.pass), &actor.name).await?
+    };
+    let shown = people::add_token(&ctx, new, &maker).await?;
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
@@ -190,20 +179,4 @@ async fn revoke_token(
 ) -> Result<StatusCode, Rejection> {
     people::revoke_token(&ctx, id, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Login {
-    /// The part of the login link after the hash sign.
-    link: String,
-}
-
-/// Exchanges a one-time login link for a token. Open to everybody who has a link.
-#[utoipa::path(post, path = "/login", request_body = Login, responses((status = 200, body = ShownToken)))]
-pub(super) async fn login(
-    State(ctx): State<Ctx>,
-    Json(login): Json<Login>,
-) -> Result<Json<ShownToken>, Rejection> {
-    Ok(Json(people::login(&ctx, &login.link).await?))
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every route stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
+mod accounts;
 mod approvals;
 pub(super) mod audit;
 mod batches;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use axum::{
     Extension, Json, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::Response,
@@ -36,7 +37,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) use self::reports::as_csv;
 use super::{
     Rejection,
-    access::{Needed, Route, bearer, needed},
+    access::{Route, admit, bearer},
     origin,
 };
 use crate::{
@@ -141,6 +142,26 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/tokens", Role::Admin),
     (POST, "/api/v1/tokens", Role::Admin),
     (DELETE, "/api/v1/tokens/{id}", Role::Admin),
+    (GET, "/api/v1/accounts", Role::Admin),
+    (POST, "/api/v1/accounts", Role::Admin),
+    (GET, "/api/v1/accounts/{name}", Role::Admin),
+    (PATCH, "/api/v1/accounts/{name}", Role::Admin),
+    (DELETE, "/api/v1/accounts/{name}", Role::Admin),
+    (POST, "/api/v1/accounts/{name}/login-link", Role::Admin),
+    (GET, "/api/v1/accounts/{name}/logins", Role::Admin),
+    (DELETE, "/api/v1/accounts/{name}/logins", Role::Admin),
+    (DELETE, "/api/v1/accounts/{name}/logins/{id}", Role::Admin),
+    (DELETE, "/api/v1/accounts/{name}/second-factor", Role::Admin),
+    (GET, "/api/v1/account", Role::Viewer),
+    (POST, "/api/v1/account/password", Role::Viewer),
+    (POST, "/api/v1/account/language", Role::Viewer),
+    (POST, "/api/v1/account/second-factor", Role::Viewer),
+    (POST, "/api/v1/account/second-factor/confirm", Role::Viewer),
+    (POST, "/api/v1/account/second-factor/end", Role::Viewer),
+    (GET, "/api/v1/account/logins", Role::Viewer),
+    (DELETE, "/api/v1/account/logins", Role::Viewer),
+    (DELETE, "/api/v1/account/logins/{id}", Role::Viewer),
+    (POST, "/api/v1/account/prolong", Role::Viewer),
     (GET, "/api/v1/audit", Role::Admin),
     (GET, "/api/v1/audit/head", Role::Admin),
     (GET, "/api/v1/audit/verify", Role::Admin),
@@ -172,6 +193,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(files::router())
         .merge(job_scripts::router())
         .merge(misc::router())
+        .merge(accounts::router())
         .merge(audit::router())
         .merge(settings::router())
         .merge(approvals::router())
@@ -187,7 +209,7 @@ pub fn router(ctx: Ctx) -> Router {
     let files =
         OpenApiRouter::new().nest("/api/v1", OpenApiRouter::new().routes(routes!(files::create_blob)));
     let (guarded, mut api) = bounded(quick).merge(files).split_for_parts();
-    let (open, login) = bounded(OpenApiRouter::new().routes(routes!(misc::login))).split_for_parts();
+    let (open, login) = bounded(OpenApiRouter::new().routes(routes!(accounts::login))).split_for_parts();
     spec::guard(&mut api);
     api.merge(login);
     spec::complete(&mut api);
@@ -202,29 +224,24 @@ pub fn router(ctx: Ctx) -> Router {
         .with_state(ctx)
 }
 
-/// Lets a request through when its token's role is enough for the route.
-async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Result<Response, Rejection> {
+/// Lets a request through when its token's roles are enough for the route, and for what its path names.
+async fn guard(State(ctx): State<Ctx>, request: Request, next: Next) -> Result<Response, Rejection> {
     let secret = bearer(request.headers()).ok_or_else(|| {
         Error::Unauthenticated("the request has no token: send `Authorization: Bearer TOKEN`".to_owned())
     })?;
     let actor = people::authenticate(&ctx, secret).await?;
     let path =
         request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    match needed(ROUTES, request.method(), &path) {
-        Needed::Role(needed) if actor.role >= needed => {}
-        Needed::Role(needed) => {
-            let (have, needed) = (actor.role.as_str(), needed.as_str());
-            return Err(
-                Error::Forbidden(format!("this needs the role {needed}; the token has {have}")).into()
-            );
-        }
-        Needed::OtherMethod => {}
-        Needed::Unknown => {
-            return Err(Error::Forbidden("this route is not open to anybody".to_owned()).into());
-        }
-    }
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(|_| no_path())?;
+    admit(&ctx, ROUTES, &actor, &parts.method, &path, &params).await?;
+    let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
+}
+
+fn no_path() -> Error {
+    Error::not_found("what this address names")
 }
 
 /// Who asks, as [`guard`] has found.

@@ -28,7 +28,16 @@ pub(super) const HEADER: &str = "idempotency-key";
 const REPEATED: &str = "idempotency-replayed";
 const LONGEST_KEY: usize = 128;
 /// Answers of these routes hold a secret that is shown once, so they are not kept.
-const SECRET: [&str; 4] = ["/tokens", "/enrol-command", "/channels", "/secret"];
+const SECRET: [&str; 8] = [
+    "/tokens",
+    "/enrol-command",
+    "/channels",
+    "/secret",
+    "/accounts",
+    "/login-link",
+    "/second-factor",
+    "/second-factor/confirm",
+];
 
 /// Carries a request out at most once, when it has a key.
 pub(super) async fn at_most_once(

@@ -136,7 +136,8 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
-    let records = job_records::list(&ctx, &mut tx, Some(&name), None, i64::MAX, JOBS).await?;
+    let records =
+        job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), Some(&name), None, i64::MAX, JOBS).await?;
     let mut watched = None;
     for record in &records {
         if let Some(attempt) = job_records::attempts_of(&mut tx, record.job.id).await?.last() {

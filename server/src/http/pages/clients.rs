@@ -182,7 +182,7 @@ async fn list(
         Wanted { by, descending, after: asked.after.clone(), before: asked.before.clone(), limit: ROWS };
     let found = match expr {
         Some(expr) => {
-            let search = Search::of(&ctx, &mut tx, expr).await?;
+            let search = Search::of(&ctx, &mut tx, expr).await?.seen_by(visitor.actor()?.sees());
             Some(search::list(&ctx, &mut tx, &search, &wanted).await?)
         }
         None => None,

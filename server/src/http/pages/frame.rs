@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::super::Rejection;
+use super::super::{Rejection, access};
 use crate::{
     app::{Error, people::Actor, sessions::LoggedIn},
     context::Ctx,
@@ -26,8 +26,6 @@ pub(super) type Page = Html<String>;
 pub(super) struct Visitor {
     /// Who, once they have logged in.
     pub(super) who: Option<LoggedIn>,
-    /// The secret of their session.
-    pub(super) secret: String,
     /// Language of the pages.
     pub(super) language: &'static str,
     path: String,
@@ -55,30 +53,35 @@ struct Item {
     count: i64,
 }
 
-const NAVIGATION: [(&str, &str, Role); 12] = [
-    ("/", "nav-overview", Role::Viewer),
-    ("/clients", "nav-clients", Role::Viewer),
-    ("/groups", "nav-groups", Role::Viewer),
-    ("/approvals", "nav-approvals", Role::Helpdesk),
-    ("/layouts", "nav-layouts", Role::Viewer),
-    ("/job-scripts", "nav-job-scripts", Role::Viewer),
-    ("/images", "nav-images", Role::Viewer),
-    ("/reports", "nav-reports", Role::Viewer),
-    ("/audit", "nav-audit", Role::Admin),
-    ("/channels", "nav-channels", Role::Admin),
-    ("/settings", "nav-settings", Role::Admin),
-    ("/about", "nav-about", Role::Viewer),
+/// Pages that somebody may not see are left out.
+const NAVIGATION: &[(&str, &str)] = &[
+    ("/", "nav-overview"),
+    ("/clients", "nav-clients"),
+    ("/groups", "nav-groups"),
+    ("/approvals", "nav-approvals"),
+    ("/layouts", "nav-layouts"),
+    ("/job-scripts", "nav-job-scripts"),
+    ("/images", "nav-images"),
+    ("/reports", "nav-reports"),
+    ("/accounts", "nav-accounts"),
+    ("/tokens", "nav-tokens"),
+    ("/audit", "nav-audit"),
+    ("/channels", "nav-channels"),
+    ("/settings", "nav-settings"),
+    ("/about", "nav-about"),
 ];
 
 impl Visitor {
-    pub(super) fn new(request: &Request, who: LoggedIn, secret: String, pending: i64) -> Self {
-        Self { who: Some(who), secret, pending, ..Self::stranger(request) }
+    pub(super) fn new(request: &Request, who: LoggedIn, pending: i64) -> Self {
+        let stranger = Self::stranger(request);
+        let chosen = LANGUAGES.into_iter().find(|known| who.language.as_deref() == Some(*known));
+        Self { language: chosen.unwrap_or(stranger.language), who: Some(who), pending, ..stranger }
     }
 
     pub(super) fn stranger(request: &Request) -> Self {
         let headers = request.headers();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { who: None, secret: String::new(), language: language(headers), path, pending: 0 }
+        Self { who: None, language: language(headers), path, pending: 0 }
     }
 
     /// Name for history and events.
@@ -104,17 +107,16 @@ impl Visitor {
 
     /// The frame; `current` is the entry of the navigation that the page belongs to.
     pub(super) fn frame(&self, current: &str) -> Frame {
-        let role = self.who.as_ref().map_or("", |who| who.actor.role.as_str());
-        let pending = if self.who.as_ref().is_some_and(|who| who.actor.role >= Role::Helpdesk) {
-            self.pending
-        } else {
-            0
+        let greatest = self.who.as_ref().and_then(|who| who.actor.reach.greatest());
+        let role = greatest.map_or("", Role::as_str);
+        let may = |path: &str| {
+            self.who.as_ref().is_some_and(|who| access::is_open(super::ROUTES, &who.actor, path))
         };
-        let may = |needed: Role| self.who.as_ref().is_some_and(|who| who.actor.role >= needed);
+        let pending = if may("/approvals") { self.pending } else { 0 };
         let items = NAVIGATION
-            .into_iter()
-            .filter(|(_, _, needed)| may(*needed))
-            .map(|(href, label, _)| Item {
+            .iter()
+            .filter(|(href, _)| may(href))
+            .map(|&(href, label)| Item {
                 href,
                 label,
                 current: href == current,
@@ -128,7 +130,7 @@ impl Visitor {
             role,
             path: self.path.clone(),
             pending,
-            navigation: if role.is_empty() { Vec::new() } else { items },
+            navigation: items,
         }
     }
 }
@@ -192,9 +194,11 @@ pub(super) fn query_encoded(text: &str) -> String {
     })
 }
 
-/// Whether an address leads to a page of our own.
+/// Whether an address leads to a page of our own. Browsers take `\` for `/`, and leave out tabs and line ends wherever they stand (WHATWG
+/// URL, 4.4).
 pub(super) fn is_own(address: &str) -> bool {
-    address.starts_with('/') && !address.starts_with("//") && !address.contains(['\\', '\r', '\n'])
+    let steers = |c: char| c == '\\' || c.is_control();
+    address.starts_with('/') && !address.starts_with("//") && !address.contains(steers)
 }
 
 #[cfg(test)]
@@ -218,7 +222,9 @@ mod tests {
         for own in ["/", "/clients?stage=installed"] {
             assert!(is_own(own), "{own}");
         }
-        for foreign in ["", "//evil.example", "https://evil.example", "/\\evil.example", "clients"] {
+        for foreign in
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "clients"]
+        {
             assert!(!is_own(foreign), "{foreign}");
         }
     }

@@ -98,7 +98,8 @@ async fn listed(
     problem: Option<Told>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let groups = groups::list(ctx, &mut tx).await?.into_iter().map(GroupRow::from).collect();
+    let groups =
+        groups::list(ctx, &mut tx, &visitor.actor()?.sees()).await?.into_iter().map(GroupRow::from).collect();
     let may_change = visitor.may(Role::Operator);
     let view = ListView { page: visitor.frame("/groups"), groups, form, problem, may_change };
     page(ctx, visitor, "pages/groups.html", &view)

@@ -3,6 +3,8 @@
 //! Invariant: every page stands in [`ROUTES`] with the role that it needs; one that does not is refused to everybody.
 
 mod about;
+mod account;
+mod accounts;
 mod approvals;
 mod audit;
 mod batches;
@@ -20,13 +22,15 @@ mod live;
 mod moment;
 mod overview;
 mod reports;
+mod rights;
 mod session;
 mod settings;
 mod status;
+mod tokens;
 
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{FromRequestParts, Path, RawPathParams, Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -38,7 +42,7 @@ use wire::problem::Problem;
 use self::frame::{Frame, Visitor, page};
 use super::{
     Rejection,
-    access::{Needed, Route, needed},
+    access::{Route, admit},
     origin, problem,
 };
 use crate::{app::sessions, context::Ctx, domain::people::Role};
@@ -93,6 +97,20 @@ pub const ROUTES: &[Route] = &[
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
     (POST, "/account/password", Role::Viewer),
+    (POST, "/account/second-factor", Role::Viewer),
+    (POST, "/account/second-factor/end", Role::Viewer),
+    (POST, "/account/logins/end", Role::Viewer),
+    (GET, "/accounts", Role::Admin),
+    (POST, "/accounts", Role::Admin),
+    (GET, "/accounts/{name}", Role::Admin),
+    (POST, "/accounts/{name}", Role::Admin),
+    (POST, "/accounts/{name}/login-link", Role::Admin),
+    (POST, "/accounts/{name}/logins/end", Role::Admin),
+    (POST, "/accounts/{name}/second-factor/end", Role::Admin),
+    (POST, "/accounts/{name}/delete", Role::Admin),
+    (GET, "/tokens", Role::Admin),
+    (POST, "/tokens", Role::Admin),
+    (POST, "/tokens/{id}/revoke", Role::Admin),
     (GET, "/approvals", Role::Helpdesk),
     (POST, "/approvals/{id}/approve", Role::Operator),
     (POST, "/approvals/{id}/refuse", Role::Helpdesk),
@@ -127,7 +145,9 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(layouts::router())
         .merge(reports::router())
         .merge(live::router())
-        .merge(session::account())
+        .merge(account::router())
+        .merge(accounts::router())
+        .merge(tokens::router())
         .merge(approvals::router())
         .merge(channels::router())
         .merge(audit::router())
@@ -148,11 +168,11 @@ pub fn router(ctx: Ctx) -> Router {
 async fn guard(
     State(ctx): State<Ctx>,
     path: axum::extract::MatchedPath,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Rejection> {
-    let secret = frame::cookie(request.headers(), session::COOKIE).unwrap_or_default().to_owned();
-    let Some(who) = sessions::authenticate(&ctx, &secret).await? else {
+    let secret = frame::cookie(request.headers(), session::COOKIE).unwrap_or_default();
+    let Some(who) = sessions::authenticate(&ctx, secret).await? else {
         let back = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let to = if request.method() == Method::GET && back != "/" && back != "/live" {
             format!("/login?next={}", frame::query_encoded(back))
@@ -161,26 +181,18 @@ async fn guard(
         };
         return Ok(Redirect::to(&to).into_response());
     };
-    match needed(ROUTES, request.method(), path.as_str()) {
-        Needed::Role(needed) if who.actor.role >= needed => {}
-        Needed::OtherMethod => {}
-        Needed::Role(needed) => {
-            let (have, needed) = (who.actor.role.as_str(), needed.as_str());
-            return Err(crate::app::Error::Forbidden(format!(
-                "this needs the role {needed}; you have {have}"
-            ))
-            .into());
-        }
-        Needed::Unknown => {
-            return Err(crate::app::Error::Forbidden("this page is not open to anybody".to_owned()).into());
-        }
-    }
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| crate::app::Error::not_found("what this address names"))?;
+    admit(&ctx, ROUTES, &who.actor, &parts.method, path.as_str(), &params).await?;
+    let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(who.actor.clone());
     let pending = {
         let mut tx = ctx.db.read().await?;
         crate::app::approvals::pending(&ctx, &mut tx).await?
     };
-    let visitor = Visitor::new(&request, who, secret, pending);
+    let visitor = Visitor::new(&request, who, pending);
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }

@@ -118,7 +118,11 @@ async fn show(
     }
     let groups = {
         let mut tx = ctx.db.read().await?;
-        groups::list(&ctx, &mut tx).await?.into_iter().map(|group| group.name).collect()
+        groups::list(&ctx, &mut tx, &visitor.actor()?.sees())
+            .await?
+            .into_iter()
+            .map(|group| group.name)
+            .collect()
     };
     let query =
         [("group", &wanted.group), ("days", &wanted.days), ("from", &wanted.from), ("to", &wanted.to)]

@@ -1,4 +1,4 @@
-//! Logging in and out, and one's own account.
+//! Logging in, by password or link and then by the second factor, and logging out.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     app::{
-        Error,
+        Error, accounts,
+        login::{self, Begun, Refusal},
         sessions::{self, Origin},
     },
     context::Ctx,
@@ -35,10 +36,6 @@ pub(super) fn router() -> Router<Ctx> {
         .route("/language", post(language))
 }
 
-pub(super) fn account() -> Router<Ctx> {
-    Router::new().route("/account", get(show)).route("/account/password", post(set_password))
-}
-
 #[derive(Default, Deserialize)]
 struct Next {
     #[serde(default)]
@@ -50,8 +47,10 @@ struct LoginView {
     page: Frame,
     next: String,
     name: String,
-    fault: bool,
-    locked: bool,
+    /// Which refusal is shown, by the word of its text; none at first.
+    fault: &'static str,
+    /// Goes on with a login that waits for a code.
+    step: String,
 }
 
 async fn form(
@@ -64,8 +63,8 @@ async fn form(
         page: visitor.frame(""),
         next: query.next,
         name: String::new(),
-        fault: false,
-        locked: false,
+        fault: "",
+        step: String::new(),
     };
     page(&ctx, &visitor, "pages/login.html", &view)
 }
@@ -78,6 +77,10 @@ struct Login {
     password: String,
     #[serde(default)]
     link: String,
+    #[serde(default)]
+    step: String,
+    #[serde(default)]
+    code: String,
     #[serde(default)]
     next: String,
 }
@@ -94,24 +97,53 @@ async fn login(
     let Form(login) = Form::<Login>::from_request(request, &ctx)
         .await
         .map_err(|_| Error::invalid("the login is not what the form sends", "open the login page again"))?;
-    let begun = if login.link.is_empty() {
-        sessions::by_password(&ctx, &login.name, &login.password, &origin).await
+    let begun = if !login.step.is_empty() {
+        login::by_code(&ctx, &login.step, &login.code, &origin).await.map(Begun::Session)
+    } else if login.link.is_empty() {
+        login::by_password(&ctx, &login.name, &login.password, &origin).await
     } else {
-        sessions::by_link(&ctx, &login.link, &origin).await
+        login::by_link(&ctx, &login.link, &origin).await
     };
-    let locked = match begun {
-        Ok(secret) => {
-            let next = if login.link.is_empty() { login.next.as_str() } else { "/account" };
-            return Ok(logged_in(&secret, if is_own(next) { next } else { "/" }));
+    let next = if login.link.is_empty() { login.next } else { "/account".to_owned() };
+    let mut view =
+        LoginView { page: visitor.frame(""), next, name: login.name, fault: "", step: String::new() };
+    let status = match begun {
+        Ok(Begun::Session(secret)) => {
+            return Ok(logged_in(&secret, if is_own(&view.next) { &view.next } else { "/" }));
         }
-        Err(Error::Unauthenticated(_)) => false,
-        Err(Error::Unavailable { .. }) => true,
-        Err(error) => return Err(error.into()),
+        Ok(Begun::SecondFactor(step)) => {
+            step.reveal().clone_into(&mut view.step);
+            StatusCode::OK
+        }
+        Err(Refusal::Failed(error)) => return Err(error.into()),
+        Err(refusal) => {
+            view.fault = word(&refusal);
+            if matches!(refusal, Refusal::Code) {
+                view.step = login.step;
+            }
+            match refusal {
+                Refusal::Locked => StatusCode::TOO_MANY_REQUESTS,
+                Refusal::Directory => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::UNAUTHORIZED,
+            }
+        }
     };
-    let view =
-        LoginView { page: visitor.frame(""), next: login.next, name: login.name, fault: !locked, locked };
-    let status = if locked { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
     Ok((status, page(&ctx, &visitor, "pages/login.html", &view)?).into_response())
+}
+
+/// The word by which a refusal has its text.
+fn word(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Wrong | Refusal::CodeMissing | Refusal::Failed(_) => "wrong",
+        Refusal::Link => "link",
+        Refusal::Code => "code",
+        Refusal::Over => "over",
+        Refusal::Disabled => "disabled",
+        Refusal::NoRole => "no-role",
+        Refusal::NameTaken => "name-taken",
+        Refusal::Locked => "locked",
+        Refusal::Directory => "directory",
+    }
 }
 
 fn logged_in(secret: &Token, next: &str) -> Response {
@@ -121,7 +153,7 @@ fn logged_in(secret: &Token, next: &str) -> Response {
     )
 }
 
-fn with_cookie(answer: Redirect, cookie: &str) -> Response {
+pub(super) fn with_cookie(answer: Redirect, cookie: &str) -> Response {
     let mut response = answer.into_response();
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -145,62 +177,26 @@ struct Language {
     back: String,
 }
 
-async fn language(Form(wish): Form<Language>) -> Response {
+async fn language(
+    State(ctx): State<Ctx>,
+    headers: HeaderMap,
+    Form(wish): Form<Language>,
+) -> Result<Response, Rejection> {
     let back = Redirect::to(if is_own(&wish.back) { &wish.back } else { "/" });
     match LANGUAGES.into_iter().find(|known| *known == wish.lang) {
-        Some(known) => with_cookie(
-            back,
-            &format!("{LANGUAGE_COOKIE}={known}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=31536000"),
-        ),
-        None => back.into_response(),
-    }
-}
-
-#[derive(Serialize)]
-struct AccountView {
-    page: Frame,
-    has_password: bool,
-    changed: bool,
-    problem: Option<String>,
-}
-
-async fn account_page(
-    ctx: &Ctx,
-    visitor: &Visitor,
-    changed: bool,
-    problem: Option<String>,
-) -> Result<Page, Rejection> {
-    let has_password = sessions::has_password(ctx, visitor.name()).await?;
-    let view = AccountView { page: visitor.frame("/account"), has_password, changed, problem };
-    page(ctx, visitor, "pages/account.html", &view)
-}
-
-async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
-    account_page(&ctx, &visitor, false, None).await
-}
-
-#[derive(Deserialize)]
-struct NewPassword {
-    password: String,
-    again: String,
-}
-
-async fn set_password(
-    State(ctx): State<Ctx>,
-    visitor: Visitor,
-    Form(new): Form<NewPassword>,
-) -> Result<Page, Rejection> {
-    let Some(who) = &visitor.who else { return account_page(&ctx, &visitor, false, None).await };
-    let set = if new.password == new.again {
-        sessions::set_password(&ctx, who, &new.password, &visitor.secret).await
-    } else {
-        Err(Error::invalid("the two passwords differ", "type the same one twice"))
-    };
-    match set {
-        Ok(()) => account_page(&ctx, &visitor, true, None).await,
-        Err(Error::Invalid { title, remedy, .. }) => {
-            account_page(&ctx, &visitor, false, Some(format!("{title}: {remedy}"))).await
+        Some(known) => {
+            // Somebody who is logged in keeps it in their account, for every browser.
+            let secret = super::frame::cookie(&headers, COOKIE).unwrap_or_default();
+            if let Some(who) = sessions::authenticate(&ctx, secret).await? {
+                accounts::set_language(&ctx, &who.actor, known).await?;
+            }
+            Ok(with_cookie(
+                back,
+                &format!(
+                    "{LANGUAGE_COOKIE}={known}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=31536000"
+                ),
+            ))
         }
-        Err(error) => Err(error.into()),
+        None => Ok(back.into_response()),
     }
 }
