@@ -12,7 +12,7 @@ async fn an_installation_over_a_system_waits_until_a_second_person_approves_it()
     let rule = json!({ "approval.actions": ["install-over"] });
     server.send(Method::PATCH, "/api/v1/settings", &rule).await.unwrap().ok().unwrap();
     let now = server.ctx.now();
-    let second = json!({ "name": "berta", "rights": { "role": "admin" } });
+    let second = json!({ "name": "berta", "rights": { "role": "admin", "groups": [] } });
     server.send(Method::POST, "/api/v1/accounts", &second).await.unwrap().ok().unwrap();
     let https = &server.ctx.addresses.https;
 
