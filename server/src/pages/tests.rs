@@ -59,7 +59,7 @@ struct Use {
 fn uses() -> Vec<Use> {
     let call = Regex::new(r#"\bt\(\s*key\s*=\s*"([a-zA-Z0-9_-]*)"(\s*~)?([^)]*)\)"#).unwrap();
     let value = Regex::new(r"\b([a-z_]+)\s*=").unwrap();
-    let templates = files(&share().join("templates"), &[".html"]);
+    let templates = files(&share().join("templates"), &[".html", ".txt"]);
     let used = |(file, content): &(String, String)| {
         let found = call.captures_iter(content).map(|found| {
             let values: BTreeSet<_> =
@@ -131,7 +131,7 @@ fn no_text_is_there_for_nobody() {
         uses.iter().filter(|used| used.is_beginning).map(|used| used.key.clone()).collect();
     // Mails are written from these texts, too.
     let sources = files(&share().join("server/src"), &[".rs"]).into_iter();
-    let templates = files(&share().join("templates"), &[".html"]).into_iter();
+    let templates = files(&share().join("templates"), &[".html", ".txt"]).into_iter();
     for (_, content) in sources.chain(templates) {
         named.extend(word.captures_iter(&content).map(|found| found[1].to_owned()));
         beginnings.extend(beginning.captures_iter(&content).map(|found| found[1].to_owned()));
