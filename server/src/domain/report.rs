@@ -51,6 +51,7 @@ pub struct Column {
 /// Of which kind a column's cells are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ReportColumnKind)]
 pub enum Kind {
     /// Text.
     Text,
