@@ -18,11 +18,10 @@ UPDATE clients SET failed_job = (SELECT max(j.id) FROM jobs j WHERE j.client_id 
     AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.client_id = clients.id AND s.state = 'succeeded' AND s.id > j.id));
 
 -- Everything that a search looks at, in the order in which clients are listed: facts and configuration are not touched.
-CREATE INDEX clients_search ON clients (name, stage, alarmed, failed_job, last_seen_at, created_at, distribution, os, model_key, serial,
+CREATE INDEX clients_search ON clients (name, id, stage, alarmed, failed_job, last_seen_at, created_at, distribution, os, model_key, serial,
     agent_version, memory_bytes, disk_bytes, threads);
 CREATE INDEX clients_by_stage ON clients (stage, last_seen_at, alarmed, failed_job);
 CREATE INDEX clients_alarmed ON clients (name) WHERE alarmed;
-CREATE INDEX clients_failed ON clients (stage) WHERE failed_job IS NOT NULL;
 
 CREATE TABLE client_addresses (
     client_id        BIGINT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
@@ -84,6 +83,5 @@ CREATE TABLE batch_clients (
 CREATE INDEX batch_clients_open ON batch_clients (batch_id, client_id) WHERE state IN ('waiting', 'working');
 
 -- The first page.
-CREATE INDEX jobs_failed ON jobs (finished_at) WHERE state = 'failed';
 CREATE INDEX jobs_held ON jobs (id) WHERE state = 'held';
 CREATE INDEX jobs_ended ON jobs (finished_at, state) WHERE finished_at IS NOT NULL;

@@ -169,7 +169,7 @@ impl Server {
         }
         let (reconciled, reconcile_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
-            reconcile::run(reconciled, reconcile_stop).await;
+            Box::pin(reconcile::run(reconciled, reconcile_stop)).await;
             Ok(())
         });
         let (told, notices_stop) = (ctx.clone(), stop.clone());

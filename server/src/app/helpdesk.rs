@@ -110,6 +110,8 @@ pub async fn wake(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
         title: format!("nothing could be sent to wake {name}: {error}"),
         remedy: "look at the network of the server's host".to_owned(),
     })?;
+    audit::note(&mut tx, "client.wake", &format!("client {name}"), &(), &json!({ "macs": client.macs }))
+        .await?;
     events::add(&mut tx, "client.woken", Some(client.id), None, actor, name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();

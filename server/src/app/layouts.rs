@@ -37,7 +37,7 @@ pub struct LayoutCheck {
     /// The text; written anew when a picture was given.
     pub yaml: String,
     /// The layout as the picture shows it; absent when the text cannot be understood.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub layout: Option<Layout>,
     /// Everything that stands against it, each with its line.
     pub problems: Vec<LayoutProblem>,

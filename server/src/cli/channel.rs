@@ -173,15 +173,12 @@ fn show_secret(api: &Api, shown: &ShownChannel) -> anyhow::Result<()> {
     if api.wrote_json(shown)? {
         return Ok(());
     }
-    match &shown.secret {
-        Some(secret) => {
-            say(secret);
-            note("Requests are signed with this secret (Standard Webhooks); it is not shown again.");
-        }
-        None => {
-            let name = &shown.channel.name;
-            say(&format!("The channel {name} is made; `lotse channel test {name}` shows whether it works."));
-        }
+    if let Some(secret) = &shown.secret {
+        say(secret);
+        note("Requests are signed with this secret (Standard Webhooks); it is not shown again.");
+    } else {
+        let name = &shown.channel.name;
+        say(&format!("The channel {name} is made; `lotse channel test {name}` shows whether it works."));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `lotse client`
 
 mod batch;
+mod filters;
 mod install;
 mod shown;
 mod wishes;
@@ -43,6 +44,15 @@ pub(super) enum ClientCommand {
         /// Which columns, separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "name,stage,health,mac,group,activity")]
         columns: Vec<SortBy>,
+        /// Those of a saved search, by its name; what else is asked must hold, too.
+        #[arg(long, value_name = "NAME")]
+        filter: Option<String>,
+        /// Save this search under a name, instead of listing.
+        #[arg(long, value_name = "NAME", conflicts_with = "filter")]
+        save: Option<String>,
+        /// With --save: everybody sees it.
+        #[arg(long, requires = "save")]
+        share: bool,
         /// Only in this stage: registered, discovered, installing, installed, retired.
         #[arg(long)]
         stage: Option<Stage>,
@@ -241,13 +251,18 @@ pub(super) enum ClientCommand {
     },
 }
 
+#[expect(clippy::too_many_lines, reason = "one short arm for each command")]
 pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()> {
     let order = async |method: Method, name: &Name, verb: &str, done: &str| {
         api.order(method, &format!("/clients/{name}{verb}"), &format!("{name} {done}.")).await
     };
     match command {
-        ClientCommand::List { query, sort, columns, stage, group } => {
-            list(api, &query.join(" "), &sort, &columns, stage, group.as_ref()).await
+        ClientCommand::List { query, sort, columns, filter, save, share, stage, group } => {
+            let asked = filters::Asked { query: query.join(" "), sort, filter, save, share };
+            match filters::resolved(api, asked).await? {
+                Some((query, sort)) => list(api, &query, &sort, &columns, stage, group.as_ref()).await,
+                None => Ok(()),
+            }
         }
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {

@@ -231,7 +231,7 @@ pub(super) async fn create_local(create: &CreateToken, format: Output) -> anyhow
         tx.commit().await?;
         anyhow::Ok(shown)
     };
-    let shown = Origin::new("server host", "server host", now, signer).scope(made).await?;
+    let shown = Box::pin(Origin::new("server host", "server host", now, signer).scope(made)).await?;
     db.close().await;
     show_token(&shown, format)
 }

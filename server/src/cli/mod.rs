@@ -205,7 +205,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve(serve) => serve::run(*serve).await,
         Command::Login(login) => misc::login(&login, &server, output).await,
         Command::Token(misc::TokenCommand::Create(create)) if create.is_local() => {
-            misc::create_local(&create, output).await
+            Box::pin(misc::create_local(&create, output)).await
         }
         Command::Account(command) => account::account(&connect()?, command).await,
         Command::Token(command) => misc::token(&connect()?, command).await,

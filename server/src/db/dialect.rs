@@ -52,3 +52,13 @@ pub(super) fn for_update(tx: &super::Tx) -> &'static str {
 pub(super) fn within_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
+
+/// A search walks the index of everything that searches look at, in the order of the list, and stops when a page is full. `SQLite`, which
+/// has no statistics, has to be led there: by another index it would fetch whole clients and sort them (50 ms instead of one at 50 000).
+/// Conditions of searches are written so that it cannot; `PostgreSQL` has statistics, and is misled by the same.
+pub(super) fn search(tx: &super::Tx, sql: String) -> String {
+    match tx {
+        super::Tx::Sqlite(..) => sql,
+        super::Tx::Postgres(_) => sql.replace("c.stage || ''", "c.stage").replace("c.id + 0", "c.id"),
+    }
+}

@@ -115,6 +115,7 @@ impl Action {
 
 /// A client, as far as it decides whether an order makes sense for it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Candidate {
     /// Its number.
     pub id: ClientId,

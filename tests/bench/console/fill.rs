@@ -79,11 +79,9 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
             numbers(2 * PACKAGES + 1)
         ),
         // One client in fifty still has the old version of a package.
-        format!(
-            "{} INSERT INTO client_packages (client_id, package_id) SELECT c.id, p.id FROM clients c JOIN packages p \
-             ON (p.version = '1.0-1') = ((c.id + p.id / 2) % 50 = 0)",
-            ""
-        ),
+        "INSERT INTO client_packages (client_id, package_id) SELECT c.id, p.id FROM clients c JOIN packages p \
+         ON (p.version = '1.0-1') = ((c.id + p.id / 2) % 50 = 0)"
+            .to_owned(),
         format!(
             "{} INSERT INTO jobs (client_id, job_type, params, realm, priority, state, reason, max_attempts, retry_after_s, attempts, \
              created_at, created_by, finished_at) SELECT 1 + i % {clients}, 'package-install', '{{\"packages\":[\"hello\"]}}', 'system', \

@@ -17,6 +17,7 @@ use server::{
     domain::{
         client::{ClientConfig, Stage},
         job::{JobEvent, NewJob},
+        reach::Sees,
         search::{Expr, parse},
     },
     queue,
@@ -59,7 +60,7 @@ async fn exercise(location: &Location) {
         ("found-a".to_owned(), parse("stage:installed or group:room-1").unwrap()),
         ("found-b".to_owned(), parse("not group:found-a").unwrap()),
     ];
-    let around = Around { now: NOW, groups: &dynamic };
+    let around = Around { now: NOW, groups: &dynamic, sees: &Sees::Everything };
     let mut told = 0;
     for _ in 0..EXPRESSIONS {
         let text = expression().new_tree(&mut runner).unwrap().current();

@@ -373,7 +373,7 @@ fn text_test(text: Text, value: &str) -> Option<Test> {
     match text {
         Text::Mac => {
             let value = value.replace('-', ":");
-            made_of(":*", &value).then(|| Test::Text(text, Pattern(value)))
+            made_of(":*", &value).then_some(Test::Text(text, Pattern(value)))
         }
         Text::Ip => {
             if let Some((address, prefix)) = value.split_once('/') {

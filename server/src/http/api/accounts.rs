@@ -68,7 +68,8 @@ async fn by_name(ctx: &Ctx, name: &str) -> Result<Account, Error> {
 }
 
 fn tagged(account: Account) -> impl IntoResponse {
-    (tag::header(content::of(&accounts::changeable(&account))), Json(account))
+    let tag = tag::header(content::of(&accounts::changeable(&account)));
+    (tag, Json(account))
 }
 
 /// An account.

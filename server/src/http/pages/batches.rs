@@ -244,7 +244,9 @@ async fn order(State(ctx): State<Ctx>, visitor: Visitor, body: Bytes) -> Result<
             let id = ordered.batch.unwrap_or_default();
             Ok(Redirect::to(&format!("/batches/{id}")).into_response())
         }
-        Err(error @ (Error::Internal(_) | Error::Forbidden(_))) => Err(error.into()),
+        Err(error @ (Error::Internal(_) | Error::Forbidden(_) | Error::AwaitsApproval { .. })) => {
+            Err(error.into())
+        }
         Err(error) => {
             let problem = Some(Problem::from(error));
             Ok(shown(&ctx, &visitor, form, problem, false).await?.into_response())

@@ -133,6 +133,7 @@ fn may_change(visitor: &Visitor) -> bool {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct EditView {
     page: Frame,
     name: String,

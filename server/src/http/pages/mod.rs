@@ -102,7 +102,6 @@ pub const ROUTES: &[Route] = &[
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
     (GET, "/job-scripts", Role::Viewer),
-    (GET, "/new-job-script", Role::Admin),
     (GET, "/job-scripts/{name}", Role::Viewer),
     (GET, "/job-scripts/{name}/edit", Role::Admin),
     (POST, "/job-scripts/{name}/edit", Role::Admin),

@@ -129,10 +129,15 @@ async fn show(
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("&{name}={}", query_encoded(value)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
     let view = View {
         page: visitor.frame("/reports"),
-        columns: report.columns.iter().map(|column| (column.name.clone(), is_number(column.kind))).collect(),
+        columns: report
+            .columns
+            .iter()
+            .map(|column| (column.name.replace('_', "-"), is_number(column.kind)))
+            .collect(),
         count: report.rows.len(),
         more: report.rows.len() > ROWS,
         notes: report.notes.clone(),
