@@ -59,7 +59,6 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("accounts", "{name}") => "admin".to_owned(),
             ("groups", "{name}") => sample.group.to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
-            ("accounts", "{name}") => "admin".to_owned(),
             ("channels", "{name}") => "mail".to_owned(),
             ("do", "{order}") => "restart".to_owned(),
             ("batches", "{id}") => "1".to_owned(),
