@@ -52,6 +52,7 @@ pub struct Asset {
 /// All pages.
 pub struct Pages {
     languages: BTreeMap<&'static str, Tera>,
+    texts: Arc<ArcLoader>,
     assets: BTreeMap<String, Asset>,
 }
 
@@ -75,7 +76,7 @@ impl Pages {
                 .map_err(|error| Error::Templates(error.to_string()))?;
             languages.insert(language, tera);
         }
-        Ok(Self { languages, assets: assets(&root.join("assets"))? })
+        Ok(Self { languages, texts, assets: assets(&root.join("assets"))? })
     }
 
     /// Writes a page.
@@ -90,6 +91,14 @@ impl Pages {
             .ok_or_else(|| failed(format!("there is no language `{language}`")))?;
         let context = Context::from_serialize(context).map_err(|error| failed(error.to_string()))?;
         tera.render(page, &context).map_err(|error| failed(error.to_string()))
+    }
+
+    /// A text with its values, when the language has it.
+    pub fn text(&self, language: &str, key: &str, values: &[(&'static str, &str)]) -> Option<String> {
+        let id: LanguageIdentifier = language.parse().ok()?;
+        let values =
+            values.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from((*value).to_owned())));
+        self.texts.lookup_no_default_fallback(&id, key, Some(&values.collect()))
     }
 
     /// A file that pages refer to.

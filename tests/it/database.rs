@@ -203,13 +203,12 @@ async fn queue_of_one_client(db: &Db) {
 
     let open: Vec<JobId> = jobs::open(&mut tx, id).await.unwrap().into_iter().map(|job| job.id).collect();
     assert_eq!(open, [held.id, first, later, second]);
-    let listed: Vec<JobId> =
-        jobs::list(&mut tx, &Sees::Everything, Some(id), Some(JobState::Queued), i64::MAX, 2)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|job| job.id)
-            .collect();
+    let listed: Vec<JobId> = jobs::list(&mut tx, &Sees::Everything, &queued, i64::MAX, 2)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
     assert_eq!(listed, [held.id, first]);
     let history: Vec<_> =
         jobs::history(&mut tx, first).await.unwrap().into_iter().map(|line| line.to).collect();

@@ -17,7 +17,7 @@ async fn server_with(settings: Settings) -> (TestServer, Clock) {
     let clock = Clock::fixed(Clock::system().now());
     let adjust = |config: &mut server::config::Config| config.ldap = Some(settings);
     let server = TestServer::start_as(Engine::Sqlite, clock.clone(), adjust).await.unwrap();
-    groups::create(&server.ctx, "room-101", "", "test").await.unwrap();
+    groups::create(&server.ctx, "room-101", "", None, "test").await.unwrap();
     (server, clock)
 }
 

@@ -15,22 +15,23 @@ use wire::{
     event::{Event, EventKind, Outcome},
 };
 
-/// A sample's name, its labels as one text, its value.
-fn samples(text: &str) -> Vec<(String, String, f64)> {
+/// A sample's name, its labels as one text, its value as it is written.
+fn samples(text: &str) -> Vec<(String, String, String)> {
     let line = Regex::new(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$").unwrap();
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .map(|text| {
             let found = line.captures(text).unwrap_or_else(|| panic!("not a sample: {text}"));
             let labels = found.get(2).map_or("", |labels| labels.as_str());
-            (found[1].to_owned(), labels.to_owned(), found[3].parse().unwrap())
+            (found[1].to_owned(), labels.to_owned(), found[3].to_owned())
         })
         .collect()
 }
 
 /// A filled server on which an attempt has ended and everything was asked for once.
 async fn measured(engine: Engine) -> (TestServer, String) {
-    let clock = Clock::fixed(1_800_000_000_000_000);
+    // Certificates are compared with the clock of the machine, so it stands still now.
+    let clock = Clock::fixed(Clock::system().now());
     let server = TestServer::start_as(engine, clock.clone(), |config| config.lease_s = 86_400).await.unwrap();
     sample::fill(&server.ctx).await.unwrap();
     let now = server.ctx.now();
@@ -57,24 +58,24 @@ async fn a_site_is_told_in_figures(engine: Engine) {
     let found = samples(&text);
     let value = |name: &str, labels: &str| {
         let hit = found.iter().find(|(known, with, _)| known == name && with == labels);
-        hit.unwrap_or_else(|| panic!("{name}{{{labels}}} is not there: {text}")).2
+        hit.unwrap_or_else(|| panic!("{name}{{{labels}}} is not there: {text}")).2.as_str()
     };
-    assert_eq!(value("lotse_clients", "stage=\"installed\""), 27.0);
-    assert_eq!(value("lotse_clients", "stage=\"discovered\""), 3.0);
-    assert_eq!(value("lotse_jobs_open", "job_type=\"base-system\",state=\"running\""), 1.0);
-    assert_eq!(value("lotse_jobs_open", "job_type=\"package-upgrade\",state=\"held\""), 1.0);
+    assert_eq!(value("lotse_clients", "stage=\"installed\""), "27");
+    assert_eq!(value("lotse_clients", "stage=\"discovered\""), "3");
+    assert_eq!(value("lotse_jobs_open", "job_type=\"base-system\",state=\"running\""), "1");
+    assert_eq!(value("lotse_jobs_open", "job_type=\"package-upgrade\",state=\"held\""), "1");
     assert_eq!(
         value("lotse_attempts_ended_total", "job_type=\"package-upgrade\",outcome=\"succeeded\""),
-        1.0
+        "1"
     );
-    assert!(value("lotse_queue_age_seconds", "") >= 60.0);
+    assert!(value("lotse_queue_age_seconds", "").parse::<u64>().unwrap() >= 60);
     let route = "method=\"GET\",route=\"/api/v1/clients\",status=\"2xx\"";
-    assert_eq!(value("lotse_http_request_duration_seconds_count", route), 1.0);
+    assert_eq!(value("lotse_http_request_duration_seconds_count", route), "1");
     assert_eq!(
         value("lotse_http_request_duration_seconds_count", "method=\"other\",route=\"other\",status=\"4xx\""),
-        1.0
+        "1"
     );
-    assert!(value("lotse_database_commit_seconds_count", "kind=\"write\"") > 0.0);
+    assert_ne!(value("lotse_database_commit_seconds_count", "kind=\"write\""), "0");
     // An attempt that was counted is not counted again.
     let again = answer(server.request(None, Method::GET, "/metrics")).await.unwrap();
     let ended = "lotse_attempts_ended_total{job_type=\"package-upgrade\",outcome=\"succeeded\"} 1";

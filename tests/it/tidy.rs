@@ -60,7 +60,7 @@ fn offenders(of: impl Fn(&Path, &str) -> Option<String>) -> Vec<String> {
 #[test]
 fn dependencies_run_in_one_direction() {
     // A layer may use those that are named, and its own.
-    let layers: [(&str, &[&str]); 8] = [
+    let layers: [(&str, &[&str]); 9] = [
         ("domain", &["clock"]),
         ("db", &["domain", "clock"]),
         ("catalog", &["domain", "clock"]),
@@ -172,6 +172,28 @@ fn every_file_says_what_it_is_and_fits_in_the_head() {
         (lines > LONGEST && !is_test(path)).then(|| format!("has {lines} lines: it has become two things"))
     }));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The API's description names types without their modules, so of two with one name it would describe only one.
+#[test]
+fn no_two_types_of_the_api_have_one_name() {
+    let item = regex::Regex::new(r"(?:pub(?:\(\w+\))? )?(?:struct|enum) (\w+)").unwrap();
+    let mut known = std::collections::BTreeMap::new();
+    let mut wrong = Vec::new();
+    for path in files(".rs").into_iter().filter(|path| !is_test(path)) {
+        let text = code(&path);
+        for derived in text.split("#[derive(").skip(1) {
+            let (derives, rest) = derived.split_once(')').unwrap();
+            let Some(found) = item.captures(rest).filter(|_| derives.contains("ToSchema")) else { continue };
+            let attributes = &rest[..found.get(0).unwrap().start()];
+            if !attributes.contains("schema(as")
+                && let Some(other) = known.insert(found[1].to_owned(), shown(&path))
+            {
+                wrong.push(format!("{} is in {other} and in {}", &found[1], shown(&path)));
+            }
+        }
+    }
+    assert!(known.len() > 30 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
 use anyhow::{Context as _, Result};
+use reqwest::Method;
+use serde_json::json;
 use server::{
     app::{groups, layouts, people},
     clock::{Clock, SECOND},
@@ -68,6 +70,21 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     let server =
         TestServer::start_as(engine, Clock::system(), |config: &mut Config| config.lease_s = LEASE_S).await?;
     let sample = fill(&server.ctx).await?;
+    let channel = json!({ "name": "mail", "kind": "mail", "to": ["admin@schule.example"], "language": "de" });
+    server.send(Method::POST, "/api/v1/channels", &channel).await?.ok()?;
+    let batch =
+        json!({ "order": { "action": "join-group", "group": "spring" }, "clients": ["lab-01", "lab-02"] });
+    server.send(Method::POST, "/api/v1/batches", &batch).await?.ok()?;
+    // A job script that the site has changed.
+    let path = "/api/v1/job-scripts/package-install";
+    let mut files = server.get(path).await?.ok()?["files"].clone();
+    if let Some(files) = files.as_object_mut() {
+        files.retain(|path, _| !path.starts_with("expected/"));
+    }
+    let script = files["20-install.sh.tera"].as_str().context("a job script has lost its script")?.to_owned();
+    files["20-install.sh.tera"] = json!(format!("{script}apt-get clean\n"));
+    let version = json!({ "files": files, "comment": "the package cache stays small" });
+    server.send(Method::POST, &format!("{path}/versions"), &version).await?.ok()?;
     Ok((server, sample))
 }
 

@@ -18,8 +18,9 @@ use super::{
     batches::{self, BatchOrder},
     clients, groups, helpdesk, installation,
     jobs::{self, JobOrder},
+    mass_installation::{self, MassOrder},
     people::{self, Actor},
-    retirement, settings,
+    recovery, retirement, settings,
 };
 use crate::{
     clock::SECOND,
@@ -72,6 +73,16 @@ pub enum Wish {
         /// Which.
         job: JobId,
     },
+    /// Install it anew, and do again what had succeeded on it.
+    Recover {
+        /// Its name.
+        client: String,
+    },
+    /// Install many machines; passwords are in no wish.
+    MassInstall {
+        /// Which, and how.
+        order: Box<MassOrder>,
+    },
     /// Order something for many clients.
     Batch {
         /// What, and for which.
@@ -96,6 +107,8 @@ impl Wish {
             | Self::Retire { .. }
             | Self::Job { .. }
             | Self::RetryJob { .. }
+            | Self::Recover { .. }
+            | Self::MassInstall { .. }
             | Self::GroupJobs { .. } => Role::Operator,
             Self::DeleteClient { .. } => Role::Admin,
         }
@@ -109,6 +122,10 @@ impl Wish {
             Self::DeleteClient { client } => format!("delete {client}"),
             Self::Job { client, order } => format!("{} on {client}", order.job_type),
             Self::RetryJob { job } => format!("job {job} again"),
+            Self::Recover { client } => format!("recover {client}"),
+            Self::MassInstall { .. } => {
+                format!("install {clients} machines, without passwords: set those afterwards")
+            }
             Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
             Self::GroupJobs { group, order } => {
                 format!("{} on the {clients} clients of group {group}", order.job_type)
@@ -130,6 +147,8 @@ impl Wish {
             Self::DeleteClient { client } => clients::delete(ctx, client, actor).await,
             Self::Job { client, order } => jobs::create(ctx, id(client).await?, order, actor).await.map(drop),
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
+            Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
+            Self::MassInstall { order } => mass_installation::begin(ctx, order, actor).await.map(drop),
             Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
             Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
         }

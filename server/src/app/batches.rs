@@ -284,7 +284,8 @@ pub async fn stop(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
         return Err(Error::conflict(format!("batch {id} is finished"), "nothing needs to be done"));
     }
     let stopped = batches::stop(&mut tx, id, &format!("stopped by {actor}"), now).await?;
-    let (before, after) = (json!({ "waiting": stopped }), json!({ "waiting": 0 }));
+    let state = |stopped: bool, waiting: u64| json!({ "stopped": stopped, "waiting": waiting });
+    let (before, after) = (state(false, stopped), state(true, 0));
     audit::note(&mut tx, "batch.stop", &format!("batch {id}"), &before, &after).await?;
     batches::finish(&mut tx, id, now).await?;
     tx.commit().await?;

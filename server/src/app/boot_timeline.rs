@@ -6,7 +6,7 @@ use super::{Error, clients};
 use crate::{
     context::Ctx,
     db::{boot, clients as rows},
-    domain::boot::{BootEvent, Expectation, expect_next},
+    domain::boot::{BootEvent, BootEventKind, Expectation, expect_identity, expect_next},
 };
 
 /// Most lines that are shown.
@@ -29,7 +29,13 @@ pub async fn of_client(ctx: &Ctx, name: &str) -> Result<Timeline, Error> {
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, name).await?;
     let lines = boot::of_client(&mut tx, client.id, LINES).await?;
-    let expected = expect_next(lines.last(), client.realm, ctx.now());
+    let adopted = client.adopted_key.is_some() && client.adopted_key == client.announced_key;
+    let expected = match lines.last() {
+        Some(last) if adopted && last.kind == BootEventKind::Announced => {
+            Some(expect_identity(last, ctx.now()))
+        }
+        last => expect_next(last, client.realm, ctx.now()),
+    };
     Ok(Timeline { lines, expected })
 }
 

@@ -96,16 +96,30 @@ pub async fn with_disks(tx: &mut Tx, limit: i64) -> Result<Vec<String>, Error> {
 /// # Errors
 /// Fields are wrong, or the name or an address is taken.
 pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId, Error> {
+    let hashes = new.passwords.hash().await?;
+    let mut tx = ctx.db.write().await?;
+    let id = create_in(ctx, &mut tx, new, &hashes, actor).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(id)
+}
+
+/// Registers a client as part of something larger.
+pub(super) async fn create_in(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    new: &NewClient,
+    hashes: &Hashes,
+    actor: &str,
+) -> Result<ClientId, Error> {
     let now = ctx.now();
     check_name(&new.name)?;
     let mut config = new.config.clone();
     new.passwords.mark(&mut config, &[])?;
-    let hashes = new.passwords.hash().await?;
-    let mut tx = ctx.db.write().await?;
-    check_config(ctx, &mut tx, &config).await?;
-    check_free(&mut tx, &new.name).await?;
+    check_config(ctx, tx, &config).await?;
+    check_free(tx, &new.name).await?;
     for mac in &new.macs {
-        if let Some(owner) = clients::find_by_mac(&mut tx, *mac).await? {
+        if let Some(owner) = clients::find_by_mac(tx, *mac).await? {
             return Err(Error::conflict(
                 format!("the address {mac} belongs to client {}", owner.name),
                 "two clients cannot share an address: leave it out here, or delete the other client",
@@ -119,14 +133,12 @@ pub async fn create(ctx: &Ctx, new: &NewClient, actor: &str) -> Result<ClientId,
             macs.push(*mac);
         }
     }
-    let id = clients::create(&mut tx, &new.name, Stage::Registered, &config, &macs, now).await?;
-    set_groups(&mut tx, id, &new.groups, now).await?;
-    hashes.keep(&mut tx, id, &config, now).await?;
-    let after = recorded(&mut tx, id).await?;
-    audit::note(&mut tx, "client.register", &format!("client {}", new.name), &(), &after).await?;
-    events::add(&mut tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
-    tx.commit().await?;
-    ctx.presence.events_came();
+    let id = clients::create(tx, &new.name, Stage::Registered, &config, &macs, now).await?;
+    set_groups(tx, id, &new.groups, now).await?;
+    hashes.keep(tx, id, &config, now).await?;
+    let after = recorded(tx, id).await?;
+    audit::note(tx, "client.register", &format!("client {}", new.name), &(), &after).await?;
+    events::add(tx, "client.registered", Some(id), None, actor, &new.name, now).await?;
     Ok(id)
 }
 
@@ -164,7 +176,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::fields(format!("`{name}` cannot be a client's name"), vec![field]))
 }
 
-async fn check_config(ctx: &Ctx, tx: &mut Tx, config: &ClientConfig) -> Result<(), Error> {
+pub(super) async fn check_config(ctx: &Ctx, tx: &mut Tx, config: &ClientConfig) -> Result<(), Error> {
     let mut fields = config.check();
     if ctx.catalog.distribution(&config.distribution).is_none() {
         let message = "is not known; `lotse distribution list` shows what is".to_owned();
@@ -225,7 +237,8 @@ pub async fn update(
     Ok(())
 }
 
-async fn apply(
+/// Changes a client as part of something larger.
+pub(super) async fn apply(
     ctx: &Ctx,
     tx: &mut Tx,
     mut client: Client,
@@ -274,19 +287,29 @@ async fn apply(
 /// # Errors
 /// It has announced no key or another one, or fields are wrong.
 pub async fn adopt(ctx: &Ctx, name: &str, change: &ClientChange, actor: &str) -> Result<String, Error> {
-    let now = ctx.now();
     let hashes = change.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
     let client = get(&mut tx, name).await?;
-    let id = client.id;
-    installation::adopt(&mut tx, &client, change.fingerprint.as_ref(), actor, now).await?;
-    // Adopting has changed the record's version.
-    let client =
-        clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {name}")))?;
-    apply(ctx, &mut tx, client, change, &hashes, None, actor).await?;
+    adopt_in(ctx, &mut tx, &client, change, &hashes, actor).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(change.name.clone().unwrap_or_else(|| name.to_owned()))
+}
+
+/// Adopts a machine as part of something larger.
+pub(super) async fn adopt_in(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    client: &Client,
+    change: &ClientChange,
+    hashes: &Hashes,
+    actor: &str,
+) -> Result<(), Error> {
+    installation::adopt(tx, client, change.fingerprint.as_ref(), actor, ctx.now()).await?;
+    // Adopting has changed the record's version.
+    let missing = || Error::not_found(format!("client {}", client.name));
+    let client = clients::find(tx, client.id).await?.ok_or_else(missing)?;
+    apply(ctx, tx, client, change, hashes, None, actor).await
 }
 
 /// Removes a client with its jobs and history; its agent's certificate is worth nothing any more.

@@ -9,6 +9,7 @@ use wire::{
 use super::{
     Error,
     agents::{REPLACED, find, short, tools},
+    rules,
 };
 use crate::{
     boot::timeline,
@@ -179,6 +180,7 @@ async fn announce(ctx: &Ctx, request: &EnrolRequest, key: &Sha256) -> Result<Enr
         ctx.presence.events_came();
         timeline::note(ctx, request.mac, BootEventKind::Announced, &format!("a new machine, client {id}"))
             .await;
+        rules::meet(ctx, id).await;
         return Ok(waiting("this machine is new here and waits for an admin to adopt it"));
     };
     if client.adopted_key.as_ref() == Some(key) {

@@ -3,7 +3,7 @@
 use super::{Error, search::SortBy};
 use crate::{
     context::Ctx,
-    db::{Tx, filters},
+    db::{Tx, audit, filters},
     domain::search::parse,
 };
 
@@ -70,7 +70,10 @@ pub async fn save(ctx: &Ctx, new: &NewFilter, owner: &str) -> Result<SavedFilter
         shared: new.shared,
     };
     let mut tx = ctx.db.write().await?;
+    let before = filters::list(&mut tx, owner).await?;
+    let before = before.into_iter().find(|known| known.owner == owner && known.name == filter.name);
     filter.id = filters::save(&mut tx, &filter, ctx.now()).await?;
+    audit::note(&mut tx, "filter.save", &format!("filter {}", filter.name), &before, &filter).await?;
     tx.commit().await?;
     Ok(filter)
 }
@@ -81,9 +84,11 @@ pub async fn save(ctx: &Ctx, new: &NewFilter, owner: &str) -> Result<SavedFilter
 /// There is none, or it is somebody else's.
 pub async fn delete(ctx: &Ctx, id: i64, owner: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
+    let before = filters::list(&mut tx, owner).await?.into_iter().find(|known| known.id == id);
     if !filters::delete(&mut tx, id, owner).await? {
         return Err(Error::not_found(format!("filter {id} of {owner}")));
     }
+    audit::note(&mut tx, "filter.delete", &format!("filter {id}"), &before, &()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Groups of clients: made, filled, given work.
 
 use serde_json::json;
-use wire::JobId;
+use wire::{ClientId, JobId};
 
 use super::{
     Error,
@@ -94,6 +94,19 @@ pub async fn members(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<Vec<Client>, 
             let ids = Search::new(ctx, tx, query).await?.all(tx).await?;
             Ok(clients::find_many(tx, &ids).await?)
         }
+    }
+}
+
+/// Numbers of the members of a group, named or found at this moment.
+///
+/// # Errors
+/// There is no such group.
+pub async fn member_ids(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<Vec<ClientId>, Error> {
+    let found = groups::get(tx, name).await?;
+    let group = found.ok_or_else(|| Error::not_found(format!("group {name}")))?;
+    match &group.query {
+        None => Ok(groups::member_ids(tx, group.id).await?),
+        Some(query) => Search::new(ctx, tx, query).await?.all(tx).await,
     }
 }
 

@@ -29,6 +29,7 @@ const QUIET: i64 = 7 * 86_400 * SECOND;
 
 /// The server and its parts.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[schema(as = ServerHealth)]
 pub struct Health {
     /// The condition of its worst part.
     pub condition: Condition,

@@ -71,14 +71,16 @@ pub async fn redo(ctx: &Ctx, name: &str, actor: &str) -> Result<Installation, Er
     }
     let installation =
         installation::install_for(ctx, id, false, |client| Wish::Redo { client }, actor).await?;
-    let runs = ctx
-        .presence
-        .seen(id)
-        .is_some_and(|seen| seen.realm == Realm::System && ctx.now() - seen.at < ONLINE_FOR);
-    if runs {
+    if runs_system(ctx, id) {
         restart(ctx, name, actor).await?;
     }
     Ok(installation)
+}
+
+/// Whether the agent is connected from the installed system, so that it can restart the machine.
+pub(super) fn runs_system(ctx: &Ctx, id: ClientId) -> bool {
+    let seen = ctx.presence.seen(id);
+    seen.is_some_and(|seen| seen.realm == Realm::System && ctx.now() - seen.at < ONLINE_FOR)
 }
 
 /// Restarts a machine through its agent.
@@ -108,6 +110,8 @@ pub async fn wake(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
         title: format!("nothing could be sent to wake {name}: {error}"),
         remedy: "look at the network of the server's host".to_owned(),
     })?;
+    audit::note(&mut tx, "client.wake", &format!("client {name}"), &(), &json!({ "macs": client.macs }))
+        .await?;
     events::add(&mut tx, "client.woken", Some(client.id), None, actor, name, ctx.now()).await?;
     tx.commit().await?;
     ctx.presence.events_came();

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wire::Sha256;
-
-use wire::enrol::BlobRef;
+use wire::{Sha256, enrol::BlobRef};
 
 use super::Error;
 use crate::{
@@ -187,6 +185,7 @@ pub async fn delete(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
         ));
     }
     images::delete(&mut tx, id).await?;
+    audit::note(&mut tx, "image.delete", &format!("image {}", found.image.name), &found.image, &()).await?;
     events::add(&mut tx, "image.deleted", None, None, actor, &found.image.name, ctx.now()).await?;
     let kept: BTreeSet<&Sha256> = all
         .iter()

@@ -77,15 +77,35 @@ pub(super) async fn install_for(
     wish: impl FnOnce(String) -> Wish,
     actor: &str,
 ) -> Result<Installation, Error> {
-    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    clients::lock(&mut tx, id).await?;
-    let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
-    check(&mut tx, &client).await?;
     if !dry_run {
+        clients::lock(&mut tx, id).await?;
+        let client =
+            clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+        check(&mut tx, &client).await?;
         let risk = (client.stage == Stage::Installed).then_some(Risk::InstallOver);
         tx = approvals::gate(ctx, tx, &wish(client.name.clone()), risk, 1, actor).await?;
     }
+    let installation = queue_chain(ctx, &mut tx, id, actor).await?;
+    if dry_run {
+        return Ok(installation);
+    }
+    tx.commit().await?;
+    ctx.presence.work_waits_for(id);
+    ctx.presence.events_came();
+    Ok(installation)
+}
+
+/// Queues the installation of a client as part of something larger, which has passed the gate.
+pub(super) async fn queue_chain(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: ClientId,
+    actor: &str,
+) -> Result<Installation, Error> {
+    clients::lock(tx, id).await?;
+    let client = clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+    check(tx, &client).await?;
     let chain = planner::installation(&client);
     let mut installation = Installation { jobs: Vec::new(), plans: Vec::new() };
     for entry in &chain {
@@ -98,29 +118,23 @@ pub(super) async fn install_for(
             expires_at: None,
             needs,
         };
-        let job = jobs::add(ctx, &mut tx, &client, &order, actor).await?;
+        let job = jobs::add(ctx, tx, &client, &order, actor).await?;
         installation.jobs.push(job);
         if client.facts.is_some() {
-            let job = jobs::get(&mut tx, job).await?;
-            let signed = planning::plan(ctx, &mut tx, &job).await?;
+            let job = jobs::get(tx, job).await?;
+            let signed = planning::plan(ctx, tx, &job).await?;
             installation
                 .plans
                 .push(serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()))?);
         }
     }
-    if dry_run {
-        return Ok(installation);
-    }
-    clients::set_stage(&mut tx, client.id, Stage::Installing).await?;
+    clients::set_stage(tx, client.id, Stage::Installing).await?;
     let config = &client.config;
     let after = json!({ "stage": Stage::Installing, "distribution": config.distribution, "layout": config.layout, "jobs": installation.jobs });
     let object = format!("client {}", client.name);
-    audit::note(&mut tx, "client.install", &object, &json!({ "stage": client.stage }), &after).await?;
-    events::add(&mut tx, "client.installing", Some(client.id), None, actor, &client.config.distribution, now)
+    audit::note(tx, "client.install", &object, &json!({ "stage": client.stage }), &after).await?;
+    events::add(tx, "client.installing", Some(client.id), None, actor, &config.distribution, ctx.now())
         .await?;
-    tx.commit().await?;
-    ctx.presence.work_waits_for(client.id);
-    ctx.presence.events_came();
     Ok(installation)
 }
 

@@ -7,7 +7,7 @@ use crate::{
     context::Ctx,
     db::{Tx, attempts, clients as client_rows, jobs as rows},
     domain::{
-        job::{Attempt, Job, JobState},
+        job::{Attempt, Job, JobState, Wait},
         reach::Sees,
     },
 };
@@ -21,14 +21,27 @@ pub struct JobRecord {
     /// Name of its client.
     pub client_name: String,
     /// For what it waits; `None` when it does not.
-    pub waits_for: Option<String>,
+    pub waits_for: Option<Wait>,
     /// Every change of its state; empty in lists.
     pub history: Vec<HistoryLine>,
     /// Its attempts, oldest first; empty in lists.
     pub attempts: Vec<Attempt>,
 }
 
-/// Jobs of the clients that somebody sees, newest first, before a number; optionally of one client or in one state.
+/// Which jobs are wanted; what is absent is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of the client with this name.
+    pub client: Option<String>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this type.
+    pub job_type: Option<String>,
+    /// With this text in their reason, whatever its case.
+    pub cause: Option<String>,
+}
+
+/// Jobs of the clients that somebody sees, newest first, before a number.
 ///
 /// # Errors
 /// There is no such client.
@@ -36,17 +49,22 @@ pub async fn list(
     ctx: &Ctx,
     tx: &mut Tx,
     sees: &Sees,
-    client: Option<&str>,
-    state: Option<JobState>,
+    wanted: &Wanted,
     before: i64,
     limit: i64,
 ) -> Result<Vec<JobRecord>, Error> {
-    let client = match client {
+    let client = match &wanted.client {
         Some(name) => Some(clients::get(tx, name).await?.id),
         None => None,
     };
+    let filter = rows::Filter {
+        client,
+        state: wanted.state,
+        job_type: wanted.job_type.clone(),
+        cause: wanted.cause.clone(),
+    };
     let mut records = Vec::new();
-    for job in rows::list(tx, sees, client, state, before, limit).await? {
+    for job in rows::list(tx, sees, &filter, before, limit).await? {
         records.push(record(ctx, tx, job).await?);
     }
     Ok(records)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use similar::TextDiff;
 use wire::{JobId, enrol::Realm, plan::Plan, problem::FieldProblem};
 
@@ -12,7 +12,7 @@ use super::{Error, clients, planning};
 use crate::{
     catalog::{Files, JobType, StepWork},
     context::Ctx,
-    db::{Tx, events, job_scripts as rows},
+    db::{Tx, audit, events, job_scripts as rows},
     domain::client::is_name,
     planner::sample::{self, Sample},
 };
@@ -326,8 +326,13 @@ pub async fn upload(
         ));
     }
     let now = ctx.now();
+    let used = rows::choices(&mut tx).await?.get(name).copied().unwrap_or(0);
+    let before = rows::files(&mut tx, name, used).await?;
     let number = rows::add(&mut tx, name, files, comment, actor, now).await?;
     rows::choose(&mut tx, name, number, actor, now).await?;
+    let before = json!({ "version": used, "files": before });
+    let after = json!({ "version": number, "comment": comment, "files": files });
+    audit::note(&mut tx, "job-script.upload", &format!("job script {name}"), &before, &after).await?;
     chosen(ctx, tx, name, number, actor).await?;
     Ok(number)
 }
@@ -340,7 +345,10 @@ pub async fn choose(ctx: &Ctx, name: &str, number: i64, actor: &str) -> Result<(
     let mut tx = ctx.db.write().await?;
     let found = files(ctx, &mut tx, name, number).await?;
     check(ctx, name, &found)?;
+    let used = rows::choices(&mut tx).await?.get(name).copied().unwrap_or(0);
     rows::choose(&mut tx, name, number, actor, ctx.now()).await?;
+    let (before, after) = (json!({ "version": used }), json!({ "version": number }));
+    audit::note(&mut tx, "job-script.choose", &format!("job script {name}"), &before, &after).await?;
     chosen(ctx, tx, name, number, actor).await
 }
 
@@ -358,7 +366,11 @@ async fn chosen(ctx: &Ctx, mut tx: Tx, name: &str, number: i64, actor: &str) -> 
 /// # Errors
 /// One of them does not exist.
 pub async fn difference(ctx: &Ctx, tx: &mut Tx, name: &str, from: i64, to: i64) -> Result<String, Error> {
-    let (old, new) = (files(ctx, tx, name, from).await?, files(ctx, tx, name, to).await?);
+    let (mut old, mut new) = (files(ctx, tx, name, from).await?, files(ctx, tx, name, to).await?);
+    // What samples are expected to give is for the tests of what is brought, and is of no use to anybody here.
+    for files in [&mut old, &mut new] {
+        files.retain(|path, _| !path.starts_with("expected/"));
+    }
     Ok(compare(&old, &new))
 }
 

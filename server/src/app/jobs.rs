@@ -21,7 +21,7 @@ use crate::{
     domain::{
         approval::Risk,
         client::{Client, Stage},
-        job::{Job, JobEvent, JobState, NewJob, waits_for},
+        job::{Job, JobEvent, JobState, NewJob, Wait, waits_for},
     },
     presence::ONLINE_FOR,
     queue,
@@ -161,11 +161,11 @@ async fn get_to_change(tx: &mut Tx, id: JobId) -> Result<Job, Error> {
     get(tx, id).await
 }
 
-/// For what a job waits, in words; `None` when it does not wait.
+/// For what a job waits; `None` when it does not wait.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn waiting_for(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<Option<String>, Error> {
+pub async fn waiting_for(ctx: &Ctx, tx: &mut Tx, job: &Job) -> Result<Option<Wait>, Error> {
     if job.state.is_final() || job.state == JobState::Running {
         return Ok(None);
     }

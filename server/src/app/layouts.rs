@@ -8,7 +8,7 @@ use crate::{
     context::Ctx,
     db::{Tx, audit, events, layouts},
     domain::{
-        client::is_name,
+        client::{Client, is_name},
         layout::{Layout, LayoutProblem, line_of},
     },
     planner::{
@@ -37,7 +37,7 @@ pub struct LayoutCheck {
     /// The text; written anew when a picture was given.
     pub yaml: String,
     /// The layout as the picture shows it; absent when the text cannot be understood.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub layout: Option<Layout>,
     /// Everything that stands against it, each with its line.
     pub problems: Vec<LayoutProblem>,
@@ -267,8 +267,13 @@ pub async fn preview(ctx: &Ctx, client: &str, layout: Option<&str>) -> Result<Ve
     if let Some(layout) = layout {
         layout.clone_into(&mut client.config.layout);
     }
-    let own = layouts::find(&mut tx, &client.config.layout).await?;
+    preview_of(ctx, &mut tx, &client).await
+}
+
+/// What the layout of a client would do to its disks, as part of something larger.
+pub(super) async fn preview_of(ctx: &Ctx, tx: &mut Tx, client: &Client) -> Result<Vec<DiskPreview>, Error> {
+    let own = layouts::find(tx, &client.config.layout).await?;
     let text = own.as_deref().or_else(|| ctx.catalog.layout(&client.config.layout));
-    let work = planner::storage_work(&client, text, client.facts.as_ref(), Some("preview"))?;
+    let work = planner::storage_work(client, text, client.facts.as_ref(), Some("preview"))?;
     Ok(client.facts.as_ref().map(|facts| planner::storage::preview(&work, facts)).unwrap_or_default())
 }

@@ -84,6 +84,11 @@ impl Passwords {
 }
 
 impl Hashes {
+    /// No new password.
+    pub(super) fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// Keeps the hashes of those who have a password by the configuration: new ones, and old ones of users that stay.
     pub(super) async fn keep(
         &self,

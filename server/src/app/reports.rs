@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ClientId;
 
-use super::Error;
+use super::{Error, groups};
 use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
-        Tx, groups,
+        Tx,
         reports::{self as rows, Machine},
     },
     domain::{
@@ -53,13 +53,12 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
         return Err(Error::invalid("the report would begin after it ends", "give `from` before `to`"));
     }
     let mut tx = ctx.db.read().await?;
-    if let Some(group) = &wish.group
-        && groups::find(&mut tx, group).await?.is_none()
-    {
-        return Err(Error::not_found(format!("group {group}")));
-    }
+    let members = match &wish.group {
+        Some(group) => Some(groups::member_ids(ctx, &mut tx, group).await?.into_iter().collect()),
+        None => None,
+    };
     let days = wish.days.unwrap_or(if wish.name == "silent" { 7 } else { 30 }).clamp(0, 36_500);
-    let asked = Asked { group: wish.group.as_deref(), days, from, to, now };
+    let asked = Asked { members, days, from, to, now };
     let made = match wish.name.as_str() {
         "updates" => updates(&mut tx, &asked).await?,
         "reboots" => reboots(&mut tx, &asked).await?,
@@ -86,18 +85,23 @@ pub async fn csv(ctx: &Ctx, wish: &ReportWish) -> Result<String, Error> {
     Ok(make(ctx, wish).await?.to_csv())
 }
 
-struct Asked<'a> {
-    group: Option<&'a str>,
+struct Asked {
+    /// Only these clients.
+    members: Option<BTreeSet<ClientId>>,
     days: i64,
     from: i64,
     to: i64,
     now: i64,
 }
 
-impl Asked<'_> {
+impl Asked {
+    fn is_meant(&self, client: ClientId) -> bool {
+        self.members.as_ref().is_none_or(|members| members.contains(&client))
+    }
+
     /// Counts of the whole are no counts of a group.
     async fn measured(&self, tx: &mut Tx, name: &str) -> Result<Vec<DayCount>, Error> {
-        if self.group.is_some() {
+        if self.members.is_some() {
             return Ok(Vec::new());
         }
         Ok(rows::measures(tx, name, self.now / DAY - CHART_DAYS).await?)
@@ -119,15 +123,15 @@ fn table(pairs: &[(&str, Kind)], rows: Vec<Vec<Cell>>, notes: &[&str]) -> Report
 /// Rows of each client, from portions.
 async fn each(
     tx: &mut Tx,
-    asked: &Asked<'_>,
+    asked: &Asked,
     mut take: impl FnMut(&Machine, &mut Vec<Vec<Cell>>),
 ) -> Result<Vec<Vec<Cell>>, Error> {
     let (mut rows, mut after) = (Vec::new(), ClientId(0));
     loop {
-        let portion = rows::machines(tx, asked.group, after, PORTION).await?;
+        let portion = rows::machines(tx, after, PORTION).await?;
         let Some(last) = portion.last() else { return Ok(rows) };
         after = last.id;
-        for machine in &portion {
+        for machine in portion.iter().filter(|machine| asked.is_meant(machine.id)) {
             take(machine, &mut rows);
         }
     }
@@ -137,7 +141,7 @@ fn system(machine: &Machine) -> Cell {
     machine.facts.as_ref().map(|facts| facts.os.name.as_str()).unwrap_or_default().into()
 }
 
-async fn updates(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn updates(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let last = rows::last_updates(tx).await?;
     let limit = asked.now - asked.days * DAY;
     let mut rows = each(tx, asked, |machine, rows| {
@@ -167,7 +171,7 @@ fn oldest_first(rows: &mut [Vec<Cell>], column: usize) {
     });
 }
 
-async fn reboots(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn reboots(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let mut unknown = 0;
     let rows = each(tx, asked, |machine, rows| match &machine.facts {
         Some(facts) if !facts.os.reboot_wanted.is_empty() => rows.push(vec![
@@ -187,7 +191,7 @@ async fn reboots(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     Ok(Report { days, ..table(&head, rows, notes) })
 }
 
-async fn silent(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn silent(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let limit = asked.now - asked.days * DAY;
     let mut rows = each(tx, asked, |machine, rows| {
         if machine.stage == Stage::Installed && machine.last_seen_at.is_none_or(|at| at < limit) {
@@ -216,9 +220,10 @@ struct Failed {
     last: i64,
 }
 
-async fn failures(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn failures(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let mut causes: BTreeMap<(String, String), Failed> = BTreeMap::new();
-    for failure in rows::failures(tx, asked.group, asked.from, asked.to).await? {
+    let failures = rows::failures(tx, asked.from, asked.to).await?;
+    for failure in failures.into_iter().filter(|failure| asked.is_meant(failure.client)) {
         let same = causes.entry((cause(&failure.reason), failure.job_type)).or_default();
         same.count += failure.count;
         same.clients.insert(failure.client);
@@ -249,11 +254,18 @@ async fn failures(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
         ("last_at", Kind::Time),
         ("last_job", Kind::Job),
     ];
-    let days = rows::failures_by_day(tx, asked.group, asked.from, asked.to).await?;
+    let mut days: Vec<DayCount> = Vec::new();
+    for (client, counted) in rows::failures_by_day(tx, asked.from, asked.to).await? {
+        match days.last_mut() {
+            _ if !asked.is_meant(client) => {}
+            Some(last) if last.day == counted.day => last.count += counted.count,
+            _ => days.push(counted),
+        }
+    }
     Ok(Report { days, ..table(&head, rows, &[]) })
 }
 
-async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn hardware(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let mut unknown = 0;
     let rows = each(tx, asked, |machine, rows| {
         let Some(facts) = &machine.facts else {
@@ -295,7 +307,7 @@ async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     Ok(table(&head, rows, if unknown > 0 { &["some-not-measured"] } else { &[] }))
 }
 
-async fn software(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn software(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let rows = each(tx, asked, |machine, rows| {
         // The installer's own system is none that was installed.
         let facts = machine.facts.as_ref().filter(|facts| facts.realm == wire::enrol::Realm::System);
@@ -321,7 +333,7 @@ async fn software(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     Ok(table(&head, rows, &["packages-not-reported"]))
 }
 
-async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn disks(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let rows = each(tx, asked, |machine, rows| {
         for disk in machine.facts.iter().flat_map(|facts| &facts.disks).filter(|disk| !disk.removable) {
             let used: u64 = disk.partitions.iter().map(|partition| partition.size_bytes).sum();
@@ -351,7 +363,7 @@ async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     Ok(table(&head, rows, &["usage-not-reported"]))
 }
 
-async fn age(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
+async fn age(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let today = asked.now / DAY;
     let mut rows = each(tx, asked, |machine, rows| {
         let dmi = machine.facts.as_ref().map(|facts| facts.dmi.clone()).unwrap_or_default();
@@ -395,8 +407,11 @@ async fn age(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     Ok(table(&head, rows, &["age-by-firmware"]))
 }
 
-async fn changes(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let found = rows::changes(tx, asked.group, asked.from, asked.to, MOST_CHANGES).await?;
+async fn changes(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+    let limit = if asked.members.is_some() { i64::MAX } else { MOST_CHANGES };
+    let mut found = rows::changes(tx, asked.from, asked.to, limit).await?;
+    found.retain(|changed| asked.is_meant(changed.client_id));
+    found.truncate(usize::try_from(MOST_CHANGES).unwrap_or(usize::MAX));
     let more = i64::try_from(found.len()).is_ok_and(|count| count == MOST_CHANGES);
     let rows = found
         .into_iter()

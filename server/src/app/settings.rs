@@ -18,10 +18,10 @@ pub struct SettingView {
     /// `number`, `text`, `choice` or `choices`.
     pub kind: String,
     /// What counts now.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub value: Value,
     /// What counts when nobody has set anything.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub default: Value,
     /// The words that are possible.
     pub words: Vec<String>,

@@ -23,6 +23,9 @@ use crate::{
     http::api::view::Page,
 };
 
+/// So many differences of an entry are shown; `--output json` has all.
+const SHOWN: usize = 4;
+
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
     /// What people have changed, newest first
@@ -113,10 +116,15 @@ pub(super) async fn audit(api: &Api, command: AuditCommand) -> anyhow::Result<()
 fn row(entry: &Entry) -> Vec<String> {
     let changes = differences(entry.before.as_deref(), entry.after.as_deref());
     let short = |text: &Option<String>| text.as_deref().unwrap_or("-").chars().take(60).collect::<String>();
-    let changes: Vec<_> = changes
+    let more = changes.len().saturating_sub(SHOWN);
+    let mut changes: Vec<_> = changes
         .iter()
+        .take(SHOWN)
         .map(|change| format!("{}: {} → {}", change.path, short(&change.before), short(&change.after)))
         .collect();
+    if more > 0 {
+        changes.push(format!("and {more} more"));
+    }
     vec![
         entry.seq.to_string(),
         time(entry.at),

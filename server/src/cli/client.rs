@@ -20,6 +20,7 @@ use self::{
 };
 use super::{
     api::{Api, Name, fingerprint},
+    machines::{MassInstall, mass_install, notes, recover},
     output::{note, say, say_json, time},
 };
 use crate::{
@@ -127,6 +128,34 @@ pub(super) enum ClientCommand {
         /// Do not ask before the disks are wiped.
         #[arg(long, short = 'y')]
         yes: bool,
+    },
+    /// Install many machines by a table; every row is checked before anything begins
+    #[command(
+        after_help = "Example:\n  lotse client mass-install room-3.csv --names 'pc-{001..}' --group room-3 --passwords --dry-run"
+    )]
+    MassInstall(Box<MassInstall>),
+    /// Install a client anew, and then do again what had succeeded on it, such as installed packages
+    Recover {
+        /// Its name.
+        name: Name,
+        /// Only show what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before the disks are wiped.
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Note something about a client, or show what is noted
+    Note {
+        /// Its name.
+        name: Name,
+        /// What to note; without it, all notes are shown.
+        text: Option<String>,
+    },
+    /// Forget a machine that waits for adoption; `client retire` keeps it away for good
+    Forget {
+        /// Its name.
+        name: Name,
     },
     /// Restart a machine through its agent
     Restart {
@@ -251,27 +280,23 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             done(api, &client, "registered")
         }
         ClientCommand::Adopt { machine, name, fingerprint, install: then, yes, wishes } => {
-            let present: ClientView = api.get(&format!("/clients/{machine}")).await?;
-            let mut change = wishes.change(present.config)?;
-            change["name"] = json!(name);
-            change["fingerprint"] = json!(fingerprint);
-            let client: ClientView =
-                api.send_json(Method::POST, &format!("/clients/{machine}/adopt"), &change).await?;
-            done(api, &client, "adopted")?;
-            let name = name.unwrap_or(machine);
+            let name = adopt(api, machine, name, fingerprint, &wishes).await?;
             if then { install(api, &name, Order::Install, false, yes).await } else { Ok(()) }
         }
-        ClientCommand::Edit { name, wishes } => {
-            let present: ClientView = api.get(&format!("/clients/{name}")).await?;
-            let version = present.version;
-            let change = wishes.change(present.config)?;
-            let client: ClientView = api.patch(&format!("/clients/{name}"), version, &change).await?;
-            done(api, &client, "changed")
-        }
+        ClientCommand::Edit { name, wishes } => edit(api, &name, &wishes).await,
         ClientCommand::Install { name, dry_run, yes } => {
             install(api, &name, Order::Install, dry_run, yes).await
         }
         ClientCommand::Redo { name, yes } => install(api, &name, Order::Redo, false, yes).await,
+        ClientCommand::MassInstall(words) => mass_install(api, *words).await,
+        ClientCommand::Recover { name, dry_run, yes } => {
+            if !dry_run && !yes {
+                confirm(&name, &format!("{name} will be installed anew, and its disks wiped."))?;
+            }
+            recover(api, &name, dry_run).await
+        }
+        ClientCommand::Note { name, text } => notes(api, &name, text).await,
+        ClientCommand::Forget { name } => order(Method::POST, &name, "/forget", "is forgotten").await,
         ClientCommand::Restart { name } => queued(api, &name, "restart", &json!({})).await,
         ClientCommand::Wake { name } => order(Method::POST, &name, "/wake", "was called").await,
         ClientCommand::Batch { action, words, query, dry_run, yes, expect } => {
@@ -308,6 +333,32 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             order(Method::DELETE, &name, "", "is removed").await
         }
     }
+}
+
+/// Gives the name that the client has from now on.
+async fn adopt(
+    api: &Api,
+    machine: Name,
+    name: Option<Name>,
+    fingerprint: Option<Sha256>,
+    wishes: &Wishes,
+) -> anyhow::Result<Name> {
+    let present: ClientView = api.get(&format!("/clients/{machine}")).await?;
+    let mut change = wishes.change(present.config)?;
+    change["name"] = json!(name);
+    change["fingerprint"] = json!(fingerprint);
+    let client: ClientView =
+        api.send_json(Method::POST, &format!("/clients/{machine}/adopt"), &change).await?;
+    done(api, &client, "adopted")?;
+    Ok(name.unwrap_or(machine))
+}
+
+async fn edit(api: &Api, name: &Name, wishes: &Wishes) -> anyhow::Result<()> {
+    let present: ClientView = api.get(&format!("/clients/{name}")).await?;
+    let version = present.version;
+    let change = wishes.change(present.config)?;
+    let client: ClientView = api.patch(&format!("/clients/{name}"), version, &change).await?;
+    done(api, &client, "changed")
 }
 
 async fn retire(api: &Api, name: &Name, yes: bool) -> anyhow::Result<()> {

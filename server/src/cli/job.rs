@@ -10,7 +10,7 @@ use wire::{JobId, plan::Plan};
 use self::watch::{output, watch};
 use super::{
     Exit, Failure,
-    api::{Api, Name, Query},
+    api::{Api, Name, Query, encoded},
     output::{note, say, say_json, table, time},
 };
 use crate::{
@@ -29,6 +29,12 @@ pub(super) enum JobCommand {
         /// Only in this state: held, queued, running, succeeded, failed, cancelled, expired.
         #[arg(long)]
         state: Option<JobState>,
+        /// Only of this type, such as package-install.
+        #[arg(long = "type", value_name = "TYPE")]
+        job_type: Option<String>,
+        /// Only with this text in their reason.
+        #[arg(long, value_name = "TEXT")]
+        cause: Option<String>,
         /// At most so many, up to 500.
         #[arg(long, default_value_t = 50)]
         limit: i64,
@@ -201,7 +207,15 @@ pub(super) async fn run(api: &Api, command: JobCommand) -> anyhow::Result<()> {
         api.order(Method::POST, &format!("/jobs/{id}/{verb}"), &format!("Job {id} {done}.")).await
     };
     match command {
-        JobCommand::List { client, state, limit } => list(api, client, state, limit).await,
+        JobCommand::List { client, state, job_type, cause, limit } => {
+            let path = Query::new("/jobs")
+                .with("limit", Some(limit))
+                .with("client", client)
+                .with("state", state)
+                .with("type", job_type.as_deref().map(encoded))
+                .with("cause", cause.as_deref().map(encoded));
+            list(api, &path).await
+        }
         JobCommand::Show { id } => show(api, id).await,
         JobCommand::Plan { id } => {
             let plan: Plan = api.get(&format!("/jobs/{id}/plan")).await?;
@@ -239,8 +253,7 @@ async fn because(api: &Api, id: JobId, verb: &str, reason: &str, done: &str) -> 
     Ok(())
 }
 
-async fn list(api: &Api, client: Option<Name>, state: Option<JobState>, limit: i64) -> anyhow::Result<()> {
-    let path = Query::new("/jobs").with("limit", Some(limit)).with("client", client).with("state", state);
+async fn list(api: &Api, path: &Query) -> anyhow::Result<()> {
     let page: Page<JobView> = api.get(&path.0).await?;
     if api.wrote_json(&page.items)? {
         return Ok(());

@@ -10,6 +10,7 @@ mod group;
 mod image;
 mod job;
 mod job_script;
+mod machines;
 mod misc;
 mod output;
 mod pxe;
@@ -88,6 +89,12 @@ enum Command {
     /// Clients: look, adopt, install
     #[command(subcommand)]
     Client(Box<client::ClientCommand>),
+    /// Presets: values kept under a name for new clients
+    #[command(subcommand)]
+    Preset(machines::PresetCommand),
+    /// Rules for machines that announce themselves
+    #[command(subcommand)]
+    Rule(machines::RuleCommand),
     /// Groups of clients
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -203,6 +210,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Account(command) => account::account(&connect()?, command).await,
         Command::Token(command) => misc::token(&connect()?, command).await,
         Command::Client(command) => client::run(&connect()?, *command).await,
+        Command::Preset(command) => machines::preset(&connect()?, command).await,
+        Command::Rule(command) => machines::rule(&connect()?, command).await,
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,

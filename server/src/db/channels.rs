@@ -3,7 +3,10 @@
 use wire::ClientId;
 
 use super::{Error, Row, Tx, args, events, to_json};
-use crate::domain::notice::{Channel, ChannelWish, Notice, NoticeEvent, Posted};
+use crate::domain::{
+    notice::{Channel, ChannelWish, Notice, NoticeEvent, Posted},
+    reach::Sees,
+};
 
 fn from_row(row: &Row) -> Result<Channel, Error> {
     Ok(Channel {
@@ -96,7 +99,7 @@ pub async fn events_after(
     limit: i64,
 ) -> Result<Vec<(NoticeEvent, Vec<String>)>, Error> {
     let mut found = Vec::new();
-    for event in events::after(tx, &crate::domain::reach::Sees::Everything, id, limit).await? {
+    for event in events::after(tx, &Sees::Everything, id, limit).await? {
         let (mut name, mut groups) = (None, Vec::new());
         if let Some(client) = event.client {
             let sql = "SELECT c.name, g.name AS group_name FROM clients c LEFT JOIN group_members m ON m.client_id = c.id \

@@ -54,6 +54,18 @@ pub async fn after(tx: &mut Tx, sees: &Sees, id: i64, limit: i64) -> Result<Vec<
     tx.all(&sql, args![id, limit, settled]).await?.iter().map(from_row).collect()
 }
 
+/// What has happened to a client before a number, newest first.
+pub async fn of_client(
+    tx: &mut Tx,
+    client: ClientId,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<ServerEvent>, Error> {
+    let sql = "SELECT id, at, kind, client_id, job_id, actor, detail FROM events \
+               WHERE client_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    tx.all(sql, args![client, before, limit]).await?.iter().map(from_row).collect()
+}
+
 pub(super) fn from_row(row: &Row) -> Result<ServerEvent, Error> {
     Ok(ServerEvent {
         id: row.int("id")?,

@@ -88,6 +88,12 @@ pub async fn of_client(tx: &mut Tx, client: ClientId) -> Result<Vec<GroupId>, Er
     tx.all(sql, args![client]).await?.iter().map(|row| row.int("group_id").map(GroupId)).collect()
 }
 
+/// Numbers of a group's named members.
+pub async fn member_ids(tx: &mut Tx, group: GroupId) -> Result<Vec<ClientId>, Error> {
+    let sql = "SELECT client_id FROM group_members WHERE group_id = $1 ORDER BY client_id";
+    tx.all(sql, args![group]).await?.iter().map(|row| row.int("client_id").map(ClientId)).collect()
+}
+
 /// Puts a client into a group; being there already is fine.
 pub async fn add_member(tx: &mut Tx, group: GroupId, client: ClientId) -> Result<(), Error> {
     let sql = "INSERT INTO group_members (group_id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";

@@ -106,21 +106,54 @@ pub async fn find(tx: &mut Tx, id: JobId) -> Result<Option<Job>, Error> {
     }
 }
 
-/// Jobs of the clients that somebody sees, newest first, before a number; optionally of one client or in one state.
+/// Which jobs are wanted; what is absent is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this client.
+    pub client: Option<ClientId>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this type.
+    pub job_type: Option<String>,
+    /// With this text in their reason, whatever its case.
+    pub cause: Option<String>,
+}
+
+/// Jobs of the clients that somebody sees, newest first, before a number.
 pub async fn list(
     tx: &mut Tx,
     sees: &Sees,
-    client: Option<ClientId>,
-    state: Option<JobState>,
+    filter: &Filter,
     before: i64,
     limit: i64,
 ) -> Result<Vec<Job>, Error> {
+    // Only what is asked for stands in the statement, so that the index for it is used.
+    let mut conditions = vec!["id < $1".to_owned(), reach::seen(sees, "client_id")];
+    let mut values: Vec<super::Arg> = args![before].to_vec();
+    let mut wanted = |condition: &str, value: super::Arg| {
+        values.push(value);
+        conditions.push(condition.replace("{}", &format!("${}", values.len())));
+    };
+    if let Some(client) = filter.client {
+        wanted("client_id = {}", client.into());
+    }
+    if let Some(state) = filter.state {
+        wanted("state = {}", state.as_str().into());
+    }
+    if let Some(job_type) = &filter.job_type {
+        wanted("job_type = {}", job_type.into());
+    }
+    if let Some(cause) = &filter.cause {
+        let escaped = cause.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        wanted("lower(reason) LIKE {} ESCAPE '!'", format!("%{escaped}%").into());
+    }
+    values.push(limit.into());
     let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE id < $1 AND ($2 IS NULL OR client_id = $2) AND ($3 IS NULL OR state = $3) \
-         AND {} ORDER BY id DESC LIMIT $4",
-        reach::seen(sees, "client_id")
+        "SELECT {COLUMNS} FROM jobs WHERE {} ORDER BY id DESC LIMIT ${}",
+        conditions.join(" AND "),
+        values.len()
     );
-    let rows = tx.all(&sql, args![before, client.map(|id| id.0), state.map(JobState::as_str), limit]).await?;
+    let rows = tx.all(&sql, values).await?;
     let mut jobs = Vec::with_capacity(rows.len());
     for row in &rows {
         jobs.push(with_needs(tx, from_row(row)?).await?);

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (4, include_str!("../../migrations/0004_accounts.sql")),
     (5, include_str!("../../migrations/0005_search.sql")),
     (6, include_str!("../../migrations/0006_audit.sql")),
+    (7, include_str!("../../migrations/0007_machines.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
 ];

@@ -34,18 +34,11 @@ pub struct Machine {
     pub purchased_on: String,
 }
 
-/// Clients that are in service, of a group or all, after a number.
-pub async fn machines(
-    tx: &mut Tx,
-    group: Option<&str>,
-    after: ClientId,
-    limit: i64,
-) -> Result<Vec<Machine>, Error> {
+/// Clients that are in service, after a number.
+pub async fn machines(tx: &mut Tx, after: ClientId, limit: i64) -> Result<Vec<Machine>, Error> {
     let sql = "SELECT c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config FROM clients c \
-               WHERE c.id > $1 AND c.stage <> 'retired' AND ($2 IS NULL OR c.id IN \
-                 (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE g.name = $2)) \
-               ORDER BY c.id LIMIT $3";
-    tx.all(sql, args![after, group, limit]).await?.iter().map(machine).collect()
+               WHERE c.id > $1 AND c.stage <> 'retired' ORDER BY c.id LIMIT $2";
+    tx.all(sql, args![after, limit]).await?.iter().map(machine).collect()
 }
 
 fn machine(row: &Row) -> Result<Machine, Error> {
@@ -86,17 +79,11 @@ pub struct Failure {
     pub last: JobId,
 }
 
-const OF_GROUP: &str = "($3 IS NULL OR j.client_id IN \
-    (SELECT m.client_id FROM group_members m JOIN client_groups g ON g.id = m.group_id WHERE g.name = $3))";
-
 /// Jobs that failed between two times.
-pub async fn failures(tx: &mut Tx, group: Option<&str>, from: i64, to: i64) -> Result<Vec<Failure>, Error> {
-    let sql = format!(
-        "SELECT j.job_type, j.reason, j.client_id, count(*) AS count, max(j.finished_at) AS last_at, max(j.id) AS last FROM jobs j \
-         WHERE j.state = 'failed' AND j.finished_at >= $1 AND j.finished_at < $2 AND {OF_GROUP} \
-         GROUP BY j.job_type, j.reason, j.client_id"
-    );
-    tx.all(&sql, args![from, to, group])
+pub async fn failures(tx: &mut Tx, from: i64, to: i64) -> Result<Vec<Failure>, Error> {
+    let sql = "SELECT job_type, reason, client_id, count(*) AS count, max(finished_at) AS last_at, max(id) AS last FROM jobs \
+               WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 GROUP BY job_type, reason, client_id";
+    tx.all(sql, args![from, to])
         .await?
         .iter()
         .map(|row| {
@@ -112,18 +99,14 @@ pub async fn failures(tx: &mut Tx, group: Option<&str>, from: i64, to: i64) -> R
         .collect()
 }
 
-/// How many jobs failed on each day between two times; days without any are left out.
-pub async fn failures_by_day(
-    tx: &mut Tx,
-    group: Option<&str>,
-    from: i64,
-    to: i64,
-) -> Result<Vec<DayCount>, Error> {
+/// How many jobs of each client failed on each day between two times, by day.
+pub async fn failures_by_day(tx: &mut Tx, from: i64, to: i64) -> Result<Vec<(ClientId, DayCount)>, Error> {
     let sql = format!(
-        "SELECT j.finished_at / {DAY} AS day, count(*) AS count FROM jobs j \
-         WHERE j.state = 'failed' AND j.finished_at >= $1 AND j.finished_at < $2 AND {OF_GROUP} GROUP BY j.finished_at / {DAY} ORDER BY day"
+        "SELECT client_id, finished_at / {DAY} AS day, count(*) AS count FROM jobs \
+         WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 GROUP BY client_id, finished_at / {DAY} ORDER BY day"
     );
-    tx.all(&sql, args![from, to, group]).await?.iter().map(day_count).collect()
+    let rows = tx.all(&sql, args![from, to]).await?;
+    rows.iter().map(|row| Ok((ClientId(row.int("client_id")?), day_count(row)?))).collect()
 }
 
 fn day_count(row: &Row) -> Result<DayCount, Error> {
@@ -135,6 +118,8 @@ pub struct Changed {
     /// When.
     pub at: i64,
     /// Whose.
+    pub client_id: ClientId,
+    /// Its name.
     pub client: String,
     /// What.
     pub what: String,
@@ -145,28 +130,20 @@ pub struct Changed {
 }
 
 /// What changed between two times, oldest first, at most `limit`.
-pub async fn changes(
-    tx: &mut Tx,
-    group: Option<&str>,
-    from: i64,
-    to: i64,
-    limit: i64,
-) -> Result<Vec<Changed>, Error> {
-    let of_group = OF_GROUP.replace("j.", "d.");
-    let sql = format!(
-        "SELECT d.at, c.name, d.what, d.was, d.became FROM \
-           (SELECT at, id, client_id, what, was, became FROM client_changes WHERE at >= $1 AND at < $2 \
-            UNION ALL \
-            SELECT at, id, client_id, kind AS what, '' AS was, detail AS became FROM events WHERE at >= $1 AND at < $2 AND kind IN \
-              ('client.registered', 'client.adopted', 'client.installed', 'client.changed', 'client.retired', 'client.reinstated', 'client.alarm')) d \
-         JOIN clients c ON c.id = d.client_id WHERE {of_group} ORDER BY d.at, d.id LIMIT $4"
-    );
-    tx.all(&sql, args![from, to, group, limit])
+pub async fn changes(tx: &mut Tx, from: i64, to: i64, limit: i64) -> Result<Vec<Changed>, Error> {
+    let sql = "SELECT d.at, d.client_id, c.name, d.what, d.was, d.became FROM \
+                 (SELECT at, id, client_id, what, was, became FROM client_changes WHERE at >= $1 AND at < $2 \
+                  UNION ALL \
+                  SELECT at, id, client_id, kind AS what, '' AS was, detail AS became FROM events WHERE at >= $1 AND at < $2 AND kind IN \
+                    ('client.registered', 'client.adopted', 'client.installed', 'client.changed', 'client.retired', 'client.reinstated', 'client.alarm')) d \
+               JOIN clients c ON c.id = d.client_id ORDER BY d.at, d.id LIMIT $3";
+    tx.all(sql, args![from, to, limit])
         .await?
         .iter()
         .map(|row| {
             Ok(Changed {
                 at: row.int("at")?,
+                client_id: ClientId(row.int("client_id")?),
                 client: row.text("name")?,
                 what: row.text("what")?,
                 was: row.text("was")?,

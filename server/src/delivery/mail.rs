@@ -13,8 +13,10 @@ use lettre::{
 
 use super::{Error, read};
 
-/// A mail server that says nothing for so long is not there.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A mail server that cannot be reached for so long is not there.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A mail that was not taken in this time is tried again later; the library itself would wait for ever for a server that falls silent.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// The way to the mail server.
 #[derive(Clone, Debug)]
@@ -74,7 +76,10 @@ pub async fn send(server: &Server<'_>, mail: &Mail<'_>) -> Result<(), Error> {
         let password = String::from_utf8_lossy(&read(path).await?).trim_end_matches(['\r', '\n']).to_owned();
         transport = transport.credentials(Credentials::new(server.user.clone(), password));
     }
-    let sent = transport.build().send(message).await;
+    let transport = transport.build();
+    let sent = tokio::time::timeout(LONGEST, transport.send(message))
+        .await
+        .map_err(|_| refused(format!("it did not take the mail in {} seconds", LONGEST.as_secs())))?;
     sent.map(|_| ()).map_err(|error| refused(format!("{:#}", anyhow::Error::from(error))))
 }
 

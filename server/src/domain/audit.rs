@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::clock;
+
 /// What stands in the place of a secret.
 const HIDDEN: &str = "•••";
 
@@ -164,7 +166,8 @@ pub fn differences(before: Option<&str>, after: Option<&str>) -> Vec<Difference>
     paths
         .into_iter()
         .map(|path| Difference { path: path.clone(), before: at(&was, path), after: at(&is, path) })
-        .filter(|difference| difference.before != difference.after)
+        // What was not there and is empty now has not changed for anybody.
+        .filter(|found| found.before.as_deref().unwrap_or("") != found.after.as_deref().unwrap_or(""))
         .collect()
 }
 
@@ -187,6 +190,9 @@ fn leaves(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
             found.push((path.to_owned(), words.join(", ")));
         }
         Value::Null => {}
+        Value::Number(number) if path.ends_with("_at") && number.is_i64() => {
+            found.push((path.to_owned(), clock::rfc3339(number.as_i64().unwrap_or_default())));
+        }
         other => found.push((path.to_owned(), text(other))),
     }
 }
@@ -283,21 +289,23 @@ mod tests {
 
     #[test]
     fn a_difference_names_what_changed_and_nothing_else() {
-        let before = json!({ "name": "a", "config": { "layout": "x", "users": [{ "name": "ann" }] }, "ntp": ["1", "2"] });
-        let after = json!({ "name": "a", "config": { "layout": "y", "users": [] }, "ntp": ["1"] });
+        let before = json!({ "name": "a", "config": { "layout": "x", "users": [{ "name": "ann" }] }, "ntp": ["1", "2"], "proxy": "" });
+        let after =
+            json!({ "name": "a", "config": { "layout": "y", "users": [] }, "ntp": ["1"], "seen_at": 0 });
         let found = differences(Some(&before.to_string()), Some(&after.to_string()));
+        let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let shown: Vec<_> = found
             .iter()
-            .map(|found| {
-                let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-                format!("{} {} {}", found.path, side(&found.before), side(&found.after))
-            })
+            .map(|found| format!("{}: {} {}", found.path, side(&found.before), side(&found.after)))
             .collect();
         assert_eq!(
             shown,
-            ["config.layout x y", "config.users -  ", "config.users[0].name ann -", "ntp 1, 2 1"]
-                .map(|line| line.trim_end_matches("  ").to_owned()
-                    + if line.ends_with("  ") { " " } else { "" })
+            [
+                "config.layout: x y",
+                "config.users[0].name: ann -",
+                "ntp: 1, 2 1",
+                "seen_at: - 1970-01-01T00:00:00Z"
+            ]
         );
     }
 

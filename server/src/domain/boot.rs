@@ -122,6 +122,8 @@ pub struct BootEvent {
 /// What is expected next on a timeline, and what to do when it does not come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Expectation {
+    /// The last contact, or `nothing`: for texts in other languages.
+    pub after: String,
     /// What should come next.
     pub next: String,
     /// It is late.
@@ -139,6 +141,7 @@ const PATIENCE_S: i64 = 120;
 pub fn expect_next(last: Option<&BootEvent>, realm: Option<Realm>, now: i64) -> Option<Expectation> {
     let Some(last) = last else {
         return Some(Expectation {
+            after: "nothing".to_owned(),
             next: "a DHCP request or a boot program asking for its script".to_owned(),
             late: false,
             likely_cause: "the machine is off, boots from another device first, or its network port does not reach this server".to_owned(),
@@ -196,11 +199,23 @@ pub fn expect_next(last: Option<&BootEvent>, realm: Option<Realm>, now: i64) -> 
         return None;
     }
     Some(Expectation {
+        after: last.kind.as_str().to_owned(),
         next: next.to_owned(),
         late: now - last.at > PATIENCE_S * crate::clock::SECOND,
         likely_cause: likely_cause.to_owned(),
         remedy: remedy.to_owned(),
     })
+}
+
+/// What should come after a machine was announced and somebody has adopted it.
+pub fn expect_identity(announced: &BootEvent, now: i64) -> Expectation {
+    Expectation {
+        after: "adopted".to_owned(),
+        next: "the agent fetching its identity".to_owned(),
+        late: now - announced.at > PATIENCE_S * crate::clock::SECOND,
+        likely_cause: "the machine was switched off before it was adopted, or HTTPS is filtered".to_owned(),
+        remedy: "look at the machine's screen, and restart it over the network".to_owned(),
+    }
 }
 
 #[cfg(test)]

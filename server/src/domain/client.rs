@@ -1,7 +1,9 @@
 //! A client: what the admin wants of it ([`ClientConfig`]) and where it stands.
 //!
 //! Invariant: a configuration that [`ClientConfig::check`] accepts can be written into any file of the client as it is:
-//! no value carries a line end, a quote or another character with a meaning of its own.
+//! no value carries a line end, a quote or another character with a meaning of its own. Only a directory's CA has lines.
+
+mod services;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{ClientId, GroupId, Mac, Sha256, enrol::Realm, facts::Facts, problem::FieldProblem};
 
+pub use self::services::{Directory, DirectorySchema, HomeServer, Printer};
 use super::job::UnknownWord;
 
 /// Where a client is in its life.
@@ -136,6 +139,12 @@ pub struct ClientConfig {
     pub users: Vec<User>,
     /// Public keys that may log in as root.
     pub root_ssh_keys: Vec<String>,
+    /// The directory whose accounts may log in; none has only the client's own.
+    pub directory: Option<Directory>,
+    /// The server of the home directories; none keeps them on the client.
+    pub home: Option<HomeServer>,
+    /// Printers; the first one is the default.
+    pub printers: Vec<Printer>,
     /// When the machine was bought, `YYYY-MM-DD`; empty when nobody has said so.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub purchased_on: String,
@@ -157,6 +166,9 @@ impl Default for ClientConfig {
             network: Network::default(),
             users: Vec::new(),
             root_ssh_keys: Vec::new(),
+            directory: None,
+            home: None,
+            printers: Vec::new(),
             purchased_on: String::new(),
         }
     }
@@ -295,6 +307,11 @@ pub fn is_ssh_key(text: &str) -> bool {
 }
 
 impl ClientConfig {
+    /// Whether the client uses services of the site, which its installed system is set up for.
+    pub fn uses_services(&self) -> bool {
+        self.directory.is_some() || self.home.is_some() || !self.printers.is_empty()
+    }
+
     /// Everything that is wrong with it.
     pub fn check(&self) -> Vec<FieldProblem> {
         let mut problems = Problems::default();
@@ -360,6 +377,15 @@ impl ClientConfig {
             problems.keys(&field("ssh_keys"), &user.ssh_keys);
         }
         problems.keys("root_ssh_keys", &self.root_ssh_keys);
+        if let Some(directory) = &self.directory {
+            directory.check(&mut problems);
+        }
+        if let Some(home) = &self.home {
+            home.check(&mut problems);
+        }
+        for (at, printer) in self.printers.iter().enumerate() {
+            printer.check(&|name| format!("printers[{at}].{name}"), &mut problems);
+        }
         problems.0
     }
 }

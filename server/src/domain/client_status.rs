@@ -6,7 +6,7 @@ use wire::JobId;
 
 use super::{
     client::Stage,
-    job::{Attempt, Job, JobState},
+    job::{Attempt, Job, JobState, Wait},
 };
 
 /// An agent counts as connected for this long after its last word, in microseconds.
@@ -25,7 +25,8 @@ pub enum Activity {
         /// Its type.
         job_type: String,
         /// For what.
-        reason: String,
+        #[schema(value_type = String)]
+        reason: Wait,
     },
     /// A job runs.
     Working {
@@ -80,7 +81,7 @@ pub struct Signs {
 }
 
 /// What a client does, by its first open job.
-pub fn activity(next: Option<&Job>, running: Option<&Attempt>, waits: Option<String>) -> Activity {
+pub fn activity(next: Option<&Job>, running: Option<&Attempt>, waits: Option<Wait>) -> Activity {
     let Some(job) = next else { return Activity::Idle };
     if let Some(attempt) = running {
         let job_type = if job.id == attempt.job { job.job_type.clone() } else { String::new() };
@@ -101,7 +102,7 @@ pub fn activity(next: Option<&Job>, running: Option<&Attempt>, waits: Option<Str
             message: String::new(),
         };
     }
-    Activity::Waiting { job: job.id, job_type: job.job_type.clone(), reason: waits.unwrap_or_default() }
+    Activity::Waiting { job: job.id, job_type: job.job_type.clone(), reason: waits.unwrap_or(Wait::NextPoll) }
 }
 
 /// How a client is.

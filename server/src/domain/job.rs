@@ -2,11 +2,15 @@
 //!
 //! Invariant: [`JobState::apply`] is the only way from one state to another; it is total and never panics.
 
+mod waiting;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{AttemptId, ClientId, JobId, enrol::Realm};
+
+pub use self::waiting::{Surroundings, Wait, waits_for};
 
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -301,70 +305,6 @@ pub struct Attempt {
     pub finished_at: Option<i64>,
     /// Number of the last stored event.
     pub stored_seq: i64,
-}
-
-/// What is known around a job when somebody asks why it waits.
-#[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// The running job of the client: number and type.
-    pub running: Option<(JobId, String)>,
-    /// Jobs it needs that have not succeeded: number, type, state.
-    pub needs: Vec<(JobId, String, JobState)>,
-    /// The first job of the client that comes before it.
-    pub before: Option<(JobId, String)>,
-    /// The client's alarm.
-    pub alarm: Option<String>,
-    /// Where the agent was last seen, and when.
-    pub realm: Option<Realm>,
-    /// When the agent was last seen.
-    pub last_seen_at: Option<i64>,
-    /// The agent counts as connected.
-    pub online: bool,
-}
-
-/// For what a job waits, or `None` when it does not wait.
-pub fn waits_for(job: &Job, around: &Surroundings, now: i64) -> Option<String> {
-    match job.state {
-        JobState::Held => Some(format!("held: {}", job.reason)),
-        JobState::Queued => Some(queued_waits_for(job, around, now)),
-        JobState::Running
-        | JobState::Succeeded
-        | JobState::Failed
-        | JobState::Cancelled
-        | JobState::Expired => None,
-    }
-}
-
-fn queued_waits_for(job: &Job, around: &Surroundings, now: i64) -> String {
-    if let Some(alarm) = &around.alarm {
-        return format!("stopped by an alarm: {alarm}");
-    }
-    if let Some((id, job_type, state)) = around.needs.first() {
-        return format!("waits for job {id} ({job_type}), which is {state}");
-    }
-    if let Some((id, job_type)) = &around.running {
-        return format!("waits for job {id} ({job_type}), which is running");
-    }
-    if let Some(at) = job.not_before.filter(|at| *at > now) {
-        return format!("waits until {}", crate::clock::rfc3339(at));
-    }
-    if let Some((id, job_type)) = &around.before {
-        return format!("waits for job {id} ({job_type}), which comes first");
-    }
-    match (around.last_seen_at, around.online) {
-        (None, _) => "the client's agent has never been seen: boot the machine over the network".to_owned(),
-        (Some(at), false) => format!("client offline since {}", crate::clock::rfc3339(at)),
-        (Some(_), true) => match (job.realm, around.realm) {
-            (Some(wanted), Some(found)) if wanted != found => match wanted {
-                Realm::Installer => {
-                    "waits for the installer: restart the machine, and let it boot over the network"
-                        .to_owned()
-                }
-                Realm::System | Realm::Unknown => "waits for the installed system to start".to_owned(),
-            },
-            _ => "is handed to the agent at its next poll".to_owned(),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ impl FromStr for Role {
 /// Where somebody's password is checked, and their roles come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = AccountSource)]
 pub enum Source {
     /// Here.
     Local,

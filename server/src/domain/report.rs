@@ -51,6 +51,7 @@ pub struct Column {
 /// Of which kind a column's cells are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ReportColumnKind)]
 pub enum Kind {
     /// Text.
     Text,
@@ -225,7 +226,7 @@ mod tests {
         for (reason, text) in [
             (
                 "exit status 100: E: Unable to locate package foo",
-                "exit status … E: Unable to locate package foo",
+                "exit status …: E: Unable to locate package foo",
             ),
             ("could not reach 10.0.0.17:8444 after 30s", "could not reach … after …s"),
             ("disk 5f2c9a7be01d44aa is gone\nmore", "disk … is gone"),

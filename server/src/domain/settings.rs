@@ -289,6 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_and_every_word_of_it_is_explained_in_every_language() {
+        for texts in [
+            include_str!("../../../templates/locales/en/audit.ftl"),
+            include_str!("../../../templates/locales/de/audit.ftl"),
+        ] {
+            let is_there = |key: &str| texts.contains(&format!("\n{key} = "));
+            for setting in SETTINGS {
+                let key = format!("setting-{}", setting.name.replace('.', "-"));
+                assert!(is_there(&key) && is_there(&format!("{key}-more")), "{key}");
+                let area = setting.name.split('.').next().unwrap();
+                assert!(is_there(&format!("settings-{area}")), "{area}");
+                if let Kind::Choice(words) | Kind::Choices(words) = setting.kind {
+                    assert!(words.iter().all(|word| is_there(&format!("word-{word}"))), "{words:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn words_are_kept_once_and_in_order() {
         assert_eq!(APPROVAL_ACTIONS.read("retire wipe-disk,retire").unwrap(), json!(["wipe-disk", "retire"]));
     }

@@ -26,7 +26,7 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<(String, String)> {
 
 /// Every text of a language with the names of its values.
 fn texts_of(language: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let key = Regex::new(r"^([a-z][a-zA-Z0-9-]*) *=").unwrap();
+    let key = Regex::new(r"^([a-z][a-zA-Z0-9_-]*) *=").unwrap();
     let value = Regex::new(r"\$([a-z_]+)").unwrap();
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (file, content) in files(&share().join("templates/locales").join(language), &[".ftl"]) {
@@ -57,9 +57,9 @@ struct Use {
 }
 
 fn uses() -> Vec<Use> {
-    let call = Regex::new(r#"\bt\(\s*key\s*=\s*"([a-zA-Z0-9-]*)"(\s*~)?([^)]*)\)"#).unwrap();
+    let call = Regex::new(r#"\bt\(\s*key\s*=\s*"([a-zA-Z0-9_-]*)"(\s*~)?([^)]*)\)"#).unwrap();
     let value = Regex::new(r"\b([a-z_]+)\s*=").unwrap();
-    let templates = files(&share().join("templates"), &[".html"]);
+    let templates = files(&share().join("templates"), &[".html", ".txt"]);
     let used = |(file, content): &(String, String)| {
         let found = call.captures_iter(content).map(|found| {
             let values: BTreeSet<_> =
@@ -123,14 +123,15 @@ fn every_text_that_a_template_names_is_there_and_is_given_its_values() {
 #[test]
 fn no_text_is_there_for_nobody() {
     let uses = uses();
-    let word = Regex::new(r#""([a-z][a-zA-Z0-9-]*)""#).unwrap();
+    let word = Regex::new(r#""([a-z][a-zA-Z0-9_-]*)""#).unwrap();
     let beginning = Regex::new(r#""([a-z][a-z-]*-)(?:\{[^"]*)?""#).unwrap();
     let mut named: BTreeSet<String> =
         uses.iter().filter(|used| !used.is_beginning).map(|used| used.key.clone()).collect();
     let mut beginnings: BTreeSet<String> =
         uses.iter().filter(|used| used.is_beginning).map(|used| used.key.clone()).collect();
-    let sources = files(&share().join("server/src/http/pages"), &[".rs"]).into_iter();
-    let templates = files(&share().join("templates"), &[".html"]).into_iter();
+    // Mails are written from these texts, too.
+    let sources = files(&share().join("server/src"), &[".rs"]).into_iter();
+    let templates = files(&share().join("templates"), &[".html", ".txt"]).into_iter();
     for (_, content) in sources.chain(templates) {
         named.extend(word.captures_iter(&content).map(|found| found[1].to_owned()));
         beginnings.extend(beginning.captures_iter(&content).map(|found| found[1].to_owned()));

@@ -83,22 +83,26 @@ pub struct ChainEntry {
 pub fn installation(client: &Client) -> Vec<ChainEntry> {
     let has_passwords = json!({ "user_passwords": client.config.users.iter().any(|user| user.has_password) });
     let none = || json!({});
-    [
+    let installed = [
         ("storage", none()),
         ("base-system", none()),
         ("configure", has_passwords),
         ("boot-loader", none()),
         ("agent", none()),
         ("reboot", none()),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(at, (job_type, params))| ChainEntry {
-        job_type: job_type.to_owned(),
-        params,
-        needs: at.checked_sub(1).into_iter().collect(),
-    })
-    .collect()
+    ];
+    // Set up by the installed system itself, where services can be started and looked at.
+    let services = client.config.uses_services().then(|| ("services", none()));
+    installed
+        .into_iter()
+        .chain(services)
+        .enumerate()
+        .map(|(at, (job_type, params))| ChainEntry {
+            job_type: job_type.to_owned(),
+            params,
+            needs: at.checked_sub(1).into_iter().collect(),
+        })
+        .collect()
 }
 
 /// Plans a job.

@@ -42,5 +42,6 @@ pub(super) fn client_view(client: &Client, facts: Option<&Facts>) -> Value {
         "serial_console_name": config.serial_console.split(',').next(),
         "users": config.users, "root_ssh_keys": config.root_ssh_keys,
         "nameservers": config.network.nameservers, "interfaces": interfaces,
+        "directory": config.directory, "home": config.home, "printers": config.printers,
     })
 }

@@ -214,3 +214,12 @@ mail-left-out = { $count ->
 }
 mail-where = Alles: { $server }
 mail-why = Diese E-Mail schickt Lotse über den Kanal { $channel }.
+action-client-wake = Geweckt
+action-filter-save = Filter gespeichert
+action-filter-delete = Filter gelöscht
+action-group-change = Gruppe geändert
+action-batch-order = Auftrag für viele Clients
+action-batch-stop = Auftrag für viele Clients gestoppt
+action-job-script-upload = Job-Skript hochgeladen
+action-job-script-choose = Version eines Job-Skripts gewählt
+action-image-delete = Image gelöscht

@@ -214,3 +214,12 @@ mail-left-out = { $count ->
 }
 mail-where = All of it: { $server }
 mail-why = You get this mail from Lotse by the channel { $channel }.
+action-client-wake = Woken
+action-filter-save = Filter kept
+action-filter-delete = Filter deleted
+action-group-change = Group changed
+action-batch-order = Order for many clients
+action-batch-stop = Order for many clients stopped
+action-job-script-upload = Job script uploaded
+action-job-script-choose = Version of a job script chosen
+action-image-delete = Image deleted

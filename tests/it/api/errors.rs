@@ -12,7 +12,7 @@ pub(super) async fn whatever_refuses_a_request_answers_with_a_problem(engine: En
     let json_body = |text: &'static str| (CONTENT_TYPE, "application/json", text);
     let cases = [
         (404, admin(Method::GET, "/api/v1/nothing")),
-        (404, admin(Method::GET, "/")),
+        (404, admin(Method::GET, "/nothing")),
         (405, admin(Method::PUT, "/api/v1/clients")),
         (404, admin(Method::GET, "/api/v1/clients/nobody")),
         (400, admin(Method::GET, "/api/v1/jobs/first")),

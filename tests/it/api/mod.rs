@@ -10,6 +10,7 @@ mod description;
 mod errors;
 mod fuzz;
 mod jobs;
+mod machines;
 mod reach;
 mod search;
 mod streams;
@@ -97,6 +98,14 @@ on_both_engines! {
         what_the_catalogue_has_is_described,
         a_layout_that_somebody_else_has_changed_is_not_overwritten,
         an_own_layout_wins_over_the_one_that_lotse_brings_until_it_goes,
+    }
+    machines {
+        many_are_installed_by_a_table_or_none_is,
+        a_table_adopts_machines_by_serial_and_destroys_only_when_allowed,
+        a_rule_adopts_what_fits_and_leaves_disks_alone_that_hold_something,
+        a_recovered_client_gets_back_what_had_succeeded_on_it,
+        notes_and_history_stay_with_their_client,
+        jobs_are_found_by_type_and_cause,
     }
     search {
         a_search_finds_sorts_and_pages,

@@ -111,7 +111,10 @@ pub(super) async fn output_comes_live_once_and_in_order_and_the_stream_ends_with
     assert_eq!((&page[0]["seq"], page.as_array().unwrap().len()), (&json!(11), 2));
 
     let mut tx = server.ctx.db.read().await.unwrap();
-    let job = jobs::list(&mut tx, &Sees::Everything, None, None, i64::MAX, 1).await.unwrap().remove(0);
+    let job = jobs::list(&mut tx, &Sees::Everything, &jobs::Filter::default(), i64::MAX, 1)
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(attempts::list(&mut tx, job.id).await.unwrap().len(), 1);
     drop(tx);
     server.stop().await.unwrap();

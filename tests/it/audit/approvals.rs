@@ -132,6 +132,27 @@ pub(super) async fn who_was_demoted_meanwhile_gets_nothing_carried_out(engine: E
     assert_eq!(stage(&server, "lab-01").await, "registered");
     let done = bob.post(&format!("/api/v1/approvals/{id}/refuse")).await.ok().unwrap();
     assert_eq!(done["state"], "refused");
+    // The same for an account whose role is taken, and for one that cannot log in any more.
+    let new = json!({ "name": "cleo", "rights": { "role": "operator" } });
+    let made = server.send(Method::POST, "/api/v1/accounts", &new).await.unwrap().ok().unwrap();
+    let link = made["link"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
+    let login = server.request(None, Method::POST, "/api/v1/login").json(&json!({ "link": link }));
+    let shown = harness::server::answer(login).await.unwrap().ok().unwrap();
+    let token = shown["secret"].as_str().unwrap().to_owned();
+    let cleo = Person { server: &server, token, number: 0 };
+    for (change, back) in [
+        (json!({ "rights": { "role": "viewer" } }), json!({ "rights": { "role": "operator" } })),
+        (json!({ "disabled": true }), json!({ "disabled": false })),
+    ] {
+        let id = asked(&cleo, "/api/v1/clients/lab-01/retire", &json!({})).await;
+        let path = "/api/v1/accounts/cleo";
+        server.send(Method::PATCH, path, &change).await.unwrap().ok().unwrap();
+        let refused = bob.post(&format!("/api/v1/approvals/{id}/approve")).await;
+        assert!(refused.is_problem(409), "{change}: {refused:?}");
+        assert_eq!(stage(&server, "lab-01").await, "registered");
+        server.send(Method::PATCH, path, &back).await.unwrap().ok().unwrap();
+        bob.post(&format!("/api/v1/approvals/{id}/refuse")).await.ok().unwrap();
+    }
     server.stop().await.unwrap();
 }
 

@@ -6,11 +6,13 @@ use harness::server::{Answer, Engine, TestServer, answer, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
+    app::job_scripts,
     auth::totp,
     blobs,
-    db::{accounts, approvals, channels, clients},
+    db::{accounts, approvals, batches, channels, clients},
     domain::{
         approval::{Approval, ApprovalState, Risk},
+        batch::Action,
         client::Stage,
         notice::Notice,
         people::Role,
@@ -80,6 +82,10 @@ impl Walk<'_> {
     }
 }
 
+/// What is sent there is only looked at; a build that runs elsewhere tells how far it is, and is in memory only.
+const CHANGE_NOTHING: [&str; 3] =
+    ["/api/v1/layout-checks", "/api/v1/job-scripts/{name}/render", "/api/v1/image-builds"];
+
 const NEW: (bool, bool) = (false, true);
 const CHANGED: (bool, bool) = (true, true);
 const GONE: (bool, bool) = (true, false);
@@ -95,13 +101,14 @@ pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(e
         Walk { server: &server, used: BTreeSet::new(), seen: entries(&server).await.len(), login: None };
     about_clients(&mut walk).await;
     about_jobs(&mut walk).await;
+    about_many(&mut walk).await;
     about_groups_and_files(&mut walk).await;
     about_people_and_settings(&mut walk).await;
     about_accounts(&mut walk).await;
     about_ones_own_account(&mut walk).await;
     let changing: BTreeSet<_> = ROUTES
         .iter()
-        .filter(|(method, _, _)| *method != Method::GET)
+        .filter(|(method, route, _)| *method != Method::GET && !CHANGE_NOTHING.contains(route))
         .map(|(method, path, _)| format!("{method} {path}"))
         .collect();
     assert_eq!(
@@ -238,6 +245,20 @@ async fn about_clients(walk: &mut Walk<'_>) {
         .await;
     walk.step(p(Method::POST, "/api/v1/clients/{name}/restart"), lab, none, ("job.create", "job ", NEW))
         .await;
+    // Whatever the installation before has queued is in the way of the next one.
+    walk.send(Method::POST, "/api/v1/clients/{name}/reset", "/api/v1/clients/lab-01/reset", none).await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    clients::set_stage(&mut tx, id, Stage::Installed).await.unwrap();
+    tx.commit().await.unwrap();
+    walk.seen = entries(server).await.len();
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/recover"),
+        lab,
+        none,
+        ("client.install", client, CHANGED),
+    )
+    .await;
+    about_machines(walk, lab, client).await;
     let keys = json!({ "authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHz7H6pRrRjQ1m4i1sVZkzQm1tB8vEoTWpT0oVnSnkR ann"] });
     walk.step(p(Method::POST, "/api/v1/clients/{name}/rescue"), lab, &keys, ("job.create", "job ", NEW))
         .await;
@@ -265,6 +286,137 @@ async fn about_clients(walk: &mut Walk<'_>) {
     )
     .await;
     walk.step(p(Method::DELETE, "/api/v1/clients/{name}"), lab, none, ("client.delete", client, GONE)).await;
+}
+
+async fn about_machines(walk: &mut Walk<'_>, lab: &[(&str, &str)], client: &str) {
+    let server = walk.server;
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let note = json!({ "text": "Netzteil getauscht" });
+    let id = walk
+        .step(p(Method::POST, "/api/v1/clients/{name}/notes"), lab, &note, ("client.note", client, NEW))
+        .await;
+    let number = id.to_string();
+    walk.step(
+        p(Method::DELETE, "/api/v1/clients/{name}/notes/{id}"),
+        &[("name", "lab-01"), ("id", number.as_str())],
+        none,
+        ("client.delete-note", client, GONE),
+    )
+    .await;
+    let (room, preset) = (&[("name", "room")], json!({ "groups": ["room-9"] }));
+    walk.step(p(Method::PUT, "/api/v1/presets/{name}"), room, &preset, ("preset.set", "preset room", NEW))
+        .await;
+    walk.step(
+        p(Method::DELETE, "/api/v1/presets/{name}"),
+        room,
+        none,
+        ("preset.delete", "preset room", GONE),
+    )
+    .await;
+    let rule = json!({ "mac": "52:54:77", "names": "pc-{01..}" });
+    walk.step(p(Method::PUT, "/api/v1/rules/{name}"), room, &rule, ("rule.set", "rule room", NEW)).await;
+    walk.send(Method::POST, "/api/v1/rule-runs", "/api/v1/rule-runs?dry_run=true", none).await;
+    walk.seen = entries(server).await.len();
+    walk.step(p(Method::DELETE, "/api/v1/rules/{name}"), room, none, ("rule.delete", "rule room", GONE))
+        .await;
+    let many = json!({ "sheet": "name;mac\npc-1;52:54:00:00:07:01\n", "config": {}, "install": false });
+    walk.step(
+        p(Method::POST, "/api/v1/mass-installations"),
+        &[],
+        &many,
+        ("client.mass-install", "machines", NEW),
+    )
+    .await;
+    let stranger = id_of(server, "pc-1").await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    clients::set_stage(&mut tx, stranger, Stage::Discovered).await.unwrap();
+    tx.commit().await.unwrap();
+    let pc = &[("name", "pc-1")];
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/forget"),
+        pc,
+        none,
+        ("client.delete", "client pc-1", GONE),
+    )
+    .await;
+}
+
+async fn about_many(walk: &mut Walk<'_>) {
+    let server = walk.server;
+    for name in ["pc-01", "pc-02"] {
+        let mac = format!("52:54:00:00:01:{}", &name[3..]);
+        let new = json!({ "name": name, "macs": [mac] });
+        server.send(Method::POST, "/api/v1/clients", &new).await.unwrap().ok().unwrap();
+    }
+    walk.seen = entries(server).await.len();
+    let none = &json!({});
+    let p = |method, route| (method, route);
+    let filter = json!({ "name": "silent", "query": "seen>7d" });
+    let made = walk
+        .step(p(Method::POST, "/api/v1/filters"), &[], &filter, ("filter.save", "filter silent", NEW))
+        .await;
+    let number = made["id"].to_string();
+    walk.step(
+        p(Method::DELETE, "/api/v1/filters/{id}"),
+        &[("id", &number)],
+        none,
+        ("filter.delete", "filter ", GONE),
+    )
+    .await;
+    let group = json!({ "name": "own", "description": "a room" });
+    walk.step(p(Method::POST, "/api/v1/groups"), &[], &group, ("group.create", "group own", NEW)).await;
+    let change = json!({ "description": "another room" });
+    walk.step(
+        p(Method::PATCH, "/api/v1/groups/{name}"),
+        &[("name", "own")],
+        &change,
+        ("group.change", "group own", CHANGED),
+    )
+    .await;
+    // Woken is over the network, which not every machine that tests has.
+    let wake = server.send(Method::POST, "/api/v1/clients/pc-01/wake", none).await.unwrap();
+    let all = entries(server).await;
+    assert_eq!(wake.status.is_success(), all.last().unwrap()["action"] == "client.wake", "{wake:?}");
+    walk.used.insert("POST /api/v1/clients/{name}/wake".to_owned());
+    walk.seen = all.len();
+    let order = json!({ "order": { "action": "reboot" }, "clients": ["pc-01", "pc-02"] });
+    walk.step(p(Method::POST, "/api/v1/batches"), &[], &order, ("batch.order", "batch ", NEW)).await;
+    // One that waits, as it would when the server had more to do.
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let id = clients::find_by_name(&mut tx, "pc-01").await.unwrap().unwrap().id;
+    let chosen = [(id, None)];
+    let batch =
+        batches::create(&mut tx, &Action::Reboot, "", "admin", &chosen, server.ctx.now()).await.unwrap();
+    assert!(batches::take(&mut tx, batch, id, server.ctx.now()).await.unwrap());
+    tx.commit().await.unwrap();
+    walk.step(
+        p(Method::POST, "/api/v1/batches/{id}/stop"),
+        &[("id", &batch.to_string())],
+        none,
+        ("batch.stop", "batch ", CHANGED),
+    )
+    .await;
+    let mut tx = server.ctx.db.read().await.unwrap();
+    let files = job_scripts::files(&server.ctx, &mut tx, "reboot", 0).await.unwrap();
+    drop(tx);
+    let script = &[("name", "reboot")];
+    let new = json!({ "files": files, "comment": "the same" });
+    walk.step(
+        p(Method::POST, "/api/v1/job-scripts/{name}/versions"),
+        script,
+        &new,
+        ("job-script.upload", "job script reboot", CHANGED),
+    )
+    .await;
+    let old = json!({ "version": 0 });
+    walk.step(
+        p(Method::PUT, "/api/v1/job-scripts/{name}/version"),
+        script,
+        &old,
+        ("job-script.choose", "job script reboot", CHANGED),
+    )
+    .await;
 }
 
 async fn about_jobs(walk: &mut Walk<'_>) {
@@ -361,7 +513,16 @@ async fn about_groups_and_files(walk: &mut Walk<'_>) {
     let file = Value::from("content");
     let blob = walk.step(p(Method::POST, "/api/v1/blobs"), &[], &file, ("file.store", "file ", NEW)).await;
     let image = json!({ "name": "own", "recipe": blobs::hash(b"r"), "parts": { "part": blob } });
-    walk.step(p(Method::POST, "/api/v1/images"), &[], &image, ("image.create", "image own", NEW)).await;
+    let image =
+        walk.step(p(Method::POST, "/api/v1/images"), &[], &image, ("image.create", "image own", NEW)).await;
+    let number = image["id"].to_string();
+    walk.step(
+        p(Method::DELETE, "/api/v1/images/{id}"),
+        &[("id", &number)],
+        none,
+        ("image.delete", "image own", GONE),
+    )
+    .await;
 }
 
 async fn about_people_and_settings(walk: &mut Walk<'_>) {

@@ -1,7 +1,7 @@
 # A mail server for a test: python3 smtp.py CERTIFICATE KEY MODE, where MODE is starttls, tls or open.
 # Prints its port, then every mail as a line of JSON. With starttls and tls it lets in only lotse with the right password.
 # "refuse" as receiver is refused. Ends when its standard input does.
-import json, ssl, sys, threading
+import json, ssl, sys
 from email import message_from_bytes, policy
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, SMTP
@@ -31,7 +31,7 @@ class Handler:
 
 def authenticate(server, session, envelope, mechanism, data):
     fine = data.login == b"lotse" and data.password == b"a right password"
-    return AuthResult(success=fine, auth_data=data)
+    return AuthResult(success=fine, handled=fine, auth_data=data)
 
 
 class Tls(Controller):
@@ -41,13 +41,16 @@ class Tls(Controller):
             words.update(tls_context=tls, require_starttls=True)
         elif mode == "tls":
             words.update(auth_require_tls=False)
-        return SMTP(self.handler, **words)
+        return SMTP(self.handler, hostname="localhost", **words)
+
+    # Port 0 is any free one; the controller looks whether it answers.
+    def _trigger_server(self):
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
 
 
 server = Tls(Handler(), hostname="127.0.0.1", port=0, ssl_context=tls if mode == "tls" else None)
-# Port 0 is given to the socket; the controller's own check would connect to port 0.
-server._trigger_server = lambda: None
 server.start()
-print(server.server.sockets[0].getsockname()[1], flush=True)
+print(server.port, flush=True)
 sys.stdin.read()
 server.stop()

@@ -57,7 +57,7 @@ async fn what_would_be_destroyed_is_shown_and_needs_the_machines_name() {
     page.fill("#confirmed", sample.installed).await.unwrap();
     page.follow("Install now").await.unwrap();
     assert_eq!(page.path().await.unwrap(), format!("/clients/{}", sample.installed));
-    page.until_shown("storage").await.unwrap();
+    page.until_shown("Install").await.unwrap();
     page.close().await.unwrap();
     server.stop().await.unwrap();
 }

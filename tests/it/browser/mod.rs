@@ -2,11 +2,14 @@
 //!
 //! `make screenshots` runs [`tour`] alone; its pictures are kept in any run.
 
+mod approval;
 mod keyboard;
 mod layouts;
 mod login;
 mod machines;
+mod mass;
 mod output;
+mod search;
 mod tour;
 
 use harness::{
@@ -27,12 +30,12 @@ async fn logged_in(server: &TestServer, look: Look) -> (Browser, Page) {
     (browser, page)
 }
 
-/// A one-time link for the first admin, made where the server keeps its data.
-async fn login_link(db: &Db, https: &str, now: i64) -> String {
+/// A one-time link for somebody, made where the server keeps its data.
+async fn login_link(db: &Db, https: &str, name: &str, now: i64) -> String {
     let secret = Token::new();
     let mut tx = db.write().await.unwrap();
-    let (admin, _) = accounts::find(&mut tx, "admin").await.unwrap().unwrap();
-    people::create_link(&mut tx, &secret.hash(), admin.id, now + 3_600_000_000, now).await.unwrap();
+    let (user, _) = accounts::find(&mut tx, name).await.unwrap().unwrap();
+    people::create_link(&mut tx, &secret.hash(), user.id, now + 3_600_000_000, now).await.unwrap();
     tx.commit().await.unwrap();
     format!("{https}/login#{}", secret.reveal())
 }

@@ -31,7 +31,7 @@ async fn output_is_shown_once_and_in_order_though_the_server_is_killed_meanwhile
     let mut page = browser.page(Look::DESK).await.unwrap();
     // While the server is away, nobody answers the page.
     page.forgive("net::ERR_");
-    page.goto(&login_link(&fleet.server.db, &https, Clock::system().now()).await).await.unwrap();
+    page.goto(&login_link(&fleet.server.db, &https, "admin", Clock::system().now()).await).await.unwrap();
     page.until("location.pathname === '/account'", "the link has logged in").await.unwrap();
     page.goto(&format!("{https}/clients/{}", fleet.members[member].name)).await.unwrap();
     let shown = |text: &str| {

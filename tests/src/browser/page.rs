@@ -217,6 +217,16 @@ impl Page {
         self.arrived().await
     }
 
+    /// Clicks what a CSS selector finds first, and waits for the page to which that leads.
+    ///
+    /// # Errors
+    /// It leads nowhere.
+    pub async fn submit(&self, selector: &str) -> Result<()> {
+        self.mark().await?;
+        self.click(selector).await?;
+        self.arrived().await
+    }
+
     async fn click_on(&self, find: &str, shown: &str) -> Result<()> {
         self.until(find, &format!("`{shown}` is there to be clicked")).await?;
         let place = self

@@ -16,12 +16,20 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 5] = [
+const MORE: [(&str, &str); 13] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
     ("clients-empty", "/clients?stage=installing&after=zzz"),
     ("error", "/clients/nobody"),
+    ("reports-updates", "/reports/updates"),
+    ("reports-reboots", "/reports/reboots"),
+    ("reports-silent", "/reports/silent"),
+    ("reports-failures", "/reports/failures"),
+    ("reports-software", "/reports/software"),
+    ("reports-disks", "/reports/disks"),
+    ("reports-age", "/reports/age"),
+    ("reports-changes", "/reports/changes"),
 ];
 
 /// All pages, each once.
@@ -56,12 +64,20 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("clients", "{name}") => sample.installed.to_owned(),
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
+            ("job-scripts", "{name}") => "package-install".to_owned(),
+            ("samples", "{sample}") => "two".to_owned(),
+            ("reports", "{name}") => "failures".to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
             ("groups", "{name}") => sample.group.to_owned(),
+            ("do", "{order}") => "redo".to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             ("channels", "{name}") => "mail".to_owned(),
-            ("do", "{order}") => "restart".to_owned(),
             ("batches", "{id}") => "1".to_owned(),
+            ("job-scripts", "{name}") => "package-install".to_owned(),
+            ("samples", "{sample}") => "two".to_owned(),
+            ("reports", "{name}") => "hardware".to_owned(),
+            (_, "difference") => "difference?from=0&to=1".to_owned(),
+            ("", "new-job-script") => "new-job-script?name=own".to_owned(),
             (_, fixed) if !fixed.starts_with('{') => fixed.to_owned(),
             (_, open) => bail!("{route}: say here what the sample has for {open}"),
         });

@@ -269,7 +269,7 @@ impl Fleet {
         let mut tx = self.server.db.read().await?;
         let mut open = 0;
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
-            open += jobs::list(&mut tx, &Sees::Everything, None, Some(state), i64::MAX, 10_000).await?.len();
+            open += jobs::list(&mut tx, &Sees::Everything, &in_state(state), i64::MAX, 10_000).await?.len();
         }
         Ok(open)
     }
@@ -278,7 +278,7 @@ impl Fleet {
         let mut tx = self.server.db.read().await?;
         let mut lines = Vec::new();
         for state in [JobState::Held, JobState::Queued, JobState::Running] {
-            for job in jobs::list(&mut tx, &Sees::Everything, None, Some(state), i64::MAX, 20).await? {
+            for job in jobs::list(&mut tx, &Sees::Everything, &in_state(state), i64::MAX, 20).await? {
                 let attempt = server::db::attempts::list(&mut tx, job.id).await?.pop();
                 let attempt =
                     attempt.map(|it| format!("attempt {} {} {}", it.id, it.state.as_str(), it.reason));
@@ -327,4 +327,8 @@ impl Fleet {
         self.server.end().await?;
         Ok(Record { machines: known, jobs })
     }
+}
+
+fn in_state(state: JobState) -> jobs::Filter {
+    jobs::Filter { state: Some(state), ..jobs::Filter::default() }
 }

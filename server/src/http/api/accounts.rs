@@ -68,8 +68,8 @@ async fn by_name(ctx: &Ctx, name: &str) -> Result<Account, Error> {
 }
 
 fn tagged(account: Account) -> impl IntoResponse {
-    let tag = content::of(&accounts::changeable(&account));
-    (tag::header(tag), Json(account))
+    let tag = tag::header(content::of(&accounts::changeable(&account)));
+    (tag, Json(account))
 }
 
 /// An account.

@@ -126,6 +126,7 @@ pub(in crate::http) enum ExportFormat {
 pub(in crate::http) struct ExportQuery {
     /// `jsonl` or `csv`.
     #[serde(default)]
+    #[param(inline)]
     format: ExportFormat,
     /// Entries after this number.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use axum::{
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -48,14 +48,14 @@ async fn create(
 
 /// A channel.
 #[utoipa::path(get, path = "/channels/{name}", responses((status = 200, body = Channel, headers(("ETag" = String, description = "Changes with what is wanted of it, for `If-Match`.")))))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     view(&ctx, &name).await
 }
 
-async fn view(ctx: &Ctx, name: &str) -> Result<impl IntoResponse + use<>, Rejection> {
+async fn view(ctx: &Ctx, name: &str) -> Result<Response, Rejection> {
     let mut tx = ctx.db.read().await?;
     let channel = channels::get(&mut tx, name).await?;
-    Ok((tag::header(content::of(&channel.wish)), Json(channel)))
+    Ok((tag::header(content::of(&channel.wish)), Json(channel)).into_response())
 }
 
 /// Changes a channel, whole.
@@ -65,7 +65,7 @@ async fn update(
     Path(name): Path<String>,
     headers: HeaderMap,
     Json(wish): Json<ChannelWish>,
-) -> Result<impl IntoResponse, Rejection> {
+) -> Result<Response, Rejection> {
     channels::update(&ctx, &name, &wish, tag::expected(&headers)?.as_deref()).await?;
     view(&ctx, &name).await
 }

@@ -3,7 +3,7 @@
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -63,14 +63,14 @@ async fn create(
 
 /// A group; its members are `/clients?group=`.
 #[utoipa::path(get, path = "/groups/{name}", responses((status = 200, body = Group, headers(("ETag" = String, description = "Changes with what can be changed of it, for `If-Match`.")))))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     view(&ctx, &name).await
 }
 
-async fn view(ctx: &Ctx, name: &str) -> Result<impl IntoResponse + use<>, Rejection> {
+async fn view(ctx: &Ctx, name: &str) -> Result<Response, Rejection> {
     let mut tx = ctx.db.read().await?;
     let group = groups::get(ctx, &mut tx, name).await?;
-    Ok((tag::header(content::of(&groups::changeable(&group))), Json(group)))
+    Ok((tag::header(content::of(&groups::changeable(&group))), Json(group)).into_response())
 }
 
 /// Changes what a group is for, or the search that finds its members.
@@ -81,7 +81,7 @@ async fn update(
     Path(name): Path<String>,
     headers: HeaderMap,
     Json(change): Json<GroupChange>,
-) -> Result<impl IntoResponse, Rejection> {
+) -> Result<Response, Rejection> {
     groups::update(&ctx, &name, &change, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     view(&ctx, &name).await
 }

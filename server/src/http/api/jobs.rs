@@ -48,6 +48,10 @@ struct ListQuery {
     client: Option<String>,
     /// Only in this state.
     state: Option<JobState>,
+    /// Only of this type.
+    r#type: Option<String>,
+    /// Only with this text in their reason, whatever its case.
+    cause: Option<String>,
 }
 
 /// Jobs, newest first.
@@ -60,8 +64,13 @@ async fn list(
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
     let before = query.before.unwrap_or(i64::MAX);
-    let (sees, client) = (actor.sees(), query.client.as_deref());
-    let found = job_records::list(&ctx, &mut tx, &sees, client, query.state, before, limit + 1).await?;
+    let wanted = job_records::Wanted {
+        client: query.client,
+        state: query.state,
+        job_type: query.r#type,
+        cause: query.cause,
+    };
+    let found = job_records::list(&ctx, &mut tx, &actor.sees(), &wanted, before, limit + 1).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > limit;
     let shown = found.into_iter().take(usize::try_from(limit).unwrap_or(0));
     let items: Vec<_> = shown.map(JobView::from).collect();

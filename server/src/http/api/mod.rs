@@ -13,6 +13,7 @@ mod filters;
 mod groups;
 mod job_scripts;
 mod jobs;
+mod machines;
 mod misc;
 mod repeat;
 mod reports;
@@ -84,6 +85,22 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/clients/{name}/alarm", Role::Operator),
     (GET, "/api/v1/clients/{name}/storage", Role::Viewer),
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
+    (POST, "/api/v1/clients/{name}/recover", Role::Operator),
+    (POST, "/api/v1/clients/{name}/forget", Role::Operator),
+    (GET, "/api/v1/clients/{name}/notes", Role::Viewer),
+    (POST, "/api/v1/clients/{name}/notes", Role::Helpdesk),
+    (DELETE, "/api/v1/clients/{name}/notes/{id}", Role::Operator),
+    (GET, "/api/v1/clients/{name}/history", Role::Viewer),
+    (GET, "/api/v1/presets", Role::Viewer),
+    (GET, "/api/v1/presets/{name}", Role::Viewer),
+    (PUT, "/api/v1/presets/{name}", Role::Operator),
+    (DELETE, "/api/v1/presets/{name}", Role::Operator),
+    (GET, "/api/v1/rules", Role::Viewer),
+    (GET, "/api/v1/rules/{name}", Role::Viewer),
+    (PUT, "/api/v1/rules/{name}", Role::Operator),
+    (DELETE, "/api/v1/rules/{name}", Role::Operator),
+    (POST, "/api/v1/rule-runs", Role::Operator),
+    (POST, "/api/v1/mass-installations", Role::Operator),
     (GET, "/api/v1/batches", Role::Viewer),
     (POST, "/api/v1/batches", Role::Helpdesk),
     (GET, "/api/v1/batches/{id}", Role::Viewer),
@@ -190,6 +207,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
+        .merge(machines::router())
         .merge(files::router())
         .merge(job_scripts::router())
         .merge(misc::router())

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::{extract::State, http::HeaderMap, response::IntoResponse};
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -22,13 +26,13 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 
 /// What can be set while the server runs, and what only the configuration decides.
 #[utoipa::path(get, path = "/settings", responses((status = 200, body = AllSettings, headers(("ETag" = String, description = "Changes with what is set, for `If-Match`.")))))]
-async fn all(State(ctx): State<Ctx>) -> Result<impl IntoResponse, Rejection> {
+async fn all(State(ctx): State<Ctx>) -> Result<Response, Rejection> {
     view(&ctx).await
 }
 
-async fn view(ctx: &Ctx) -> Result<impl IntoResponse + use<>, Rejection> {
+async fn view(ctx: &Ctx) -> Result<Response, Rejection> {
     let all = settings::all(ctx).await?;
-    Ok((tag::header(content::of(&all.values())), Json(all)))
+    Ok((tag::header(content::of(&all.values())), Json(all)).into_response())
 }
 
 /// Sets what the body names, all of it or nothing; `null` sets the default.
@@ -38,7 +42,7 @@ async fn change(
     Asking(actor): Asking,
     headers: HeaderMap,
     Json(wanted): Json<BTreeMap<String, Value>>,
-) -> Result<impl IntoResponse, Rejection> {
+) -> Result<Response, Rejection> {
     let wanted: Vec<_> = wanted
         .into_iter()
         .map(|(name, value)| (name, if value.is_null() { NewValue::Default } else { NewValue::Json(value) }))

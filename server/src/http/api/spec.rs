@@ -54,6 +54,7 @@ pub(super) fn complete(api: &mut OpenApi) {
             operation.operation_id = Some(name(method, path));
             operation.tags = None;
             add_path_parameters(operation, path);
+            describe_body(operation);
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
             let response = ResponseBuilder::new()
                 .description("What went wrong, and what to do.")
@@ -62,7 +63,6 @@ pub(super) fn complete(api: &mut OpenApi) {
             operation.responses.responses.insert("default".to_owned(), RefOr::T(response));
         }
     }
-    describe_files(api);
     let components = api.components.get_or_insert_default();
     open_parts(components);
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
@@ -74,18 +74,17 @@ pub(super) fn complete(api: &mut OpenApi) {
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
 }
 
-/// A file is bytes, maybe none; utoipa would describe it as a list of numbers.
-fn describe_files(api: &mut OpenApi) {
-    let files = api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()?.request_body.as_mut());
-    for body in files {
-        let RefOr::T(body) = body else { continue };
-        if !body.content.contains_key(FILE) {
-            continue;
-        }
+/// No body counts as an empty object (see [`super::super::extract`]), or as an empty file. A file is bytes; utoipa would describe it as a
+/// list of numbers.
+fn describe_body(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    if let Some(file) = body.content.get_mut(FILE) {
         let bytes = ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
-        body.content.insert(FILE.to_owned(), RefOr::T(ContentBuilder::new().schema(Some(bytes)).build()));
+        *file = RefOr::T(ContentBuilder::new().schema(Some(bytes)).build());
+    }
+    if ["application/json", FILE].iter().any(|kind| body.content.contains_key(*kind)) {
         body.required = Some(Required::False);
     }
 }

@@ -189,7 +189,7 @@ impl From<JobRecord> for JobView {
         Self {
             job: record.job,
             client_name: record.client_name,
-            waits_for: record.waits_for,
+            waits_for: record.waits_for.map(|wait| wait.to_string()),
             history: record.history,
             attempts_made: record.attempts,
         }

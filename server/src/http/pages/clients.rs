@@ -207,14 +207,13 @@ async fn list(
             }
         })
         .collect();
-    let now = ctx.now();
     let rows = standings
         .iter()
         .map(|standing| Row {
             name: standing.client.name.clone(),
             cells: columns
                 .iter()
-                .map(|column| columns::cell(*column, standing, now, visitor.language))
+                .map(|column| columns::cell(&ctx, *column, standing, visitor.language))
                 .collect(),
         })
         .collect();

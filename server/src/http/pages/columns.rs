@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{moment::Moment, status::Status};
 use crate::{
     app::{clients::Standing, search::SortBy},
+    context::Ctx,
     domain::layout::size::human,
     http::api::view::Traits,
 };
@@ -51,7 +52,8 @@ pub(super) fn chosen(words: &str) -> Vec<SortBy> {
 }
 
 /// What stands in a column for a client.
-pub(super) fn cell(column: SortBy, standing: &Standing, now: i64, language: &str) -> Cell {
+pub(super) fn cell(ctx: &Ctx, column: SortBy, standing: &Standing, language: &str) -> Cell {
+    let now = ctx.now();
     let client = &standing.client;
     let traits = client.facts.as_ref().map(Traits::from).unwrap_or_default();
     let moment = |at: Option<i64>| at.map(|at| Moment::new(at, now, language));
@@ -59,7 +61,7 @@ pub(super) fn cell(column: SortBy, standing: &Standing, now: i64, language: &str
     match column {
         SortBy::Name => cell.text.clone_from(&client.name),
         SortBy::Stage | SortBy::Activity | SortBy::Health => {
-            cell.status = Some(Status::new(standing, now, language));
+            cell.status = Some(Status::new(ctx, standing, language));
         }
         SortBy::Group => {
             let all: Vec<_> = standing.groups.iter().chain(&standing.found_in).cloned().collect();

@@ -57,6 +57,8 @@ struct Item {
 const NAVIGATION: &[(&str, &str)] = &[
     ("/", "nav-overview"),
     ("/clients", "nav-clients"),
+    ("/discovered", "nav-discovered"),
+    ("/jobs", "nav-jobs"),
     ("/groups", "nav-groups"),
     ("/approvals", "nav-approvals"),
     ("/layouts", "nav-layouts"),

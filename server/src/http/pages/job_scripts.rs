@@ -43,7 +43,6 @@ const CHOICES: i64 = 200;
 pub(super) fn router() -> Router<Ctx> {
     Router::new()
         .route("/job-scripts", get(list))
-        .route("/new-job-script", get(begin))
         .route("/job-scripts/{name}", get(show))
         .route("/job-scripts/{name}/edit", get(edit).post(upload))
         .route("/job-scripts/{name}/version", post(choose))
@@ -99,7 +98,22 @@ fn row_view(row: JobScriptRow, visitor: &Visitor) -> RowView {
     }
 }
 
-async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
+#[derive(Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    new: String,
+}
+
+/// The list; with the name of a new one, its editor.
+async fn list(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Query(named): Query<Named>,
+) -> Result<Response, Rejection> {
+    let name = named.new.trim();
+    if is_name(name) {
+        return Ok(Redirect::to(&format!("/job-scripts/{name}/edit")).into_response());
+    }
     let mut tx = ctx.db.read().await?;
     let scripts = job_scripts::list(&ctx, &mut tx).await?;
     let view = ListView {
@@ -107,7 +121,7 @@ async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejectio
         scripts: scripts.into_iter().map(|row| row_view(row, &visitor)).collect(),
         may_change: may_change(&visitor),
     };
-    page(&ctx, &visitor, "pages/job-scripts.html", &view)
+    Ok(page(&ctx, &visitor, "pages/job-scripts.html", &view)?.into_response())
 }
 
 #[derive(Serialize)]
@@ -251,8 +265,10 @@ async fn choose(
 
 #[derive(Deserialize)]
 struct Pair {
+    #[serde(default)]
     from: i64,
-    to: i64,
+    /// Without it the one that is used.
+    to: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -283,12 +299,13 @@ async fn difference(
     Query(pair): Query<Pair>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let text = job_scripts::difference(&ctx, &mut tx, &name, pair.from, pair.to).await?;
+    let to = pair.to.or_else(|| ctx.catalog.own_version(&name)).unwrap_or(0);
+    let text = job_scripts::difference(&ctx, &mut tx, &name, pair.from, to).await?;
     let view = DifferenceView {
         page: visitor.frame("/job-scripts"),
         name,
         from: pair.from,
-        to: pair.to,
+        to,
         lines: marked(&text),
     };
     page(&ctx, &visitor, "pages/job-script-difference.html", &view)
@@ -350,6 +367,8 @@ async fn trial(
     let wanted = trial.version.map_or(Wanted::Used, Wanted::Version);
     let params = if trial.params.trim().is_empty() { "{}" } else { trial.params.trim() };
     let (files, problem) = match serde_json::from_str::<Value>(params) {
+        // Nobody was chosen yet.
+        _ if trial.client.trim().is_empty() => (BTreeMap::new(), None),
         Err(error) => {
             let remedy = "write it like {\"packages\": [\"hello\"]}";
             (
@@ -407,22 +426,6 @@ struct EditView {
     problem: Option<wire::problem::Problem>,
     checked: bool,
     difference: Vec<(&'static str, String)>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: String,
-}
-
-/// A name that nobody has used leads to an editor with a beginning in it.
-async fn begin(Query(named): Query<Named>) -> Result<Redirect, Rejection> {
-    let name = named.name.trim();
-    if !is_name(name) {
-        let title = format!("`{name}` cannot be a job script's name");
-        return Err(Error::invalid(title, "use small letters, digits and hyphens").into());
-    }
-    Ok(Redirect::to(&format!("/job-scripts/{name}/edit")))
 }
 
 async fn edit(

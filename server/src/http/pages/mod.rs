@@ -13,20 +13,26 @@ mod chart;
 mod client;
 mod clients;
 mod columns;
+mod discovered;
 mod frame;
 mod groups;
 mod images;
 mod job_scripts;
+mod jobs;
 mod layouts;
 mod live;
+mod machine_form;
+mod mass;
 mod moment;
 mod overview;
 mod reports;
 mod rights;
+mod rules;
 mod session;
 mod settings;
 mod status;
 mod tokens;
+mod words;
 
 use axum::{
     Router,
@@ -72,11 +78,30 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/adopt", Role::Operator),
     (GET, "/clients/{name}/install", Role::Operator),
     (POST, "/clients/{name}/install", Role::Operator),
+    (GET, "/clients/{name}/edit", Role::Operator),
+    (POST, "/clients/{name}/edit", Role::Operator),
+    (GET, "/clients/{name}/do/{order}", Role::Helpdesk),
+    (POST, "/clients/{name}/do/{order}", Role::Helpdesk),
+    (POST, "/clients/{name}/notes", Role::Helpdesk),
+    (POST, "/clients/{name}/notes/{id}/delete", Role::Operator),
+    (POST, "/clients/{name}/packages", Role::Operator),
+    (GET, "/add-client", Role::Operator),
+    (POST, "/add-client", Role::Operator),
+    (POST, "/presets/{name}/delete", Role::Operator),
+    (GET, "/discovered", Role::Viewer),
+    (POST, "/discovered", Role::Operator),
+    (GET, "/rules", Role::Viewer),
+    (POST, "/rules", Role::Operator),
+    (POST, "/rules/{name}/delete", Role::Operator),
+    (GET, "/mass-installation", Role::Operator),
+    (POST, "/mass-installation", Role::Operator),
+    (GET, "/jobs", Role::Viewer),
+    (GET, "/jobs/{id}", Role::Viewer),
+    (POST, "/jobs/{id}/{order}", Role::Helpdesk),
     (GET, "/about", Role::Viewer),
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
     (GET, "/job-scripts", Role::Viewer),
-    (GET, "/new-job-script", Role::Admin),
     (GET, "/job-scripts/{name}", Role::Viewer),
     (GET, "/job-scripts/{name}/edit", Role::Admin),
     (POST, "/job-scripts/{name}/edit", Role::Admin),
@@ -139,6 +164,10 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(batches::router())
         .merge(groups::router())
         .merge(client::router())
+        .merge(discovered::router())
+        .merge(rules::router())
+        .merge(mass::router())
+        .merge(jobs::router())
         .merge(about::router())
         .merge(images::router())
         .merge(job_scripts::router())

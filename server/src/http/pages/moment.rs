@@ -14,6 +14,11 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// Exactly, for texts.
+    pub(super) fn full(&self) -> &str {
+        &self.full
+    }
+
     pub(super) fn new(at: i64, now: i64, language: &str) -> Self {
         let time = OffsetDateTime::from_unix_timestamp(at / SECOND).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let full = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");

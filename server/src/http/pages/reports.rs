@@ -133,7 +133,11 @@ async fn show(
             .concat();
     let view = View {
         page: visitor.frame("/reports"),
-        columns: report.columns.iter().map(|column| (column.name.clone(), is_number(column.kind))).collect(),
+        columns: report
+            .columns
+            .iter()
+            .map(|column| (column.name.replace('_', "-"), is_number(column.kind)))
+            .collect(),
         count: report.rows.len(),
         more: report.rows.len() > ROWS,
         notes: report.notes.clone(),

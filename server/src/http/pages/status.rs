@@ -2,9 +2,13 @@
 
 use serde::Serialize;
 
-use super::moment::Moment;
+use super::{
+    moment::Moment,
+    words::{WaitView, job_title},
+};
 use crate::{
     app::clients::Standing,
+    context::Ctx,
     domain::{
         client::Stage,
         client_status::{Activity, Health},
@@ -22,7 +26,7 @@ pub(super) struct Status {
     pub(super) step: String,
     pub(super) percent: i64,
     pub(super) message: String,
-    pub(super) waits_for: String,
+    pub(super) waits: Option<WaitView>,
     pub(super) health: &'static str,
     pub(super) health_kind: &'static str,
     pub(super) health_reason: String,
@@ -30,7 +34,8 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn new(standing: &Standing, now: i64, language: &str) -> Self {
+    pub(super) fn new(ctx: &Ctx, standing: &Standing, language: &str) -> Self {
+        let now = ctx.now();
         let stage = standing.client.stage;
         let mut status = Self {
             stage: stage.as_str(),
@@ -46,7 +51,7 @@ impl Status {
             step: String::new(),
             percent: 0,
             message: String::new(),
-            waits_for: String::new(),
+            waits: None,
             health: "ok",
             health_kind: "good",
             health_reason: String::new(),
@@ -56,12 +61,13 @@ impl Status {
             Activity::Idle => {}
             Activity::Waiting { job, job_type, reason } => {
                 (status.activity, status.job) = ("waiting", Some(job.0));
-                (status.job_type, status.waits_for) = (job_type.clone(), reason.clone());
+                status.job_type = job_title(ctx, language, job_type);
+                status.waits = Some(WaitView::new(ctx, reason, language));
             }
             Activity::Working { job, job_type, step, percent, message } => {
                 (status.activity, status.job, status.percent) = ("working", Some(job.0), *percent);
-                (status.job_type, status.step, status.message) =
-                    (job_type.clone(), step.clone(), message.clone());
+                status.job_type = job_title(ctx, language, job_type);
+                (status.step, status.message) = (step.clone(), message.clone());
             }
         }
         match &standing.health {

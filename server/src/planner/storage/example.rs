@@ -41,13 +41,15 @@ fn blank(at: usize, name: &str, wanted: &DiskMatch) -> Disk {
     };
     let least = bytes(wanted.min_size).unwrap_or(0);
     let size = ORDINARY.max(least).min(bytes(wanted.max_size).unwrap_or(u64::MAX));
+    // Whole sectors, within the layout's limits.
+    let whole = size - size % 4096;
+    let size_bytes = if whole < least { size.next_multiple_of(4096) } else { whole };
     let letter = char::from(b'a' + u8::try_from(at.min(25)).unwrap_or(25));
     Disk {
         path: wanted.path.clone().unwrap_or_else(|| format!("/dev/sd{letter}")),
         serial: wanted.serial.clone().unwrap_or_else(|| format!("EXAMPLE-{name}")),
         wwn: wanted.wwn.clone().unwrap_or_default(),
-        // Whole sectors, whatever the layout's limits are.
-        size_bytes: size.next_multiple_of(4096),
+        size_bytes,
         sector_bytes: 512,
         physical_sector_bytes: 4096,
         rotational: wanted.rotational == YesNoAny::Yes,

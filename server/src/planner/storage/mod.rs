@@ -247,6 +247,14 @@ pub fn described(disk: &Disk) -> String {
     format!("{} ({serial}, {})", disk.path, human(disk.size_bytes))
 }
 
+/// A machine in one line: maker, model, memory, disks.
+pub fn hardware(facts: &wire::facts::Facts) -> String {
+    let disks: Vec<_> = facts.disks.iter().map(described).collect();
+    let machine = format!("{} {}", facts.dmi.vendor, facts.dmi.product);
+    let parts = [machine.trim().to_owned(), human(facts.memory_bytes), disks.join(" + ")];
+    parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+}
+
 /// The client's fstab(5).
 pub fn fstab(work: &StorageWork) -> String {
     let mut text = String::from("# Written by Lotse when this system was installed.\n");
