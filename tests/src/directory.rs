@@ -55,6 +55,7 @@ dn: cn=teachers,ou=groups,dc=school,dc=example\nobjectClass: groupOfNames\nmembe
 const CIRCLE: &str = "dn: cn=helpers,ou=groups,dc=school,dc=example\nchangetype: modify\nadd: member\nmember: cn=it,ou=groups,dc=school,dc=example\n";
 
 /// A directory that runs.
+#[expect(clippy::struct_field_names, reason = "a directory of files, of a directory of people")]
 pub struct Directory {
     directory: TempDir,
     keeper: Child,

@@ -360,6 +360,7 @@ pub async fn offer_second_factor(ctx: &Ctx, asking: &Actor) -> Result<SecondFact
         return Err(Error::conflict("you have a second factor already", "end it first, then set up another"));
     }
     // What was offered stays the same until it is confirmed: a page that is opened twice shows one picture.
+    #[expect(clippy::single_match_else, reason = "two cases of one question")]
     let secret = match known.totp_offered {
         Some(secret) => secret,
         None => {

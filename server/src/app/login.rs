@@ -359,6 +359,7 @@ pub(super) async fn code_fits(
     let Some(secret) = &credentials.totp_secret else { return Ok(false) };
     let step = totp::step_of(secret, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
     let mut tx = ctx.db.write().await?;
+    #[expect(clippy::single_match_else, reason = "two cases of one question")]
     let fits = match step {
         Some(step) => accounts::use_totp_step(&mut tx, account.id, step).await?,
         None => {

@@ -161,6 +161,7 @@ async fn create(
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct View {
     page: Frame,
     name: String,
