@@ -32,9 +32,9 @@ pub async fn in_use(tx: &mut Tx) -> Result<Vec<(ClientId, String, String, Option
 
 /// Names that begin with a text.
 pub async fn names_with(tx: &mut Tx, prefix: &str) -> Result<Vec<String>, Error> {
-    let sql = "SELECT name FROM clients WHERE substr(name, 1, $1) = $2";
-    let length = i64::try_from(prefix.chars().count()).unwrap_or(0);
-    tx.all(sql, args![length, prefix]).await?.iter().map(|row| row.text("name")).collect()
+    // Names have no signs that mean something here.
+    let sql = "SELECT name FROM clients WHERE name LIKE $1";
+    tx.all(sql, args![format!("{prefix}%")]).await?.iter().map(|row| row.text("name")).collect()
 }
 
 /// Machines that wait for adoption, by number.
