@@ -53,7 +53,7 @@ pub(super) async fn carry_out(
         };
         done.problems.push(problem(column, message));
     }
-    if row.get(Column::Name).is_empty() && machine.as_ref().is_none_or(|machine| waits(machine)) {
+    if row.get(Column::Name).is_empty() && machine.as_ref().is_none_or(waits) {
         done.problems.push(problem("name", "is missing; give one, or a pattern for all"));
     }
     if done.what == RowWork::UnderWay || !done.problems.is_empty() {

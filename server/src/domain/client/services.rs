@@ -14,7 +14,7 @@ use super::{DOMAIN, Problems, fits};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Directory {
-    /// Its servers, the first one first: `ldap://…` (with StartTLS) or `ldaps://…`.
+    /// Its servers, the first one first: `ldap://…` (with `StartTLS`) or `ldaps://…`.
     pub uris: Vec<String>,
     /// Where accounts and groups are found, such as `dc=school,dc=example`.
     pub base: String,

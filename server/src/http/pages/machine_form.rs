@@ -229,7 +229,11 @@ impl MachineForm {
             uris,
             base: self.directory_base.trim().to_owned(),
             schema: DirectorySchema::from_word(&self.directory_schema).unwrap_or_default(),
-            ca_pem: lines_of(&self.directory_ca).iter().map(|line| format!("{line}\n")).collect(),
+            ca_pem: lines_of(&self.directory_ca)
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<Vec<_>>()
+                .concat(),
         })
     }
 
