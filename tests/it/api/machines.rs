@@ -114,7 +114,7 @@ pub(super) async fn a_rule_adopts_what_fits_and_leaves_disks_alone_that_hold_som
     assert!(unknown.is_problem(404), "{unknown:?}");
     let preset = json!({ "config": { "locale": "de_DE.UTF-8" }, "groups": ["room-9"] });
     server.send(Method::PUT, "/api/v1/presets/room", &preset).await.unwrap().ok().unwrap();
-    let rule = json!({ "model": "*think*", "names": "pc-{01..}", "preset": "room", "install": true });
+    let rule = json!({ "model": "*", "names": "pc-{01..}", "preset": "room", "install": true });
     assert_eq!(put("room", rule).await.status, 204);
     let run = async |dry_run: bool| {
         let path = format!("/api/v1/rule-runs?dry_run={dry_run}");

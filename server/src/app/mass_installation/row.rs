@@ -43,7 +43,7 @@ pub(super) async fn carry_out(
         done.hardware = machine.facts.as_ref().map(planner::storage::hardware).unwrap_or_default();
         done.what = what(tx, machine).await?;
         done.installed_over = order.install && machine.stage == Stage::Installed;
-    } else if macs.is_empty() {
+    } else if row.get(Column::Mac).is_empty() {
         let (column, message) = match row.get(Column::Serial) {
             "" => ("mac", "is needed to know the machine again when it boots"),
             _ => (
