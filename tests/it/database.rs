@@ -203,6 +203,7 @@ async fn queue_of_one_client(db: &Db) {
 
     let open: Vec<JobId> = jobs::open(&mut tx, id).await.unwrap().into_iter().map(|job| job.id).collect();
     assert_eq!(open, [held.id, first, later, second]);
+    let queued = jobs::Filter { client: Some(id), state: Some(JobState::Queued), ..jobs::Filter::default() };
     let listed: Vec<JobId> = jobs::list(&mut tx, &Sees::Everything, &queued, i64::MAX, 2)
         .await
         .unwrap()
