@@ -246,19 +246,6 @@ async fn about_clients(walk: &mut Walk<'_>) {
         .await;
     walk.step(p(Method::POST, "/api/v1/clients/{name}/restart"), lab, none, ("job.create", "job ", NEW))
         .await;
-    // Whatever the installation before has queued is in the way of the next one.
-    walk.send(Method::POST, "/api/v1/clients/{name}/reset", "/api/v1/clients/lab-01/reset", none).await;
-    let mut tx = server.ctx.db.write().await.unwrap();
-    clients::set_stage(&mut tx, id, Stage::Installed).await.unwrap();
-    tx.commit().await.unwrap();
-    walk.seen = entries(server).await.len();
-    walk.step(
-        p(Method::POST, "/api/v1/clients/{name}/recover"),
-        lab,
-        none,
-        ("client.install", client, CHANGED),
-    )
-    .await;
     about_machines(walk, lab, client).await;
     let keys = json!({ "authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHz7H6pRrRjQ1m4i1sVZkzQm1tB8vEoTWpT0oVnSnkR ann"] });
     walk.step(p(Method::POST, "/api/v1/clients/{name}/rescue"), lab, &keys, ("job.create", "job ", NEW))
@@ -293,6 +280,20 @@ async fn about_machines(walk: &mut Walk<'_>, lab: &[(&str, &str)], client: &str)
     let server = walk.server;
     let none = &json!({});
     let p = |method, route| (method, route);
+    let id = id_of(server, "lab-01").await;
+    // Whatever the installation before has queued is in the way of the next one.
+    walk.send(Method::POST, "/api/v1/clients/{name}/reset", "/api/v1/clients/lab-01/reset", none).await;
+    let mut tx = server.ctx.db.write().await.unwrap();
+    clients::set_stage(&mut tx, id, Stage::Installed).await.unwrap();
+    tx.commit().await.unwrap();
+    walk.seen = entries(server).await.len();
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/recover"),
+        lab,
+        none,
+        ("client.install", client, CHANGED),
+    )
+    .await;
     let note = json!({ "text": "Netzteil getauscht" });
     let id = walk
         .step(p(Method::POST, "/api/v1/clients/{name}/notes"), lab, &note, ("client.note", client, NEW))
