@@ -204,7 +204,6 @@ async fn about_ones_own_account(walk: &mut Walk<'_>) {
     walk.seen = entries(server).await.len();
 }
 
-#[expect(clippy::too_many_lines, reason = "one walk through the life of a client")]
 async fn about_clients(walk: &mut Walk<'_>) {
     let server = walk.server;
     let lab = &[("name", "lab-01")];
