@@ -114,6 +114,10 @@ async fn run(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
         println!("Everything keeps running; Ctrl-C ends it. To look around:");
         println!("  export LOTSE_DATA={} HOME={}", site.data().display(), directory.display());
         println!("  {} client list", Programs::built()?.lotse.display());
+        println!(
+            "In a browser, as admin (once; the certificate is by the server's own CA, whose fingerprint is above):"
+        );
+        println!("  {}", site.lotse(&["account", "link", "admin"]).await?.trim());
         tokio::signal::ctrl_c().await?;
     }
     story

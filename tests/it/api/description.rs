@@ -45,6 +45,8 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             }
             // What is only put here or taken away, or chosen among what stays, overwrites nothing.
             let overwrites = !path.contains("/members/") && !path.ends_with("/version");
+            // Presets and rules are kept whole by name; whoever keeps one says all of it.
+            let overwrites = overwrites && !path.contains("/presets/") && !path.contains("/rules/");
             let changes = ["put", "patch"].contains(&method.as_str()) && overwrites;
             let guarded =
                 operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");

@@ -643,14 +643,13 @@ pub(super) async fn what_nobody_notes_is_noted_as_the_request_itself(engine: Eng
     let server = TestServer::start(engine).await.unwrap();
     let ctx = &server.ctx;
     let origin = server::db::audit::Origin::new("ann", "session", ctx.now(), server::app::audit::signer(ctx));
-    origin
-        .scope(async {
-            // A change that its use case has forgotten to note.
-            let mut tx = ctx.db.write().await.unwrap();
-            server::db::groups::create(&mut tx, "secret-group", "", ctx.now()).await.unwrap();
-            tx.commit().await.unwrap();
-        })
-        .await;
+    let forgotten = async {
+        // A change that its use case has forgotten to note.
+        let mut tx = ctx.db.write().await.unwrap();
+        server::db::groups::create(&mut tx, "secret-group", "", ctx.now()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    origin.scope(Box::pin(forgotten)).await;
     let last = entries(&server).await.pop().unwrap();
     assert_eq!((&last["actor"], &last["action"]), (&json!("ann"), &json!("request")));
     assert_eq!(verdict(&server).await["good"], true);
