@@ -9,7 +9,7 @@ async fn a_new_machine_is_adopted_and_its_installation_ordered_on_a_telephone() 
     let (server, sample) = sample::start(Engine::Sqlite).await.unwrap();
     let (_browser, page) = logged_in(&server, Look { language: "de", ..Look::PHONE }).await;
     page.goto(&server.ctx.addresses.https).await.unwrap();
-    page.until_shown("Ein Rechner wartet auf die Übernahme").await.unwrap();
+    page.until_shown("Rechner warten auf die Übernahme").await.unwrap();
     page.goto(&format!("{}/clients/{}", server.ctx.addresses.https, sample.discovered)).await.unwrap();
     assert_eq!(page.overhang().await.unwrap(), None);
     page.follow("Übernehmen").await.unwrap();
