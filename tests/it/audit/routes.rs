@@ -381,7 +381,7 @@ async fn about_many(walk: &mut Walk<'_>) {
     assert_eq!(wake.status.is_success(), all.last().unwrap()["action"] == "client.wake", "{wake:?}");
     walk.used.insert("POST /api/v1/clients/{name}/wake".to_owned());
     walk.seen = all.len();
-    let order = json!({ "order": { "action": "reboot" }, "clients": ["pc-01", "pc-02"] });
+    let order = json!({ "order": { "action": "join-group", "group": "own" }, "clients": ["pc-01", "pc-02"] });
     walk.step(p(Method::POST, "/api/v1/batches"), &[], &order, ("batch.order", "batch ", NEW)).await;
     // One that waits, as it would when the server had more to do.
     let mut tx = server.ctx.db.write().await.unwrap();

@@ -134,7 +134,7 @@ pub(in crate::http) struct ExportQuery {
 }
 
 /// All entries, oldest first, with everything that their hashes are made of.
-#[utoipa::path(get, path = "/audit/export", params(ExportQuery), responses((status = 200, body = String, content_type = "application/jsonl")))]
+#[utoipa::path(get, path = "/audit/export", params(ExportQuery), responses((status = 200, content((String = "application/jsonl"), (String = "text/csv")))))]
 async fn export(State(ctx): State<Ctx>, Query(query): Query<ExportQuery>) -> Result<Response, Rejection> {
     Ok(exported(ctx, &query))
 }

@@ -203,7 +203,7 @@ struct NewNote {
 }
 
 /// Adds a note; the answer is its number.
-#[utoipa::path(post, path = "/clients/{name}/notes", request_body = NewNote, responses((status = 201, body = i64)))]
+#[utoipa::path(post, path = "/clients/{name}/notes", request_body = NewNote, responses((status = 201, body = i64, content_type = "application/json")))]
 async fn add_note(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,

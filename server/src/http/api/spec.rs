@@ -6,11 +6,13 @@ use utoipa::{
         self, Components, ContentBuilder, KnownFormat, ObjectBuilder, OpenApi, PathItem, Ref, RefOr,
         Required, ResponseBuilder, Schema, SchemaFormat,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::Type,
+        schema::{AnyOfBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 use wire::problem::{FieldProblem, Problem};
+
+use super::view::ClientItem;
 
 const TOKEN: &str = "token";
 const FILE: &str = "application/octet-stream";
@@ -65,6 +67,7 @@ pub(super) fn complete(api: &mut OpenApi) {
     }
     let components = api.components.get_or_insert_default();
     open_parts(components);
+    overlap(components);
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(FieldProblem::name().into_owned(), FieldProblem::schema());
     let scheme = HttpBuilder::new()
@@ -107,6 +110,17 @@ fn open_parts(components: &mut Components) {
         if let Some(RefOr::T(Schema::Object(part))) = components.schemas.get_mut(&part) {
             part.additional_properties = None;
         }
+    }
+}
+
+/// A client with all its fields is also one with those that were asked for, which `oneOf` would forbid.
+fn overlap(components: &mut Components) {
+    if let Some(RefOr::T(schema)) = components.schemas.get_mut(ClientItem::name().as_ref())
+        && let Schema::OneOf(one) = schema
+    {
+        let any = AnyOfBuilder::new().description(one.description.take());
+        let items = std::mem::take(&mut one.items);
+        *schema = Schema::AnyOf(items.into_iter().fold(any, AnyOfBuilder::item).build());
     }
 }
 
