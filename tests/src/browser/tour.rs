@@ -32,12 +32,15 @@ const MORE: [(&str, &str); 13] = [
     ("reports-changes", "/reports/changes"),
 ];
 
+/// Parts that pages fetch; nobody opens them.
+const PARTS: [&str; 1] = ["/clients-words"];
+
 /// All pages, each once.
 ///
 /// # Errors
 /// A route has a parameter for which nobody has said what the sample has in its place.
 pub fn stops(sample: &Sample) -> Result<Vec<Stop>> {
-    let routes = ROUTES.iter().filter(|(method, _, _)| *method == Method::GET);
+    let routes = ROUTES.iter().filter(|(method, path, _)| *method == Method::GET && !PARTS.contains(path));
     let mut stops = routes
         .map(|(_, route, _)| {
             let name = route.trim_matches('/').replace(['{', '}'], "").replace('/', "-");
