@@ -144,7 +144,9 @@ async fn every_page_needs_a_login_and_its_role() {
     let mut browsers = Vec::new();
     for role in [Role::Viewer, Role::Helpdesk, Role::Operator, Role::Admin] {
         let browser =
-            Browser::of_new_account(&server, role.as_str(), Rights::everything(role)).await.unwrap();
+            Browser::of_new_account(&server, &format!("a-{}", role.as_str()), Rights::everything(role))
+                .await
+                .unwrap();
         browsers.push((role, browser));
     }
     let stranger = Browser::new(&server).unwrap();

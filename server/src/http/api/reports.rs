@@ -56,7 +56,7 @@ struct ReportQuery {
 }
 
 /// A report. With `format=csv` the answer is `text/csv`.
-#[utoipa::path(get, path = "/reports/{name}", params(ReportQuery), responses((status = 200, body = Report)))]
+#[utoipa::path(get, path = "/reports/{name}", params(ReportQuery), responses((status = 200, content((Report = "application/json"), (String = "text/csv")))))]
 async fn make(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
