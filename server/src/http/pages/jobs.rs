@@ -357,7 +357,11 @@ async fn carry_out(
     Path((id, order)): Path<(JobId, String)>,
     Form(because): Form<Because>,
 ) -> Result<Response, Rejection> {
-    let needed = if matches!(order.as_str(), "cancel" | "release") { Role::Helpdesk } else { Role::Operator };
+    let needed = match order.as_str() {
+        "cancel" | "release" => Role::Helpdesk,
+        "accept" | "hold" | "retry" => Role::Operator,
+        other => return Err(Error::not_found(format!("the order {other}")).into()),
+    };
     {
         let mut tx = ctx.db.read().await?;
         reach::require(&mut tx, &visitor.actor()?.reach, About::Job(id.0), needed).await?;
@@ -376,8 +380,7 @@ async fn carry_out(
         "hold" => jobs::hold(&ctx, id, actor, &reason("held")).await?,
         "cancel" => jobs::cancel(&ctx, id, actor, &reason("cancelled")).await?,
         "release" => jobs::release(&ctx, id).await?,
-        "retry" => to = jobs::retry(&ctx, id, actor).await?,
-        other => return Err(Error::not_found(format!("the order {other}")).into()),
+        _ => to = jobs::retry(&ctx, id, actor).await?,
     }
     let back = if because.back.starts_with("/jobs?") || because.back == "/jobs" {
         because.back
