@@ -1,6 +1,6 @@
 //! The language in which people say which clients they mean: `stage:installed health:offline memory<4G not name:pc-*`.
 //!
-//! An expression is a tree of [`Expr`]; [`parse`] reads it, `Display` writes it so that reading it again gives the same.
+//! An expression is a tree of [`Expr`]; [`parse()`] reads it, `Display` writes it so that reading it again gives the same.
 //! What it means on a database is in `db::search`. Pure.
 
 mod parse;
