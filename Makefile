@@ -38,7 +38,9 @@ demo: programs
 test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace
+	cargo test --workspace -- --skip browser::
+	@# A browser beside hundreds of agents waits longer than people would.
+	cargo test -p system-tests --test it -- browser::
 	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh .ci/run
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
