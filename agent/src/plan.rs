@@ -101,7 +101,9 @@ pub fn power(kind: &StepKind) -> Option<Power> {
 /// A step that was cut off may simply run again.
 pub fn is_repeatable(kind: &StepKind) -> bool {
     match kind {
-        StepKind::Unpack { .. }
+        // It asks the package manager what is left to do, and finishes what was cut off, before it begins.
+        StepKind::Packages(_)
+        | StepKind::Unpack { .. }
         | StepKind::Mount { .. }
         | StepKind::WriteFile { .. }
         | StepKind::BootLoader { .. }
