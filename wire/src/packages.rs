@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct PackageWork {
     /// What is done with the packages.
     pub action: PackageAction,
-    /// `name`, `name:architecture`, and where something is installed `name=version`; empty for upgrades of everything.
+    /// `name`, `name:architecture`, and where something is installed `name=version` or `name/suite`; empty for upgrades of everything.
     #[serde(default)]
     pub packages: Vec<String>,
     /// Only says what would be done.
@@ -66,6 +66,23 @@ pub enum PackageAction {
     Unknown,
 }
 
+impl PackageAction {
+    /// The word for it in job types.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Install => "install",
+            Self::Remove => "remove",
+            Self::Purge => "purge",
+            Self::Upgrade => "upgrade",
+            Self::SecurityUpgrade => "security-upgrade",
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Whose configuration file counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +109,26 @@ pub struct DebconfAnswer {
     /// The answer is this secret, which the agent fetches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+}
+
+/// An answer that begins so names a secret of the client.
+const SECRET: &str = "secret:";
+
+impl DebconfAnswer {
+    /// Reads `package question type answer`, as `debconf-set-selections(1)` does; an answer `secret:NAME` is the secret of that name.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(4, [' ', '\t']);
+        let (package, question, kind) = (words.next()?, words.next()?, words.next()?);
+        let value = words.next().unwrap_or_default().trim();
+        let secret = value.strip_prefix(SECRET).map(str::to_owned);
+        Some(Self {
+            package: package.to_owned(),
+            question: question.to_owned(),
+            kind: kind.to_owned(),
+            value: if secret.is_some() { String::new() } else { value.to_owned() },
+            secret,
+        })
+    }
 }
 
 /// Everything that one run of a package manager changes.
@@ -150,4 +187,18 @@ pub enum ChangeKind {
     /// A change of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_line_as_debconf_reads_it_and_a_secret_is_only_named() {
+        let plain = DebconfAnswer::parse("postfix postfix/mailname string mail.school.example or so").unwrap();
+        assert_eq!((plain.question.as_str(), plain.value.as_str()), ("postfix/mailname", "mail.school.example or so"));
+        let secret = DebconfAnswer::parse("slapd slapd/password1 password secret:ldap").unwrap();
+        assert_eq!((secret.value.as_str(), secret.secret.as_deref()), ("", Some("ldap")));
+        assert_eq!(DebconfAnswer::parse("postfix postfix/mailname"), None);
+    }
 }

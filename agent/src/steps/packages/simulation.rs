@@ -19,9 +19,9 @@ pub(super) fn transaction(simulated: &str, asked: &[String]) -> Transaction {
     Transaction { changes, ..Transaction::default() }
 }
 
-/// A package's name without its architecture and version.
+/// A package's name without its architecture, version and suite.
 pub(super) fn bare(name: &str) -> &str {
-    name.split(['=', ':']).next().unwrap_or(name)
+    name.split(['=', ':', '/']).next().unwrap_or(name)
 }
 
 /// `Inst name[:arch] [from] (to origin, origin [arch]) …`, `Remv name [from]`, `Purg name [from]`.
