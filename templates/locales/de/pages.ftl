@@ -1,6 +1,11 @@
 # Texts of the pages. Every key stands in every language; a test compares.
 
 skip = Zum Inhalt springen
+menu = Menü
+jump = Auf dieser Seite
+by-lotse = Lotse
+by-agent = Agent
+to-overview = Weiter zur Übersicht
 navigation = Hauptnavigation
 other-language = English
 logout = Abmelden

@@ -1,6 +1,11 @@
 # Texts of the pages. Every key stands in every language; a test compares.
 
 skip = Skip to the content
+menu = Menu
+jump = On this page
+by-lotse = Lotse
+by-agent = agent
+to-overview = On to the overview
 navigation = Main navigation
 other-language = Deutsch
 logout = Log out

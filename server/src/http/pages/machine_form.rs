@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wire::{Mac, problem::FieldProblem};
+use wire::{
+    Mac,
+    problem::{FieldProblem, Problem},
+};
 
 use super::{Rejection, words};
 use crate::{
@@ -307,7 +310,7 @@ pub(super) struct FormView {
     layouts: Vec<String>,
     presets: Vec<String>,
     faults: BTreeMap<String, String>,
-    problem: Option<String>,
+    problem: Option<Problem>,
     /// What lies in the part that is folded away has a fault, or was filled in.
     open: bool,
 }
@@ -322,7 +325,7 @@ impl FormView {
         language: &str,
         form: MachineForm,
         faults: &[FieldProblem],
-        problem: Option<String>,
+        problem: Option<Problem>,
     ) -> Result<Self, Rejection> {
         let mut tx = ctx.db.read().await?;
         let faults = words::faults(ctx, language, field_of, faults);

@@ -23,7 +23,7 @@ impl WaitView {
     pub(super) fn new(ctx: &Ctx, wait: &Wait, language: &str) -> Self {
         let mut view = Self { key: wait.key(), ..Self::default() };
         match wait {
-            Wait::Held(text) | Wait::Alarm(text) | Wait::Told(text) => view.text.clone_from(text),
+            Wait::Held(text) | Wait::Alarm(text) | Wait::Told(text) => view.text = told(ctx, language, text),
             Wait::Needs(id, job_type, state) => {
                 (view.job, view.state) = (id.0, state.as_str());
                 view.job_type = job_title(ctx, language, job_type);
@@ -45,6 +45,50 @@ impl WaitView {
 pub(super) fn job_title(ctx: &Ctx, language: &str, job_type: &str) -> String {
     let declared = ctx.catalog.job_type(job_type);
     declared.map_or_else(|| job_type.to_owned(), |declared| in_language(&declared.title, language, job_type))
+}
+
+/// Who did something: a person by name, Lotse's own parts by what they are.
+pub(super) fn actor_name(ctx: &Ctx, language: &str, actor: &str) -> String {
+    let key = match actor {
+        "queue" | "boot" | "rules" | "server" => "by-lotse",
+        agent if agent.strip_prefix("client ").is_some_and(|id| id.parse::<i64>().is_ok()) => "by-agent",
+        _ => return actor.to_owned(),
+    };
+    ctx.pages.text(language, key, &[]).unwrap_or_else(|| actor.to_owned())
+}
+
+/// What else is known of an event.
+pub(super) fn event_detail(ctx: &Ctx, language: &str, kind: &str, detail: String) -> String {
+    match kind {
+        "job.queued" => job_title(ctx, language, &detail),
+        // The number of an attempt among all that were ever made says nothing to anybody.
+        "job.running" => String::new(),
+        "client.boot" => {
+            let word = format!("decision {detail}");
+            let said = told(ctx, language, &word);
+            if said == word { detail } else { said }
+        }
+        // The beginning of a fingerprint is enough to compare.
+        "client.adopted" if detail.len() == 64 => format!("{}…", &detail[..16]),
+        _ => told(ctx, language, &detail),
+    }
+}
+
+/// What a step of a job is called, when that says more than the job's own title.
+pub(super) fn step_title(ctx: &Ctx, language: &str, job_type: &str, step: &str) -> String {
+    let declared = ctx.catalog.job_type(job_type);
+    let found = declared.as_ref().and_then(|declared| declared.steps.iter().find(|known| known.id == step));
+    match found {
+        Some(known) if known.title.is_empty() => String::new(),
+        Some(known) => in_language(&known.title, language, step),
+        // One of an own version, or of one that is gone.
+        None => step.to_owned(),
+    }
+}
+
+/// Pairs as a JSON object, for a script of the page.
+pub(super) fn as_json(pairs: impl Iterator<Item = (String, String)>) -> String {
+    serde_json::to_string(&pairs.collect::<BTreeMap<_, _>>()).unwrap_or_default()
 }
 
 /// A text by language; English when that one is missing.
@@ -70,62 +114,7 @@ pub(super) fn faults(
     faults
 }
 
-/// What the server says in English, and the text that says it in other languages: what stands before and after `{}` is fixed.
-const TOLD: &[(&str, &str)] = &[
-    ("stands in line {} already", "told-line-twice"),
-    ("is missing; give one, or a pattern for all", "told-name-missing"),
-    ("is needed to know the machine again when it boots", "told-mac-needed"),
-    (
-        "no machine with this serial number has announced itself; give its hardware address",
-        "told-serial-unknown",
-    ),
-    ("`{}` is no hardware address, such as 52:54:00:12:34:56", "told-no-mac"),
-    ("belongs to client {}", "told-address-owned"),
-    ("must be an address with the length of its network, such as 10.0.0.5/24", "told-address"),
-    ("must be an address, such as 10.0.0.1", "told-gateway"),
-    ("is of no user: give the user, too", "told-password-without-user"),
-    ("must have 8 to 512 bytes", "told-password-length"),
-    ("must be a host name: small letters, digits and hyphens, at most 63, no dot", "told-name"),
-    ("must be inside the interface's own network", "told-gateway-outside"),
-    ("there is a client {} already", "told-name-taken"),
-    ("{} would be destroyed, which is not allowed", "told-not-allowed"),
-    ("names no machine", "told-sheet-empty"),
-    ("say first that these machines are yours", "told-not-trusted"),
-    ("the column `{}", "told-column"),
-    ("`{}` has no free one left", "told-used-up"),
-    ("`{}` is no pattern for names; write for example pc-{001..}, lab-{serial} or lab-{mac}", "told-pattern"),
-    ("`{}` is no range of addresses; write for example 10.0.0.10-10.0.0.99/24", "told-range"),
-    ("is not known; `lotse distribution list` shows what is", "told-distribution"),
-    ("is not known; `lotse layout list` shows what is", "told-layout"),
-    ("must be a login name of small letters, digits, - and _, other than root", "told-login"),
-    ("client {} is retired", "told-retired"),
-    ("no image {} has been built", "told-no-image"),
-];
-
-/// A sentence of the server in the reader's language, when it is one of those that people meet in forms; otherwise as it is.
+/// A sentence of the server in the reader's language, when it is one of those that pages know; otherwise as it is.
 pub(super) fn told(ctx: &Ctx, language: &str, english: &str) -> String {
-    let found = TOLD.iter().find_map(|(sentence, key)| Some((between(sentence, english)?, *key)));
-    found
-        .and_then(|(value, key)| ctx.pages.text(language, key, &[("value", value)]))
-        .unwrap_or_else(|| english.to_owned())
-}
-
-/// What stands in the place of the first `{}`.
-fn between<'a>(sentence: &str, text: &'a str) -> Option<&'a str> {
-    match sentence.split_once("{}") {
-        Some((before, after)) => text.strip_prefix(before)?.strip_suffix(after),
-        None => (sentence == text).then_some(""),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sentence_is_known_by_what_is_fixed_in_it() {
-        assert_eq!(between("stands in line {} already", "stands in line 7 already"), Some("7"));
-        assert_eq!(between("names no machine", "names no machine"), Some(""));
-        assert_eq!(between("belongs to client {}", "is used twice"), None);
-    }
+    ctx.pages.say(language, english).into_owned()
 }

@@ -7,10 +7,11 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use wire::ClientId;
+use wire::{ClientId, problem::Problem};
 
 use super::{
     super::{
+        super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
     },
@@ -34,7 +35,7 @@ struct View {
     disks: Vec<PreviewView>,
     destroys: bool,
     known: bool,
-    problem: Option<String>,
+    problem: Option<Problem>,
     mistyped: bool,
 }
 
@@ -49,14 +50,14 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
     };
     let known = client.facts.is_some();
     let previewed = if known { layouts::preview(ctx, name, None).await } else { Ok(Vec::new()) };
-    let (disks, mut problem) = match previewed {
+    let (disks, mut found) = match previewed {
         Ok(disks) => (disks, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => (Vec::new(), Some(problem::shown(error))),
     };
-    if problem.is_none()
+    if found.is_none()
         && let Err(error) = installation::install(ctx, client.id, true, visitor.name()).await
     {
-        problem = Some(error.to_string());
+        found = Some(problem::shown(error));
     }
     let view = View {
         page: visitor.frame("/clients"),
@@ -66,7 +67,7 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
         destroys: disks.iter().any(|disk| !disk.destroyed.is_empty()),
         known,
         disks: disks.into_iter().map(preview_view).collect(),
-        problem,
+        problem: found,
         mistyped,
     };
     page(ctx, visitor, "pages/install.html", &view)

@@ -20,7 +20,7 @@ use super::{
     frame::{Frame, Page, Visitor, page},
     jobs::kind_of,
     moment::Moment,
-    words::{WaitView, job_title},
+    words::{WaitView, actor_name, as_json, event_detail, job_title, step_title},
 };
 use crate::{
     app::{
@@ -32,6 +32,7 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
+        job::{Job, JobState},
         people::Role,
     },
 };
@@ -122,6 +123,8 @@ struct Watched {
     attempt: i64,
     job: i64,
     title: String,
+    /// Titles of its steps by their ids, as JSON.
+    steps: String,
 }
 
 #[derive(Serialize)]
@@ -151,15 +154,30 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
+    // What runs is watched, else what ran last; the newest job is neither while a chain before it runs.
+    let mut latest: Vec<&Job> = records.iter().map(|record| &record.job).collect();
+    latest.sort_by_key(|job| (job.state != JobState::Running, std::cmp::Reverse(job.finished_at)));
     let mut watched = None;
-    for record in &records {
-        if let Some(attempt) = job_records::attempts_of(&mut tx, record.job.id).await?.last() {
-            let title = job_title(&ctx, language, &record.job.job_type);
-            watched = Some(Watched { attempt: attempt.id.0, job: record.job.id.0, title });
+    for job in latest {
+        if let Some(attempt) = job_records::attempts_of(&mut tx, job.id).await?.last() {
+            let declared = ctx.catalog.job_type(&job.job_type);
+            let steps = declared.iter().flat_map(|declared| &declared.steps);
+            let titles = steps.filter_map(|step| {
+                let title = step_title(&ctx, language, &job.job_type, &step.id);
+                (!title.is_empty()).then(|| (step.id.clone(), title))
+            });
+            watched = Some(Watched {
+                attempt: attempt.id.0,
+                job: job.id.0,
+                title: job_title(&ctx, language, &job.job_type),
+                steps: as_json(titles),
+            });
             break;
         }
     }
     let rescue = records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
+    let mut records = records;
+    records.sort_by_key(|record| in_reading_order(&record.job));
     let jobs = records
         .into_iter()
         .map(|record| JobRow {
@@ -203,10 +221,19 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         jobs,
         watched,
         notes: notes.into_iter().map(|note| note_view(note, &moment)).collect(),
-        history: history.into_iter().map(|event| history_view(event, &moment)).collect(),
+        history: history.into_iter().map(|event| history_view(&ctx, language, event, &moment)).collect(),
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
+}
+
+/// What runs comes first, then what waits in the order in which it will run, then what is over, newest first.
+fn in_reading_order(job: &Job) -> (u8, i64, i64) {
+    match job.state {
+        JobState::Running => (0, 0, job.id.0),
+        state if state.is_final() => (2, 0, -job.id.0),
+        _ => (1, job.priority, job.id.0),
+    }
 }
 
 fn line_view(line: &BootEvent, moment: &impl Fn(i64) -> Moment) -> LineView {
@@ -222,11 +249,11 @@ fn note_view(note: Note, moment: &impl Fn(i64) -> Moment) -> NoteView {
     NoteView { id: note.id, text: note.text, by: note.created_by, at: moment(note.created_at) }
 }
 
-fn history_view(event: ServerEvent, moment: &impl Fn(i64) -> Moment) -> HistoryView {
+fn history_view(ctx: &Ctx, language: &str, event: ServerEvent, moment: &impl Fn(i64) -> Moment) -> HistoryView {
     HistoryView {
+        detail: event_detail(ctx, language, &event.kind, event.detail),
         kind: event.kind.replace('.', "-"),
-        detail: event.detail,
-        by: event.actor,
+        by: actor_name(ctx, language, &event.actor),
         job: event.job.map(|job| job.0),
         at: moment(event.at),
     }
