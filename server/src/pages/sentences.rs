@@ -21,7 +21,10 @@ pub(super) struct Sentences(Vec<(Vec<Part>, Vec<Part>)>);
 enum Part {
     Fixed(String),
     /// `kind` is empty for a sentence, and absent for what is shown as it is.
-    Value { name: String, kind: Option<String> },
+    Value {
+        name: String,
+        kind: Option<String>,
+    },
 }
 
 impl Sentences {
@@ -35,7 +38,9 @@ impl Sentences {
         let mut sentences = Vec::new();
         for (english, other) in entries {
             let (from, to) = (parts(&english), parts(&other));
-            let has = |name: &str| from.iter().any(|part| matches!(part, Part::Value { name: known, .. } if known == name));
+            let has = |name: &str| {
+                from.iter().any(|part| matches!(part, Part::Value { name: known, .. } if known == name))
+            };
             if let Some(Part::Value { name, .. }) =
                 to.iter().find(|part| matches!(part, Part::Value { name, .. } if !has(name)))
             {
@@ -177,8 +182,10 @@ mod tests {
 
     #[test]
     fn a_word_is_said_only_where_its_kind_is_meant() {
-        let german =
-            german(&[("job {id} is {state>state}", "Job {id} ist {state>state}"), ("state failed", "fehlgeschlagen")]);
+        let german = german(&[
+            ("job {id} is {state>state}", "Job {id} ist {state>state}"),
+            ("state failed", "fehlgeschlagen"),
+        ]);
         assert_eq!(german.say("job 7 is failed"), "Job 7 ist fehlgeschlagen");
         assert_eq!(german.say("job 7 is odd"), "Job 7 ist odd");
         assert_eq!(german.say("failed"), "failed");
@@ -186,7 +193,8 @@ mod tests {
 
     #[test]
     fn of_two_that_fit_the_one_that_says_more_is_meant() {
-        let german = german(&[("{what} exists", "{what} gibt es"), ("the disk {what} exists", "Platte {what}")]);
+        let german =
+            german(&[("{what} exists", "{what} gibt es"), ("the disk {what} exists", "Platte {what}")]);
         assert_eq!(german.say("the disk sda exists"), "Platte sda");
         assert_eq!(german.say("ann exists"), "ann gibt es");
     }

@@ -192,10 +192,13 @@ fn every_sentence_that_has_a_translation_is_still_said() {
     let value = Regex::new(r"\{[^}]*\}").unwrap();
     let mut wrong = Vec::new();
     for language in LANGUAGES {
-        let text = fs_err::read_to_string(share().join(format!("templates/sentences/{language}.yaml"))).unwrap();
+        let text =
+            fs_err::read_to_string(share().join(format!("templates/sentences/{language}.yaml"))).unwrap();
         let entries: BTreeMap<String, String> = serde_yaml::from_str(&text).unwrap();
         // Words of a kind, such as `state failed`, are not sentences.
-        let is_word = |english: &&String| ["state ", "role ", "event ", "decision ", "how "].iter().any(|kind| english.starts_with(kind));
+        let is_word = |english: &&String| {
+            ["state ", "role ", "event ", "decision ", "how "].iter().any(|kind| english.starts_with(kind))
+        };
         for english in entries.keys().filter(|english| !is_word(english)) {
             let gone = value.split(english).find(|part| !said.contains(part.trim()));
             wrong.extend(gone.map(|part| format!("{language}: nobody says `{part}` (of `{english}`)")));

@@ -94,6 +94,7 @@ job-cancelled = cancelled
 job-expired = expired
 timeline = Boot timeline
 timeline-none = The machine has not been heard yet.
+timeline-earlier = Before that ({ $count })
 timeline-next = Expected next:
 remedy = What to do:
 boot-dhcp = Address

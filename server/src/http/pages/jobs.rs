@@ -283,7 +283,9 @@ async fn show(
         created: moment(record.job.created_at),
         finished: record.job.finished_at.map(moment),
         needs: record.job.needs.iter().map(|needed| needed.0).collect(),
-        titles: as_json(steps.iter().map(|step| (step.id.clone(), in_language(&step.title, language, &step.id)))),
+        titles: as_json(
+            steps.iter().map(|step| (step.id.clone(), in_language(&step.title, language, &step.id))),
+        ),
         steps: steps_view(&steps, watched.as_ref(), language),
         no_plan,
         attempts: record.attempts.iter().rev().map(|attempt| attempt_view(attempt, &moment)).collect(),

@@ -306,8 +306,10 @@ pub(super) fn field_of(field: &str) -> String {
 #[derive(Debug, Serialize)]
 pub(super) struct FormView {
     pub(super) form: MachineForm,
-    distributions: Vec<String>,
-    layouts: Vec<String>,
+    /// Name and title of each.
+    distributions: Vec<(String, String)>,
+    /// Name and title of each.
+    layouts: Vec<(String, String)>,
     presets: Vec<String>,
     faults: BTreeMap<String, String>,
     problem: Option<Problem>,
@@ -331,8 +333,16 @@ impl FormView {
         let faults = words::faults(ctx, language, field_of, faults);
         let hidden = faults.keys().any(|field| !IN_FRONT.contains(&field.as_str()));
         Ok(Self {
-            distributions: ctx.catalog.distributions().map(|(name, _)| name.to_owned()).collect(),
-            layouts: layouts::list(ctx, &mut tx).await?.into_iter().map(|layout| layout.name).collect(),
+            distributions: ctx
+                .catalog
+                .distributions()
+                .map(|(name, _)| (name.to_owned(), words::distribution_title(ctx, language, name)))
+                .collect(),
+            layouts: layouts::list(ctx, &mut tx)
+                .await?
+                .into_iter()
+                .map(|layout| (layout.name.clone(), words::layout_title(language, &layout)))
+                .collect(),
             presets: presets::list(&mut tx).await?.into_iter().map(|preset| preset.name).collect(),
             open: hidden || form.network == "static",
             form: MachineForm { password: String::new(), ..form },

@@ -15,7 +15,7 @@ use super::{
     words::{event_detail, job_title, step_title},
 };
 use crate::{
-    app::overview::{self, Concern, Day, Overview},
+    app::overview::{self, Concern, Day, Happened, Overview},
     clock::date,
     context::Ctx,
     domain::reach::Sees,
@@ -84,6 +84,8 @@ struct HappenedView {
     at: Moment,
     kind: String,
     client: Option<String>,
+    /// Title of the job.
+    job: String,
     detail: String,
 }
 
@@ -152,9 +154,10 @@ fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {
         happened: overview
             .happened
             .into_iter()
-            .map(|(event, client)| HappenedView {
+            .map(|Happened { event, client, job_type }| HappenedView {
                 at: moment(event.at),
                 client,
+                job: job_type.map(|job_type| job_title(ctx, language, &job_type)).unwrap_or_default(),
                 detail: event_detail(ctx, language, &event.kind, event.detail),
                 kind: event.kind.replace('.', "-"),
             })

@@ -6,7 +6,7 @@ use serde::Serialize;
 use wire::problem::FieldProblem;
 
 use super::moment::Moment;
-use crate::{context::Ctx, domain::job::Wait};
+use crate::{app::layouts::NamedLayout, context::Ctx, domain::job::Wait};
 
 /// Why a job waits; the text is `waits-KEY`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -60,9 +60,8 @@ pub(super) fn actor_name(ctx: &Ctx, language: &str, actor: &str) -> String {
 /// What else is known of an event.
 pub(super) fn event_detail(ctx: &Ctx, language: &str, kind: &str, detail: String) -> String {
     match kind {
-        "job.queued" => job_title(ctx, language, &detail),
-        // The number of an attempt among all that were ever made says nothing to anybody.
-        "job.running" => String::new(),
+        // Which job it is, is said beside; the number of an attempt among all that were ever made says nothing to anybody.
+        "job.queued" | "job.running" => String::new(),
         "client.boot" => {
             let word = format!("decision {detail}");
             let said = told(ctx, language, &word);
@@ -70,6 +69,8 @@ pub(super) fn event_detail(ctx: &Ctx, language: &str, kind: &str, detail: String
         }
         // The beginning of a fingerprint is enough to compare.
         "client.adopted" if detail.len() == 64 => format!("{}…", &detail[..16]),
+        // Its name among many, and what it is for.
+        "token.created" => detail.split_once(" (").map_or(detail.clone(), |(id, _)| id.to_owned()),
         _ => told(ctx, language, &detail),
     }
 }
@@ -83,6 +84,26 @@ pub(super) fn step_title(ctx: &Ctx, language: &str, job_type: &str, step: &str) 
         Some(known) => in_language(&known.title, language, step),
         // One of an own version, or of one that is gone.
         None => step.to_owned(),
+    }
+}
+
+/// What a distribution is called; its name when the catalogue does not know it any more.
+pub(super) fn distribution_title(ctx: &Ctx, language: &str, name: &str) -> String {
+    let found = ctx.catalog.distributions().find(|(known, _)| *known == name);
+    found.map_or_else(|| name.to_owned(), |(_, known)| in_language(&known.title, language, name))
+}
+
+/// What a layout is called, with its name.
+pub(super) fn layout_title(language: &str, layout: &NamedLayout) -> String {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Titled {
+        title: BTreeMap<String, String>,
+    }
+    let titled: Titled = serde_yaml::from_str(&layout.yaml).unwrap_or_default();
+    match in_language(&titled.title, language, "") {
+        title if title.is_empty() => layout.name.clone(),
+        title => format!("{title} ({})", layout.name),
     }
 }
 

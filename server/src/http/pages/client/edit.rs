@@ -87,7 +87,9 @@ async fn again(
     error: Error,
 ) -> Result<Response, Rejection> {
     let (faults, problem) = match error {
-        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => problem::of_form(error),
+        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => {
+            problem::of_form(error)
+        }
         error => return Err(error.into()),
     };
     Ok(show(ctx, visitor, name, form, &faults, problem, String::new()).await?.into_response())

@@ -14,6 +14,7 @@ use super::{
         super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
+        words::{distribution_title, layout_title},
     },
     hardware::{PreviewView, preview_view},
 };
@@ -48,6 +49,12 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
         let mut tx = ctx.db.read().await?;
         clients::get(&mut tx, name).await?
     };
+    let layout = {
+        let mut tx = ctx.db.read().await?;
+        let all = layouts::list(ctx, &mut tx).await?;
+        let named = all.iter().find(|layout| layout.name == client.config.layout);
+        named.map_or(client.config.layout.clone(), |layout| layout_title(visitor.language, layout))
+    };
     let known = client.facts.is_some();
     let previewed = if known { layouts::preview(ctx, name, None).await } else { Ok(Vec::new()) };
     let (disks, mut found) = match previewed {
@@ -62,8 +69,8 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
     let view = View {
         page: visitor.frame("/clients"),
         name: name.to_owned(),
-        distribution: client.config.distribution.clone(),
-        layout: client.config.layout.clone(),
+        distribution: distribution_title(ctx, visitor.language, &client.config.distribution),
+        layout,
         destroys: disks.iter().any(|disk| !disk.destroyed.is_empty()),
         known,
         disks: disks.into_iter().map(preview_view).collect(),

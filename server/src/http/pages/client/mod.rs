@@ -6,6 +6,8 @@ pub(super) mod hardware;
 mod install;
 mod order;
 
+use std::collections::HashMap;
+
 use axum::{
     Router,
     extract::{Path, State},
@@ -43,6 +45,8 @@ const JOBS: i64 = 15;
 const HISTORY: i64 = 30;
 /// Lines of the boot timeline that are shown.
 const TIMELINE: usize = 30;
+/// Those of them that are seen at once; the rest is folded up.
+const LATEST: usize = 12;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new()
@@ -73,6 +77,7 @@ struct View {
     agent_version: String,
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
+    earlier: Vec<LineView>,
     timeline: Vec<LineView>,
     expected: Option<Expectation>,
     jobs: Vec<JobRow>,
@@ -141,6 +146,8 @@ struct HistoryView {
     detail: String,
     by: String,
     job: Option<i64>,
+    /// What that job is called.
+    title: String,
     at: Moment,
 }
 
@@ -157,25 +164,30 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     // What runs is watched, else what ran last; the newest job is neither while a chain before it runs.
     let mut latest: Vec<&Job> = records.iter().map(|record| &record.job).collect();
     latest.sort_by_key(|job| (job.state != JobState::Running, std::cmp::Reverse(job.finished_at)));
+    let title_of = |job: &Job| job_title(&ctx, language, &job.job_type);
     let mut watched = None;
     for job in latest {
         if let Some(attempt) = job_records::attempts_of(&mut tx, job.id).await?.last() {
             let declared = ctx.catalog.job_type(&job.job_type);
             let steps = declared.iter().flat_map(|declared| &declared.steps);
-            let titles = steps.filter_map(|step| {
+            let titles = steps.map(|step| {
                 let title = step_title(&ctx, language, &job.job_type, &step.id);
-                (!title.is_empty()).then(|| (step.id.clone(), title))
+                (step.id.clone(), if title.is_empty() { title_of(job) } else { title })
             });
             watched = Some(Watched {
                 attempt: attempt.id.0,
                 job: job.id.0,
-                title: job_title(&ctx, language, &job.job_type),
+                title: title_of(job),
                 steps: as_json(titles),
             });
             break;
         }
     }
     let rescue = records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
+    let titles: HashMap<i64, String> = records
+        .iter()
+        .map(|record| (record.job.id.0, job_title(&ctx, language, &record.job.job_type)))
+        .collect();
     let mut records = records;
     records.sort_by_key(|record| in_reading_order(&record.job));
     let jobs = records
@@ -195,6 +207,8 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let client = &standing.client;
     let waits_for_adoption = client.announced_key.is_some() && client.announced_key != client.adopted_key;
     let lines = timeline.lines.len().saturating_sub(TIMELINE);
+    let mut seen: Vec<LineView> =
+        timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect();
     let view = View {
         page: visitor.frame("/clients"),
         status: Status::new(&ctx, &standing, language),
@@ -216,12 +230,16 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         agent_version: client.agent_version.clone().unwrap_or_default(),
         facts: client.facts.as_ref().map(facts_view),
         facts_at: client.facts_at.map(moment),
-        timeline: timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect(),
+        timeline: seen.split_off(seen.len().saturating_sub(LATEST)),
+        earlier: seen,
         expected: timeline.expected,
         jobs,
         watched,
         notes: notes.into_iter().map(|note| note_view(note, &moment)).collect(),
-        history: history.into_iter().map(|event| history_view(&ctx, language, event, &moment)).collect(),
+        history: history
+            .into_iter()
+            .map(|event| history_view(&ctx, language, event, &titles, &moment))
+            .collect(),
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
@@ -249,8 +267,15 @@ fn note_view(note: Note, moment: &impl Fn(i64) -> Moment) -> NoteView {
     NoteView { id: note.id, text: note.text, by: note.created_by, at: moment(note.created_at) }
 }
 
-fn history_view(ctx: &Ctx, language: &str, event: ServerEvent, moment: &impl Fn(i64) -> Moment) -> HistoryView {
+fn history_view(
+    ctx: &Ctx,
+    language: &str,
+    event: ServerEvent,
+    titles: &HashMap<i64, String>,
+    moment: &impl Fn(i64) -> Moment,
+) -> HistoryView {
     HistoryView {
+        title: event.job.and_then(|job| titles.get(&job.0).cloned()).unwrap_or_default(),
         detail: event_detail(ctx, language, &event.kind, event.detail),
         kind: event.kind.replace('.', "-"),
         by: actor_name(ctx, language, &event.actor),
