@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use wire::problem::FieldProblem;
+use wire::{Sha256, problem::FieldProblem};
 
 use super::moment::Moment;
 use crate::{app::layouts::NamedLayout, context::Ctx, domain::job::Wait};
@@ -105,6 +105,12 @@ pub(super) fn layout_title(language: &str, layout: &NamedLayout) -> String {
         title if title.is_empty() => layout.name.clone(),
         title => format!("{title} ({})", layout.name),
     }
+}
+
+/// A fingerprint as machines show it on their screens: in groups of four, which people can compare.
+pub(super) fn grouped(fingerprint: &Sha256) -> String {
+    let signs = fingerprint.as_str().as_bytes();
+    signs.chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
 }
 
 /// Pairs as a JSON object, for a script of the page.

@@ -14,6 +14,7 @@ use super::super::{
     Rejection,
     frame::{Frame, Page, Visitor, page},
     machine_form::{FormView, MachineForm},
+    words,
 };
 use crate::{
     app::{
@@ -83,7 +84,7 @@ async fn show(
     let view = View {
         page: visitor.frame("/discovered"),
         name: name.to_owned(),
-        fingerprint: client.announced_key.as_ref().map(ToString::to_string).unwrap_or_default(),
+        fingerprint: client.announced_key.as_ref().map(words::grouped).unwrap_or_default(),
         hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
         fields: FormView::new(ctx, visitor.language, form, faults, problem).await?,
     };

@@ -5,6 +5,7 @@ mod edit;
 pub(super) mod hardware;
 mod install;
 mod order;
+mod watched;
 
 use std::collections::HashMap;
 
@@ -15,14 +16,17 @@ use axum::{
 };
 use serde::Serialize;
 
-use self::hardware::{FactsView, facts_view};
+use self::{
+    hardware::{FactsView, facts_view},
+    watched::{Watched, in_reading_order},
+};
 use super::{
     Rejection,
     clients::Status,
     frame::{Frame, Page, Visitor, page},
     jobs::kind_of,
     moment::Moment,
-    words::{WaitView, actor_name, as_json, event_detail, job_title, step_title},
+    words::{WaitView, actor_name, event_detail, grouped, job_title},
 };
 use crate::{
     app::{
@@ -34,7 +38,6 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
-        job::{Job, JobState},
         people::Role,
     },
 };
@@ -124,15 +127,6 @@ struct JobRow {
 }
 
 #[derive(Serialize)]
-struct Watched {
-    attempt: i64,
-    job: i64,
-    title: String,
-    /// Titles of its steps by their ids, as JSON.
-    steps: String,
-}
-
-#[derive(Serialize)]
 struct NoteView {
     id: i64,
     text: String,
@@ -161,28 +155,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
-    // What runs is watched, else what ran last; the newest job is neither while a chain before it runs.
-    let mut latest: Vec<&Job> = records.iter().map(|record| &record.job).collect();
-    latest.sort_by_key(|job| (job.state != JobState::Running, std::cmp::Reverse(job.finished_at)));
-    let title_of = |job: &Job| job_title(&ctx, language, &job.job_type);
-    let mut watched = None;
-    for job in latest {
-        if let Some(attempt) = job_records::attempts_of(&mut tx, job.id).await?.last() {
-            let declared = ctx.catalog.job_type(&job.job_type);
-            let steps = declared.iter().flat_map(|declared| &declared.steps);
-            let titles = steps.map(|step| {
-                let title = step_title(&ctx, language, &job.job_type, &step.id);
-                (step.id.clone(), if title.is_empty() { title_of(job) } else { title })
-            });
-            watched = Some(Watched {
-                attempt: attempt.id.0,
-                job: job.id.0,
-                title: title_of(job),
-                steps: as_json(titles),
-            });
-            break;
-        }
-    }
+    let watched = watched::find(&ctx, &mut tx, language, &records).await?;
     let rescue = records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
     let titles: HashMap<i64, String> = records
         .iter()
@@ -216,7 +189,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         rescue,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),
-        fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(ToString::to_string),
+        fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(grouped),
         seen: client.last_seen_at.map(moment),
         macs: client.macs.iter().map(ToString::to_string).collect(),
         groups: standing.groups.clone(),
@@ -243,15 +216,6 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
-}
-
-/// What runs comes first, then what waits in the order in which it will run, then what is over, newest first.
-fn in_reading_order(job: &Job) -> (u8, i64, i64) {
-    match job.state {
-        JobState::Running => (0, 0, job.id.0),
-        state if state.is_final() => (2, 0, -job.id.0),
-        _ => (1, job.priority, job.id.0),
-    }
 }
 
 fn line_view(line: &BootEvent, moment: &impl Fn(i64) -> Moment) -> LineView {
