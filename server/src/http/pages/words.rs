@@ -145,3 +145,15 @@ pub(super) fn faults(
 pub(super) fn told(ctx: &Ctx, language: &str, english: &str) -> String {
     ctx.pages.say(language, english).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_shown_as_on_the_machines_screen() {
+        let fingerprint: Sha256 = "ab12".repeat(16).parse().unwrap();
+        let shown = grouped(&fingerprint);
+        assert!(shown.starts_with("ab12 ab12 ") && shown.len() == 64 + 15, "{shown}");
+    }
+}
