@@ -9,6 +9,7 @@ use wire::{
     ClientId,
     enrol::{Identity, Realm},
     facts::Firmware,
+    packages::{Conffiles, PackageAction, PackageWork},
     plan::{Plan, SignedPlan},
     step::{StepKind, WipeMethod},
     storage::{StorageAction, StorageWork, Volume},
@@ -134,6 +135,10 @@ fn newer(kind: &StepKind) -> Option<&'static str> {
         }
         StepKind::BootLoader { firmware: Firmware::Unknown, .. } => Some("firmware"),
         StepKind::WipeDisk { method: WipeMethod::Unknown, .. } => Some("method"),
+        StepKind::Packages(PackageWork { action: PackageAction::Unknown, .. }) => Some("package work"),
+        StepKind::Packages(PackageWork { conffiles: Conffiles::Unknown, .. }) => {
+            Some("choice of configuration files")
+        }
         _ => None,
     }
 }

@@ -92,6 +92,9 @@ pub enum Conffiles {
     Keep,
     /// That of the package; the machine's stays beside it.
     Replace,
+    /// A choice of a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// An answer to a question of a package.
@@ -195,8 +198,12 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_line_as_debconf_reads_it_and_a_secret_is_only_named() {
-        let plain = DebconfAnswer::parse("postfix postfix/mailname string mail.school.example or so").unwrap();
-        assert_eq!((plain.question.as_str(), plain.value.as_str()), ("postfix/mailname", "mail.school.example or so"));
+        let plain =
+            DebconfAnswer::parse("postfix postfix/mailname string mail.school.example or so").unwrap();
+        assert_eq!(
+            (plain.question.as_str(), plain.value.as_str()),
+            ("postfix/mailname", "mail.school.example or so")
+        );
         let secret = DebconfAnswer::parse("slapd slapd/password1 password secret:ldap").unwrap();
         assert_eq!((secret.value.as_str(), secret.secret.as_deref()), ("", Some("ldap")));
         assert_eq!(DebconfAnswer::parse("postfix postfix/mailname"), None);

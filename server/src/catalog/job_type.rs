@@ -326,11 +326,17 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
 }
 
 fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Result<StepDeclaration, String> {
-    let named =
-        [raw.script.is_some(), raw.script_param.is_some(), raw.write_file.is_some(), raw.packages.is_some(), raw.kind.is_some()];
+    let named = [
+        raw.script.is_some(),
+        raw.script_param.is_some(),
+        raw.write_file.is_some(),
+        raw.packages.is_some(),
+        raw.kind.is_some(),
+    ];
     if named.into_iter().filter(|named| *named).count() != 1 {
         return Err(
-            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `kind`".to_owned()
+            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `kind`"
+                .to_owned(),
         );
     }
     if raw.prelude.is_some() && raw.script.is_none() {

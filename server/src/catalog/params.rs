@@ -122,7 +122,8 @@ fn is_package(text: &str) -> bool {
 
 /// A password that stands here would be in plans, logs and on pages.
 fn is_debconf_answer(text: &str) -> bool {
-    const KINDS: [&str; 8] = ["string", "boolean", "select", "multiselect", "note", "text", "password", "error"];
+    const KINDS: [&str; 8] =
+        ["string", "boolean", "select", "multiselect", "note", "text", "password", "error"];
     let Some(answer) = wire::packages::DebconfAnswer::parse(text) else { return false };
     let is_shown_password = answer.kind == "password" && answer.secret.is_none() && !answer.value.is_empty();
     is_package(&answer.package)
@@ -299,7 +300,13 @@ impl Param {
             Kind::List => json!([]),
             Kind::Boolean => json!(false),
             Kind::Integer => json!(0),
-            Kind::String | Kind::Text | Kind::PackageName | Kind::Path | Kind::SshKey | Kind::UserName | Kind::DebconfAnswer => {
+            Kind::String
+            | Kind::Text
+            | Kind::PackageName
+            | Kind::Path
+            | Kind::SshKey
+            | Kind::UserName
+            | Kind::DebconfAnswer => {
                 json!("")
             }
         }
@@ -310,7 +317,13 @@ impl Param {
             Kind::Integer => json!({ "type": "integer" }),
             Kind::Boolean => json!({ "type": "boolean" }),
             Kind::List => json!({ "type": "array" }),
-            Kind::String | Kind::Text | Kind::PackageName | Kind::Path | Kind::SshKey | Kind::UserName | Kind::DebconfAnswer => {
+            Kind::String
+            | Kind::Text
+            | Kind::PackageName
+            | Kind::Path
+            | Kind::SshKey
+            | Kind::UserName
+            | Kind::DebconfAnswer => {
                 json!({ "type": "string", "description": kind.expectation() })
             }
         };

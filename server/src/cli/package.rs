@@ -11,7 +11,9 @@ use super::{
 #[derive(clap::Subcommand)]
 pub(super) enum PackageCommand {
     /// Install packages
-    #[command(after_help = "Examples:\n  lotse package install lab-01 hello tree --watch\n  lotse package install lab-01 hello=2.10-3 --downgrades --preview --watch")]
+    #[command(
+        after_help = "Examples:\n  lotse package install lab-01 hello tree --watch\n  lotse package install lab-01 hello=2.10-3 --downgrades --preview --watch"
+    )]
     Install {
         #[command(flatten)]
         words: Words,
@@ -121,17 +123,19 @@ pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Resul
                 "conffiles": conffiles(replace_conffiles), "answers": answers });
             (words.on, "package-install", allowed.beside(params))
         }
-        PackageCommand::Remove { words, allowed, purge } => {
-            (words.on, "package-remove", allowed.beside(json!({ "packages": words.packages, "purge": purge })))
-        }
+        PackageCommand::Remove { words, allowed, purge } => (
+            words.on,
+            "package-remove",
+            allowed.beside(json!({ "packages": words.packages, "purge": purge })),
+        ),
         PackageCommand::Update(on) => (on, "package-update", json!({})),
         PackageCommand::Upgrade { on, packages, allowed, security, replace_conffiles } => {
-            let params =
-                json!({ "packages": packages, "security": security, "conffiles": conffiles(replace_conffiles) });
+            let params = json!({ "packages": packages, "security": security, "conffiles": conffiles(replace_conffiles) });
             (on, "package-upgrade", allowed.beside(params))
         }
         PackageCommand::Hold(words) => (words.on, "package-hold", json!({ "packages": words.packages })),
         PackageCommand::Unhold(words) => (words.on, "package-unhold", json!({ "packages": words.packages })),
     };
-    queue(api, &on.client, &json!({ "job_type": job_type, "params": params, "hold": on.hold }), on.watch).await
+    queue(api, &on.client, &json!({ "job_type": job_type, "params": params, "hold": on.hold }), on.watch)
+        .await
 }

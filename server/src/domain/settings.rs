@@ -114,7 +114,8 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 }
 
 fn name_and_version(word: &str) -> Option<(&str, &str)> {
-    word.split_once('=').filter(|(name, version)| !name.is_empty() && !version.is_empty() && !version.contains('='))
+    word.split_once('=')
+        .filter(|(name, version)| !name.is_empty() && !version.is_empty() && !version.contains('='))
 }
 
 impl Setting {
@@ -237,7 +238,8 @@ impl Settings {
     /// [`PACKAGES_RETRACTED`], by package.
     pub fn retracted(&self) -> Retracted {
         let mut retracted = Retracted::new();
-        for (name, version) in self.text(&PACKAGES_RETRACTED).split_whitespace().filter_map(name_and_version) {
+        for (name, version) in self.text(&PACKAGES_RETRACTED).split_whitespace().filter_map(name_and_version)
+        {
             retracted.entry(name.to_owned()).or_default().push(version.to_owned());
         }
         retracted

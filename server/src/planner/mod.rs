@@ -5,9 +5,9 @@ mod chains;
 #[cfg(test)]
 mod documented;
 mod error;
+mod packages;
 #[cfg(test)]
 mod rendered;
-mod packages;
 pub mod sample;
 pub mod storage;
 mod view;
@@ -229,7 +229,9 @@ impl<'a> Planning<'a> {
             StepWork::WriteFile(files) => {
                 StepKind::WriteFile { files: self.files(declared, files)?, root: declared.root }
             }
-            StepWork::Packages(action) => StepKind::Packages(packages::work(*action, self.request.params, self.request.retracted)),
+            StepWork::Packages(action) => {
+                StepKind::Packages(packages::work(*action, self.request.params, self.request.retracted))
+            }
             StepWork::Storage => StepKind::Storage(self.storage()?.clone()),
             StepWork::Mount => StepKind::Mount { mounts: self.mounts()? },
             StepWork::Unpack => StepKind::Unpack { blob: self.base_image()? },

@@ -44,7 +44,9 @@ mod tests {
         assert_eq!(work.packages, ["hello"]);
         assert!(!work.preview && !work.allow_removals && !work.allow_downgrades && !work.allow_held);
         assert_eq!((work.conffiles, work.recommends), (Conffiles::Keep, None));
-        assert!(super::work(PackageAction::Refresh, &json!({ "packages": ["hello"] }), &none).packages.is_empty());
+        assert!(
+            super::work(PackageAction::Refresh, &json!({ "packages": ["hello"] }), &none).packages.is_empty()
+        );
     }
 
     #[test]

@@ -42,8 +42,9 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
         return Ok(());
     }
     let mut transaction = apt.simulate(&words, &asked).await?;
-    (transaction.download_bytes, transaction.disk_bytes) =
-        simulation::sizes(&ask(ctx, &apt.command(&[&["--print-uris".to_owned()][..], &words].concat())).await?);
+    (transaction.download_bytes, transaction.disk_bytes) = simulation::sizes(
+        &ask(ctx, &apt.command(&[&["--print-uris".to_owned()][..], &words].concat())).await?,
+    );
     ctx.voice.transaction(work.preview, &transaction);
     ctx.say(&summary(&transaction));
     check(work, &transaction)?;
@@ -77,7 +78,7 @@ impl Apt<'_> {
             "APT::Cmd::Pattern-Only=true".to_owned(),
             "Dpkg::Options::=--force-confdef".to_owned(),
             match self.work.conffiles {
-                Conffiles::Keep => "Dpkg::Options::=--force-confold".to_owned(),
+                Conffiles::Keep | Conffiles::Unknown => "Dpkg::Options::=--force-confold".to_owned(),
                 Conffiles::Replace => "Dpkg::Options::=--force-confnew".to_owned(),
             },
         ];
@@ -162,7 +163,8 @@ impl Apt<'_> {
     }
 
     async fn simulate(&self, words: &[String], asked: &[String]) -> Result<Transaction, StepError> {
-        let simulated = ask(self.ctx, &self.command(&[&["--simulate".to_owned()][..], words].concat())).await?;
+        let simulated =
+            ask(self.ctx, &self.command(&[&["--simulate".to_owned()][..], words].concat())).await?;
         Ok(simulation::transaction(&simulated, asked))
     }
 
@@ -176,7 +178,8 @@ impl Apt<'_> {
             };
             let words = [&answer.package, &answer.question, &answer.kind, &value];
             if words.iter().any(|word| word.contains(['\n', '\r'])) {
-                let text = format!("the answer to {} of {} has more than one line", answer.question, answer.package);
+                let text =
+                    format!("the answer to {} of {} has more than one line", answer.question, answer.package);
                 return Err(StepError::Refused(text));
             }
             lines.push_str(&format!("{} {} {} {value}\n", answer.package, answer.question, answer.kind));
@@ -184,9 +187,9 @@ impl Apt<'_> {
         let command = environment(Command::new(["debconf-set-selections"])).with_stdin(&lines);
         ask(self.ctx, &command).await.map(drop).map_err(|error| match error {
             // What debconf complains about is the line with the answer.
-            StepError::Permanent(_) => {
-                StepError::Permanent(anyhow::anyhow!("debconf does not take the answers; their names and types are wrong"))
-            }
+            StepError::Permanent(_) => StepError::Permanent(anyhow::anyhow!(
+                "debconf does not take the answers; their names and types are wrong"
+            )),
             error => error,
         })
     }
@@ -195,7 +198,9 @@ impl Apt<'_> {
     fn tells_progress(&self, line: &str) -> bool {
         if let Some(rest) = line.strip_prefix("Waiting for cache lock: ") {
             let holder = rest.split_once("It is held by ").map_or(rest, |(_, holder)| holder);
-            self.ctx.voice.progress(0, &format!("waits for the lock that {} holds", holder.trim_end_matches('.')));
+            self.ctx
+                .voice
+                .progress(0, &format!("waits for the lock that {} holds", holder.trim_end_matches('.')));
             return false;
         }
         let (from, to, rest) = if let Some(rest) = line.strip_prefix("dlstatus:") {
@@ -228,7 +233,8 @@ fn install_words(packages: &[String], only_upgrade: bool) -> Vec<String> {
 /// What of an upgrade is for security, with its versions; of these packages only, when there are any.
 fn security_updates(upgrade: &Transaction, only: &[String]) -> Vec<String> {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|it| simulation::bare(it) == name);
-    let updates = upgrade.changes.iter().filter(|it| it.is_security && !it.from.is_empty() && wanted(&it.package));
+    let updates =
+        upgrade.changes.iter().filter(|it| it.is_security && !it.from.is_empty() && wanted(&it.package));
     updates.map(|it| format!("{}:{}={}", it.package, it.architecture, it.to)).collect()
 }
 

@@ -41,7 +41,9 @@ impl Kind {
         match self {
             Self::NoSpace => "there is no space left on the disk",
             Self::Lock => "another program holds the lock of the package manager",
-            Self::Altered => "what was fetched is not what the index promises: the mirror is altered or in the middle of an update",
+            Self::Altered => {
+                "what was fetched is not what the index promises: the mirror is altered or in the middle of an update"
+            }
             Self::Unsigned => "a source of packages is not signed by a key that it has to be signed with",
             Self::Held => "a package is held, and holds were not to be ignored",
             Self::Essential => "the system would lose a package that it cannot do without",
@@ -69,10 +71,21 @@ const SIGNS: [(Kind, &[&str]); 12] = [
             "Waiting for cache lock",
         ],
     ),
-    (Kind::Altered, &["Hash Sum mismatch", "File has unexpected size", "Size mismatch", "checksum doesn't match"]),
+    (
+        Kind::Altered,
+        &["Hash Sum mismatch", "File has unexpected size", "Size mismatch", "checksum doesn't match"],
+    ),
     (
         Kind::Unsigned,
-        &["is not signed", "NO_PUBKEY", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "cannot be authenticated", "GPG check FAILED"],
+        &[
+            "is not signed",
+            "NO_PUBKEY",
+            "EXPKEYSIG",
+            "REVKEYSIG",
+            "BADSIG",
+            "cannot be authenticated",
+            "GPG check FAILED",
+        ],
     ),
     (Kind::Held, &["Held packages were changed"]),
     (Kind::Essential, &["Essential packages were removed", "removal of the following protected packages"]),
@@ -80,16 +93,39 @@ const SIGNS: [(Kind, &[&str]); 12] = [
     (Kind::FileClash, &["trying to overwrite", "conflicts with file from package"]),
     (
         Kind::Unmet,
-        &["unmet dependencies", ": Depends:", ": PreDepends:", ": Conflicts:", ": Breaks:", "nothing provides", "conflicting requests"],
+        &[
+            "unmet dependencies",
+            ": Depends:",
+            ": PreDepends:",
+            ": Conflicts:",
+            ": Breaks:",
+            "nothing provides",
+            "conflicting requests",
+        ],
     ),
     (
         Kind::NotFound,
-        &["Unable to locate package", "has no installation candidate", "was not found", "No match for argument", "Unable to find a match"],
+        &[
+            "Unable to locate package",
+            "has no installation candidate",
+            "was not found",
+            "No match for argument",
+            "Unable to find a match",
+        ],
     ),
     (Kind::Script, &["error processing package", "script subprocess returned error", "scriptlet failed"]),
     (
         Kind::Unreachable,
-        &["Failed to fetch", "Could not connect", "Could not resolve", "Temporary failure resolving", "Connection timed out", "404  Not Found", "Failed to download", "Cannot download"],
+        &[
+            "Failed to fetch",
+            "Could not connect",
+            "Could not resolve",
+            "Temporary failure resolving",
+            "Connection timed out",
+            "404  Not Found",
+            "Failed to download",
+            "Cannot download",
+        ],
     ),
 ];
 
@@ -107,7 +143,8 @@ pub(super) fn of<S: AsRef<str>>(lines: &[S]) -> Cause {
             told(*kind, &package, &said)
         }
         kind => {
-            let mut telling: Vec<&str> = lines.iter().copied().filter(|line| has(line, signs)).map(str::trim).collect();
+            let mut telling: Vec<&str> =
+                lines.iter().copied().filter(|line| has(line, signs)).map(str::trim).collect();
             telling.dedup();
             told(*kind, "", &telling)
         }
@@ -116,7 +153,9 @@ pub(super) fn of<S: AsRef<str>>(lines: &[S]) -> Cause {
 
 fn told(kind: Kind, package: &str, lines: &[&str]) -> Cause {
     let first = match (kind, package) {
-        (Kind::Script, package) if !package.is_empty() => format!("package {package} could not be configured"),
+        (Kind::Script, package) if !package.is_empty() => {
+            format!("package {package} could not be configured")
+        }
         (kind, _) => kind.in_words().to_owned(),
     };
     let begin = lines.len().saturating_sub(MOST_LINES);
@@ -130,9 +169,16 @@ fn script<'a>(lines: &[&'a str]) -> (String, Vec<&'a str>) {
     let package = lines.get(at).and_then(|line| line.split("error processing package ").nth(1));
     let package = package.and_then(|rest| rest.split([' ', ':']).next()).unwrap_or_default();
     let is_begin = |line: &&str| {
-        ["Setting up ", "Preparing to unpack ", "Unpacking ", "Removing ", "Purging ", "Processing triggers for "]
-            .iter()
-            .any(|word| line.starts_with(word))
+        [
+            "Setting up ",
+            "Preparing to unpack ",
+            "Unpacking ",
+            "Removing ",
+            "Purging ",
+            "Processing triggers for ",
+        ]
+        .iter()
+        .any(|word| line.starts_with(word))
     };
     let begin = lines[..at].iter().rposition(is_begin).map_or(at, |begin| begin + 1);
     let end = (at + 2).min(lines.len());
@@ -175,15 +221,31 @@ mod tests {
     #[test]
     fn each_kind_of_failure_is_recognised_in_what_apt_really_says() {
         let cases: [(&str, Kind, &str); 14] = [
-            (include_str!("testdata/apt-not-found.txt"), Kind::NotFound, "E: Unable to locate package nosuchpackage"),
-            (include_str!("testdata/apt-bad-version.txt"), Kind::NotFound, "E: Version '9' for 'hello' was not found"),
-            (include_str!("testdata/apt-unmet.txt"), Kind::Unmet, "needs-missing : Depends: no-such-thing (>= 2)"),
+            (
+                include_str!("testdata/apt-not-found.txt"),
+                Kind::NotFound,
+                "E: Unable to locate package nosuchpackage",
+            ),
+            (
+                include_str!("testdata/apt-bad-version.txt"),
+                Kind::NotFound,
+                "E: Version '9' for 'hello' was not found",
+            ),
+            (
+                include_str!("testdata/apt-unmet.txt"),
+                Kind::Unmet,
+                "needs-missing : Depends: no-such-thing (>= 2)",
+            ),
             (include_str!("testdata/apt-conflict.txt"), Kind::Unmet, "left : Conflicts: right but 1.0"),
             (include_str!("testdata/apt-altered.txt"), Kind::Altered, "Hash Sum mismatch"),
             (include_str!("testdata/apt-gone.txt"), Kind::Unreachable, "404  File not found"),
             (include_str!("testdata/apt-clash.txt"), Kind::FileClash, "trying to overwrite '/bin/cat'"),
             (include_str!("testdata/apt-held.txt"), Kind::Held, "Held packages were changed"),
-            (include_str!("testdata/apt-simulate-essential.txt"), Kind::Essential, "Essential packages were removed"),
+            (
+                include_str!("testdata/apt-simulate-essential.txt"),
+                Kind::Essential,
+                "Essential packages were removed",
+            ),
             (include_str!("testdata/apt-lock.txt"), Kind::Lock, "It is held by process 7360 (python3)"),
             (include_str!("testdata/apt-update-unsigned.txt"), Kind::Unsigned, "is not signed"),
             (include_str!("testdata/apt-update-wrong-key.txt"), Kind::Unsigned, "NO_PUBKEY"),

@@ -29,9 +29,6 @@ const OURSELVES: &str = "lotse-agent";
 
 /// Carries the work out.
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result<(), StepError> {
-    if work.action == PackageAction::Unknown {
-        return Err(StepError::Refused("this agent does not know what to do with the packages".to_owned()));
-    }
     if ctx.host.exists(Path::new("/usr/bin/apt-get")) {
         apt::execute(ctx, work).await
     } else {
@@ -70,7 +67,11 @@ async fn run(
 
 fn failed(command: &Command, status: &str, lines: &[String]) -> StepError {
     let cause = cause::of(lines);
-    let words = command.argv.iter().map(String::as_str).skip_while(|word| ["/bin/sh", "-c", "apt"].contains(word) || word.starts_with("exec "));
+    let words = command
+        .argv
+        .iter()
+        .map(String::as_str)
+        .skip_while(|word| ["/bin/sh", "-c", "apt"].contains(word) || word.starts_with("exec "));
     let words: Vec<&str> = words.filter(|word| *word != "-o" && !word.contains("::")).collect();
     let words = words.join(" ");
     let error = anyhow::anyhow!("{}\n(`{words}` ended with {status})", cause.text);
@@ -133,7 +134,8 @@ fn check(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError>
 
 /// What is about to happen in one line.
 fn summary(transaction: &Transaction) -> String {
-    let count = |kinds: &[ChangeKind]| transaction.changes.iter().filter(|it| kinds.contains(&it.change)).count();
+    let count =
+        |kinds: &[ChangeKind]| transaction.changes.iter().filter(|it| kinds.contains(&it.change)).count();
     let security = transaction.changes.iter().filter(|it| it.is_security).count();
     format!(
         "{} to install, {} to upgrade ({security} for security), {} to downgrade, {} to remove; {} bytes to fetch",

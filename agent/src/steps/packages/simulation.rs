@@ -15,7 +15,8 @@ pub(super) fn transaction(simulated: &str, asked: &[String]) -> Transaction {
     let mut changes: Vec<PackageChange> =
         simulated.lines().filter_map(|line| change(line, &downgraded, &asked)).collect();
     changes.sort_by(|a, b| (&a.package, &a.architecture).cmp(&(&b.package, &b.architecture)));
-    changes.dedup_by(|later, first| later.package == first.package && later.architecture == first.architecture);
+    changes
+        .dedup_by(|later, first| later.package == first.package && later.architecture == first.architecture);
     Transaction { changes, ..Transaction::default() }
 }
 
@@ -29,7 +30,8 @@ fn change(line: &str, downgraded: &BTreeSet<&str>, asked: &BTreeSet<&str>) -> Op
     let (word, rest) = line.split_once(' ')?;
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (package, architecture) = name.split_once(':').unwrap_or((name, ""));
-    let from = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(version, _)| version);
+    let from =
+        rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(version, _)| version);
     let mut found = PackageChange {
         package: package.to_owned(),
         architecture: architecture.to_owned(),
@@ -47,7 +49,9 @@ fn change(line: &str, downgraded: &BTreeSet<&str>, asked: &BTreeSet<&str>) -> Op
             let (to, origins) = inner.split_once(' ').unwrap_or((inner, ""));
             found.to = to.to_owned();
             found.is_security = SECURITY.iter().any(|sign| origins.contains(sign));
-            if let Some((_, architecture)) = origins.rsplit_once('[').filter(|_| found.architecture.is_empty()) {
+            if let Some((_, architecture)) =
+                origins.rsplit_once('[').filter(|_| found.architecture.is_empty())
+            {
                 found.architecture = architecture.trim_end_matches(']').to_owned();
             }
             found.change = match from {
@@ -119,7 +123,10 @@ mod tests {
         let said = in_words(&said);
         assert!(said.contains(&"Install hello:amd64 >2.10-3".to_owned()), "{said:?}");
         assert!(said.contains(&"Install cowsay:all >3.03+dfsg2-8".to_owned()), "{said:?}");
-        assert!(said.contains(&"Install libtext-charwidth-perl:amd64 >0.04-11 (needed)".to_owned()), "{said:?}");
+        assert!(
+            said.contains(&"Install libtext-charwidth-perl:amd64 >0.04-11 (needed)".to_owned()),
+            "{said:?}"
+        );
     }
 
     #[test]
@@ -148,7 +155,10 @@ mod tests {
     fn sizes_are_what_is_fetched_and_what_the_disk_loses_or_wins() {
         assert_eq!(sizes(include_str!("testdata/apt-uris-install.txt")), (9_496 + 21_372 + 53_080, 420_000));
         assert_eq!(sizes("After this operation, 1,024 kB disk space will be freed."), (0, -1_024_000));
-        assert_eq!(sizes("After this operation, 53.1 MB of additional disk space will be used."), (0, 53_100_000));
+        assert_eq!(
+            sizes("After this operation, 53.1 MB of additional disk space will be used."),
+            (0, 53_100_000)
+        );
         assert_eq!(sizes("nothing to do"), (0, 0));
     }
 }

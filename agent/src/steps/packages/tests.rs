@@ -40,7 +40,8 @@ fn says(stage: &Stage, answers: &[Answer]) {
 
 /// The runs of apt-get by their words behind the options.
 fn runs(stage: &Stage) -> Vec<String> {
-    let of_apt = stage.host.commands().into_iter().filter(|command| command.argv.contains(&"apt-get".to_owned()));
+    let of_apt =
+        stage.host.commands().into_iter().filter(|command| command.argv.contains(&"apt-get".to_owned()));
     of_apt
         .map(|command| {
             let mut words = command.argv.iter().skip_while(|word| *word != "apt-get").skip(1);
@@ -89,7 +90,10 @@ async fn an_installation_is_tried_told_fetched_and_then_done() {
     let told = stage.voice.transactions.lock().unwrap().clone();
     let (is_preview, transaction) = &told[0];
     assert!(!is_preview);
-    assert_eq!((transaction.changes.len(), transaction.download_bytes, transaction.disk_bytes), (3, 83_948, 420_000));
+    assert_eq!(
+        (transaction.changes.len(), transaction.download_bytes, transaction.disk_bytes),
+        (3, 83_948, 420_000)
+    );
     let said = stage.said();
     assert!(said.contains("3 to install, 0 to upgrade (0 for security)"), "{said}");
     assert!(said.contains("Unpacking hello") && !said.contains("pmstatus"), "{said}");
@@ -102,7 +106,8 @@ async fn an_installation_is_tried_told_fetched_and_then_done() {
 async fn every_run_refuses_what_is_not_signed_and_takes_names_for_names() {
     let stage = stage();
     execute(&stage.ctx(), &work(PackageAction::Install, &["hello"])).await.unwrap();
-    for command in stage.host.commands().iter().filter(|command| command.argv.contains(&"apt-get".to_owned())) {
+    for command in stage.host.commands().iter().filter(|command| command.argv.contains(&"apt-get".to_owned()))
+    {
         let line = command.to_string();
         for option in [
             "APT::Get::AllowUnauthenticated=false",
@@ -196,8 +201,12 @@ async fn a_lock_is_waited_for_and_its_holder_named() {
 #[tokio::test]
 async fn what_an_interrupted_run_left_is_finished_first_and_does_not_stop_the_work() {
     let stage = stage();
-    stage.host.answer("dpkg", Answer::fails(1, "dpkg: error processing package broken (--configure):").once());
-    stage.host.answer("dpkg", Answer::prints("The following packages are only half configured: broken").once());
+    stage
+        .host
+        .answer("dpkg", Answer::fails(1, "dpkg: error processing package broken (--configure):").once());
+    stage
+        .host
+        .answer("dpkg", Answer::prints("The following packages are only half configured: broken").once());
     says(&stage, &[Answer::default(), Answer::prints("Purg broken [1.0]")]);
     execute(&stage.ctx(), &work(PackageAction::Purge, &["broken"])).await.unwrap();
     let all = stage.host.command_lines();
@@ -212,13 +221,25 @@ async fn a_failure_shows_the_lines_that_tell_why() {
     let broken = include_str!("testdata/apt-broken.txt");
     says(
         &stage,
-        &[Answer::default(), Answer::prints("Inst broken (1.0 Test:test [all])"), Answer::default(), Answer::default(), Answer::fails(100, broken)],
+        &[
+            Answer::default(),
+            Answer::prints("Inst broken (1.0 Test:test [all])"),
+            Answer::default(),
+            Answer::default(),
+            Answer::fails(100, broken),
+        ],
     );
     let error = execute(&stage.ctx(), &work(PackageAction::Install, &["broken"])).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, StepError::Permanent(_)));
-    assert!(text.starts_with("package broken could not be configured\nconfiguring broken: the licence"), "{text}");
-    assert!(text.ends_with("(`apt-get -q -y --allow-downgrades install -- broken` ended with status 100)"), "{text}");
+    assert!(
+        text.starts_with("package broken could not be configured\nconfiguring broken: the licence"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("(`apt-get -q -y --allow-downgrades install -- broken` ended with status 100)"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -233,15 +254,30 @@ async fn answers_go_to_debconf_and_their_secrets_nowhere_else() {
         value: value.to_owned(),
         secret: secret.map(str::to_owned),
     };
-    let answers = vec![answer("hello/kind", "select", "plain", None), answer("hello/word", "password", "", Some("mail"))];
+    let answers = vec![
+        answer("hello/kind", "select", "plain", None),
+        answer("hello/word", "password", "", Some("mail")),
+    ];
     let work = PackageWork { answers, ..work(PackageAction::Install, &["hello", "cowsay"]) };
     execute(&stage.ctx(), &work).await.unwrap();
-    let debconf = stage.host.commands().into_iter().find(|command| command.argv[0] == "debconf-set-selections").unwrap();
-    assert_eq!(debconf.stdin.as_deref(), Some("hello hello/kind select plain\nhello hello/word password s3cret\n"));
+    let debconf = stage
+        .host
+        .commands()
+        .into_iter()
+        .find(|command| command.argv[0] == "debconf-set-selections")
+        .unwrap();
+    assert_eq!(
+        debconf.stdin.as_deref(),
+        Some("hello hello/kind select plain\nhello hello/word password s3cret\n")
+    );
     assert!(!stage.said().contains("s3cret"));
 
     let two_lines = vec![answer("hello/kind", "select", "plain\nhello x y z", None)];
-    assert!(refused(&simulating(SIMULATED), &PackageWork { answers: two_lines, ..work }).await.contains("more than one line"));
+    assert!(
+        refused(&simulating(SIMULATED), &PackageWork { answers: two_lines, ..work })
+            .await
+            .contains("more than one line")
+    );
 }
 
 #[tokio::test]
@@ -258,6 +294,4 @@ async fn holds_and_refreshing_are_single_commands() {
 async fn where_there_is_no_package_manager_nothing_is_tried() {
     let stage = Stage::new(FakeHost::new(0));
     assert!(refused(&stage, &work(PackageAction::Install, &["hello"])).await.contains("no apt-get"));
-    let unknown = work(PackageAction::Unknown, &[]);
-    assert!(refused(&self::stage(), &unknown).await.contains("does not know"));
 }
