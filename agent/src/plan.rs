@@ -102,9 +102,7 @@ pub fn power(kind: &StepKind) -> Option<Power> {
 /// A step that was cut off may simply run again.
 pub fn is_repeatable(kind: &StepKind) -> bool {
     match kind {
-        // It asks the package manager what is left to do, and finishes what was cut off, before it begins.
-        StepKind::Packages(_)
-        | StepKind::Unpack { .. }
+        StepKind::Unpack { .. }
         | StepKind::Mount { .. }
         | StepKind::WriteFile { .. }
         | StepKind::BootLoader { .. }
@@ -114,6 +112,8 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::Shutdown {}
         | StepKind::Rescue { .. } => true,
         StepKind::Script { .. }
+        // It could go on. But a package that takes the machine down with it would do so for ever: attempts are counted.
+        | StepKind::Packages(_)
         | StepKind::Storage(_)
         | StepKind::Debootstrap { .. }
         | StepKind::WipeDisk { .. }
