@@ -12,7 +12,7 @@ use super::{
     Rejection,
     frame::{Frame, Visitor, page, query_encoded},
     moment::Moment,
-    words::{event_detail, job_title, step_title},
+    words::{event_detail, job_title, step_title, told},
 };
 use crate::{
     app::overview::{self, Concern, Day, Happened, Overview},
@@ -136,7 +136,11 @@ fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {
             })
             .collect(),
         concerned: overview.concerns.iter().map(|concern| concern.few.count).sum(),
-        concerns: overview.concerns.into_iter().map(|concern| concern_view(concern, &moment)).collect(),
+        concerns: overview
+            .concerns
+            .into_iter()
+            .map(|concern| concern_view(ctx, language, concern, &moment))
+            .collect(),
         running_count: overview.running_count,
         running: overview
             .running
@@ -168,13 +172,16 @@ fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {
     }
 }
 
-fn concern_view(concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
+fn concern_view(ctx: &Ctx, language: &str, concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
     use overview::ConcernKind::{Alarm, Broken, Discovered, Failed, Held, Offline, Stuck};
     let first: Vec<LineView> = concern
         .few
         .first
         .into_iter()
-        .map(|(client, reason, at)| LineView { client, reason, at: at.map(moment) })
+        .map(|(client, reason, at)| {
+            let reason = concern_reason(ctx, language, &reason);
+            LineView { client, reason, at: at.map(moment) }
+        })
         .collect();
     ConcernView {
         kind: concern.kind.as_str(),
@@ -186,6 +193,16 @@ fn concern_view(concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernVie
         more: concern.few.count - i64::try_from(first.len()).unwrap_or(0),
         href: format!("/clients?q={}", query_encoded(concern.kind.search())),
         first,
+    }
+}
+
+/// The type of a job, and what is said of it: each in the reader's language.
+fn concern_reason(ctx: &Ctx, language: &str, reason: &str) -> String {
+    let (job_type, rest) = reason.split_once(": ").unwrap_or((reason, ""));
+    match (ctx.catalog.job_type(job_type).is_some(), rest) {
+        (false, _) => told(ctx, language, reason),
+        (true, "") => job_title(ctx, language, job_type),
+        (true, rest) => format!("{}: {}", job_title(ctx, language, job_type), told(ctx, language, rest)),
     }
 }
 
