@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// What a package step does, with any package manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a permission of its own, given by a person")]
 pub struct PackageWork {
     /// What is done with the packages.
     pub action: PackageAction,
