@@ -81,8 +81,10 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     if let Some(files) = files.as_object_mut() {
         files.retain(|path, _| !path.starts_with("expected/"));
     }
-    let script = files["20-install.sh.tera"].as_str().context("a job script has lost its script")?.to_owned();
-    files["20-install.sh.tera"] = json!(format!("{script}apt-get clean\n"));
+    let declared = files["job.yaml"].as_str().context("a job script has lost its declaration")?.to_owned();
+    let step = "  - script: 30-clean.sh.tera\n    title: { en: Clean up, de: Aufräumen }\n    timeout: 5m\n";
+    files["job.yaml"] = json!(format!("{declared}{step}"));
+    files["30-clean.sh.tera"] = json!("apt-get clean\n");
     let version = json!({ "files": files, "comment": "the package cache stays small" });
     server.send(Method::POST, &format!("{path}/versions"), &version).await?.ok()?;
     Ok((server, sample))
@@ -330,7 +332,7 @@ impl Site<'_> {
         }
         self.boots(number, began, "in the installed system").await?;
         let job = self.order(id, "package-install", began, None).await?;
-        let report = Report::new(began).step("20-install").says(Stream::Stdout, APT);
+        let report = Report::new(began).step("packages").says(Stream::Stdout, APT);
         match number {
             7 => {
                 let said = "E: Unable to locate package gimp-plugins-extra";

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use wire::{enrol, event, facts, plan, poll, problem, step, storage, trust};
+use wire::{enrol, event, facts, packages, plan, poll, problem, step, storage, trust};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -154,6 +154,10 @@ fn golden_names() -> BTreeSet<String> {
         facts::Facts,
         facts::Nic,
         facts::OperatingSystem,
+        packages::DebconfAnswer,
+        packages::PackageChange,
+        packages::PackageWork,
+        packages::Transaction,
         plan::Plan,
         plan::SignedPlan,
         poll::Lease,
@@ -179,6 +183,9 @@ fn golden_names() -> BTreeSet<String> {
         event::Stream,
         event::Verdict,
         facts::Firmware,
+        packages::ChangeKind,
+        packages::Conffiles,
+        packages::PackageAction,
         poll::Order,
         step::Root,
         step::StepKind,
@@ -249,6 +256,9 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
     newer("verdict", &event::Verdict::Unknown);
     newer("", &facts::Firmware::Unknown);
     newer("do", &poll::Order::Unknown);
+    newer("", &packages::PackageAction::Unknown);
+    newer("", &packages::Conffiles::Unknown);
+    newer("", &packages::ChangeKind::Unknown);
     newer("kind", &step::StepKind::Unknown);
     newer("", &step::WipeMethod::Unknown);
     newer("on", &storage::Volume::Unknown);
@@ -260,7 +270,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
             enumeration.as_ref().is_some_and(|(_, variants)| variants.contains(&"unknown".to_owned()))
         })
         .count();
-    assert_eq!(with_unknown, 12);
+    assert_eq!(with_unknown, 15);
 }
 
 #[test]

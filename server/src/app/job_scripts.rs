@@ -175,6 +175,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
             let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
             ("write-file", paths.join(", "))
         }
+        StepWork::Packages(action) => ("packages", action.as_str().to_owned()),
         StepWork::Storage => ("storage", String::new()),
         StepWork::Mount => ("mount", String::new()),
         StepWork::Unpack => ("unpack", String::new()),

@@ -13,6 +13,7 @@ mod job_script;
 mod machines;
 mod misc;
 mod output;
+mod package;
 mod pxe;
 mod report;
 mod serve;
@@ -106,7 +107,7 @@ enum Command {
     JobScript(job_script::JobScriptCommand),
     /// Packages of clients
     #[command(subcommand)]
-    Package(job::PackageCommand),
+    Package(package::PackageCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -215,7 +216,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
-        Command::Package(command) => job::package(&connect()?, command).await,
+        Command::Package(command) => package::package(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,

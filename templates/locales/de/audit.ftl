@@ -97,6 +97,7 @@ source-default = Vorgabe
 settings-approval = Freigabe durch eine zweite Person
 settings-session = Sitzungen
 settings-mail = E-Mail
+settings-packages = Pakete
 settings-retention = Aufbewahrung
 setting-approval-actions = Was eine zweite Person braucht
 setting-approval-actions-more = Diese Vorgänge warten, bis jemand anderes mit denselben Rechten sie freigibt.
@@ -126,6 +127,8 @@ setting-mail-user = Benutzer
 setting-mail-user-more = Leer: ohne Anmeldung. Das Passwort steht in der Datei, die die Konfiguration nennt (mail-password-file).
 setting-mail-from = Absender
 setting-mail-from-more = Etwa lotse@school.example.
+setting-packages-retracted = Zurückgezogene Versionen
+setting-packages-retracted-more = name=version mit Leerzeichen dazwischen, etwa xz-utils=5.6.0-0.2. Kein Auftrag installiert sie; wer es täte, wird abgewiesen.
 setting-retention-events = Ereignisse von Rechnern
 setting-retention-events-more = So viele werden aufbewahrt, 1 000 bis 100 000 000. Was Menschen getan haben, bleibt in jedem Fall.
 setting-retention-boot-lines = Zeilen der Startverläufe

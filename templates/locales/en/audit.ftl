@@ -97,6 +97,7 @@ source-default = default
 settings-approval = Approval by a second person
 settings-session = Sessions
 settings-mail = Mail
+settings-packages = Packages
 settings-retention = How long things are kept
 setting-approval-actions = What needs a second person
 setting-approval-actions-more = These wait until somebody else with the same rights approves them.
@@ -126,6 +127,8 @@ setting-mail-user = User
 setting-mail-user-more = Empty: without login. The password is in the file that the configuration names (mail-password-file).
 setting-mail-from = Sender
 setting-mail-from-more = Such as lotse@school.example.
+setting-packages-retracted = Retracted versions
+setting-packages-retracted-more = name=version with blanks between, such as xz-utils=5.6.0-0.2. No job installs them; a job that would is refused.
 setting-retention-events = Events of machines
 setting-retention-events-more = So many are kept, 1 000 to 100 000 000. What people did is kept in any case.
 setting-retention-boot-lines = Lines of boot timelines

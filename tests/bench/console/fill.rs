@@ -92,7 +92,7 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
         ),
         format!(
             "{} INSERT INTO attempts (job_id, client_id, number, boot_id, state, step, percent, started_at, leased_until) \
-             SELECT i, 1 + i % {clients}, 1, 'boot', 'running', '20-install', i % 100, {now} - 60000000, {now} + 3600000000 FROM n",
+             SELECT i, 1 + i % {clients}, 1, 'boot', 'running', 'packages', i % 100, {now} - 60000000, {now} + 3600000000 FROM n",
             numbers(OPEN)
         ),
         "UPDATE clients SET failed_job = (SELECT max(j.id) FROM jobs j WHERE j.client_id = clients.id AND j.state = 'failed' \
