@@ -79,6 +79,7 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         lease_s: 60,
         installer_command_line: String::new(),
         ldap: None,
+        oidc: None,
         log_json: false,
         notices: Notices::default(),
         decided: Vec::new(),

@@ -349,6 +349,34 @@ pub async fn set_language(ctx: &Ctx, asking: &Actor, language: &str) -> Result<(
     Ok(tx.commit().await?)
 }
 
+/// For which account a second factor was sealed: in another's place it does not open.
+fn purpose(account: i64) -> String {
+    format!("second factor of account {account}")
+}
+
+fn seal_second_factor(ctx: &Ctx, account: i64, secret: &str) -> Result<String, Error> {
+    ctx.authority.seal(&purpose(account), secret).map_err(|error| Error::Internal(error.into()))
+}
+
+pub(super) fn open_second_factor(ctx: &Ctx, account: i64, sealed: &str) -> Result<String, Error> {
+    ctx.authority.open_sealed(&purpose(account), sealed).map_err(|error| Error::Internal(error.into()))
+}
+
+/// Seals the second factors that an older server has kept open; what is sealed already stays as it is.
+///
+/// # Errors
+/// The database refuses.
+pub async fn seal_second_factors(ctx: &Ctx) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    for open in accounts::open_totp(&mut tx).await? {
+        let seal = |secret: Option<String>| secret.map(|text| seal_second_factor(ctx, open.account, &text)).transpose();
+        let (secret, offered) = (seal(open.secret)?, seal(open.offered)?);
+        accounts::seal_totp(&mut tx, open.account, secret.as_deref(), offered.as_deref()).await?;
+        tracing::info!(account = open.account, "the second factor of an account is sealed now");
+    }
+    Ok(tx.commit().await?)
+}
+
 /// Offers whoever asks a second factor; it is asked for once they have shown a code of it.
 ///
 /// # Errors
@@ -362,11 +390,12 @@ pub async fn offer_second_factor(ctx: &Ctx, asking: &Actor) -> Result<SecondFact
     // What was offered stays the same until it is confirmed: a page that is opened twice shows one picture.
     #[expect(clippy::single_match_else, reason = "two cases of one question")]
     let secret = match known.totp_offered {
-        Some(secret) => secret,
+        Some(sealed) => open_second_factor(ctx, id, &sealed)?,
         None => {
             let secret = totp::new_secret();
+            let sealed = seal_second_factor(ctx, id, &secret)?;
             let mut tx = ctx.db.write().await?;
-            accounts::offer_totp(&mut tx, id, &secret).await?;
+            accounts::offer_totp(&mut tx, id, &sealed).await?;
             let object = format!("account {}", account.name);
             let after = json!({ "offered": true });
             audit::note(&mut tx, "account.offer-second-factor", &object, &(), &after).await?;
@@ -388,6 +417,7 @@ pub async fn confirm_second_factor(ctx: &Ctx, asking: &Actor, code: &str) -> Res
     let offered = known.totp_offered.ok_or_else(|| {
         Error::conflict("no second factor was offered", "begin with POST /api/v1/account/second-factor")
     })?;
+    let offered = open_second_factor(ctx, id, &offered)?;
     let step = totp::step_of(&offered, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
     let step = step.ok_or_else(wrong_code)?;
     let codes = totp::recovery_codes();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Error, directory, groups as group_cases, reach, sessions as session_cases};
+use super::{Error, directory, groups as group_cases, oidc, reach, sessions as session_cases};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -111,6 +111,12 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
                 "this login was not used for too long; log in again".to_owned(),
             ));
         }
+        if oidc::is_over(ctx, granted) {
+            return Err(Error::Unauthenticated(
+                "the login service has not been asked about this account for too long; log in there again"
+                    .to_owned(),
+            ));
+        }
         if directory::refresh_if_old(ctx, *account, granted).await? {
             known = find().await?;
         }
@@ -139,7 +145,7 @@ pub async fn is_still_let_in(ctx: &Ctx, actor: &Actor) -> Result<bool, Error> {
     };
     let Some(account) = actor.account.filter(|_| there) else { return Ok(there) };
     let granted = accounts::granted(&mut tx, account).await?;
-    Ok(granted.is_some_and(|now| Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach))
+    Ok(granted.is_some_and(|now| !oidc::is_over(ctx, &now) && Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach))
 }
 
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {

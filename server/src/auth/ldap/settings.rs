@@ -9,7 +9,8 @@ use rustls::{
 };
 use serde::Deserialize;
 
-use crate::domain::people::{GroupRole, Rights, Role};
+use super::super::mapping::{self, Mapping};
+use crate::domain::people::Rights;
 
 /// The directory as the configuration describes it, `[ldap]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -67,19 +68,6 @@ pub enum Membership {
     Member,
     /// As before, and the directory follows groups in groups itself: Active Directory.
     InChain,
-}
-
-/// A group of the directory, and the role that it gives.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mapping {
-    /// The group's DN.
-    pub group: String,
-    /// The role.
-    pub role: Role,
-    /// Groups of clients for which the role counts; none: for everything.
-    #[serde(default)]
-    pub client_groups: Vec<String>,
 }
 
 /// The description of the directory cannot be used.
@@ -182,20 +170,7 @@ impl Settings {
 
     /// What groups give together: the greatest role for everything, and for each group of clients.
     pub(super) fn rights(&self, groups: &BTreeSet<String>) -> Rights {
-        let mut rights = Rights::default();
-        for mapping in self.roles.iter().filter(|mapping| groups.contains(&same_form(&mapping.group))) {
-            if mapping.client_groups.is_empty() {
-                rights.role = rights.role.max(Some(mapping.role));
-            }
-            for group in &mapping.client_groups {
-                match rights.groups.iter_mut().find(|known| known.group == *group) {
-                    Some(known) => known.role = known.role.max(mapping.role),
-                    None => rights.groups.push(GroupRole { group: group.clone(), role: mapping.role }),
-                }
-            }
-        }
-        rights.groups.sort();
-        rights
+        mapping::rights(&self.roles, |group| groups.contains(&same_form(group)))
     }
 }
 
@@ -222,6 +197,7 @@ pub(super) fn same_form(dn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::people::Role;
 
     fn settings(more: &str) -> Settings {
         let text = format!(

@@ -24,6 +24,7 @@ mod live;
 mod machine_form;
 mod mass;
 mod moment;
+mod oidc;
 mod overview;
 mod reports;
 mod rights;
@@ -184,7 +185,7 @@ pub fn router(ctx: Ctx) -> Router {
         .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
+        .merge(session::router().merge(oidc::router()).layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
