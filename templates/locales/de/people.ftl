@@ -22,3 +22,12 @@ part-login-service = Anmeldedienst
 found-login-service = { $title } antwortet in { $ms } ms
 found-login-service-gone = { $title } antwortet nicht: { $why }
 remedy-login-service-gone = Prüfen Sie `[oidc]` in der Konfiguration und das Netz zwischen diesem Server und dem Anmeldedienst. Konten mit Passwort können sich anmelden.
+choice-count = { $count ->
+    [one] Ein Client ist ausgewählt.
+   *[other] { $count } Clients sind ausgewählt.
+}
+choice-elsewhere = { $count ->
+    [one] Einer davon steht auf einer anderen Seite.
+   *[other] { $count } davon stehen auf anderen Seiten.
+}
+choice-forget = Auswahl aufheben

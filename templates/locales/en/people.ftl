@@ -22,3 +22,12 @@ part-login-service = Login service
 found-login-service = { $title } answers in { $ms } ms
 found-login-service-gone = { $title } does not answer: { $why }
 remedy-login-service-gone = Look at `[oidc]` in the configuration, and at the network between this server and the login service. Accounts with a password can log in.
+choice-count = { $count ->
+    [one] One client is chosen.
+   *[other] { $count } clients are chosen.
+}
+choice-elsewhere = { $count ->
+    [one] One of them is on another page.
+   *[other] { $count } of them are on other pages.
+}
+choice-forget = Forget the choice

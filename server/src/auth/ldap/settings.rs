@@ -44,9 +44,9 @@ pub struct Settings {
     /// How membership in groups is found.
     #[serde(default)]
     pub membership: Membership,
-    /// Where groups are; default is where people are.
-    #[serde(default)]
-    pub group_base: Option<String>,
+    /// Where groups are, one place or several; default is where people are.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub group_base: Vec<String>,
     /// Longest wait for the directory, in seconds.
     #[serde(default = "timeout")]
     pub timeout: u16,
@@ -109,6 +109,19 @@ fn timeout() -> u16 {
 
 fn cache() -> u32 {
     600
+}
+
+fn one_or_several<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Places {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Places::deserialize(reader)? {
+        Places::One(place) => vec![place],
+        Places::Several(places) => places,
+    })
 }
 
 impl Settings {
@@ -218,6 +231,13 @@ mod tests {
         let places: Vec<_> = rights.groups.iter().map(|one| (one.group.as_str(), one.role)).collect();
         assert_eq!(places, [("room-101", Role::Operator), ("room-102", Role::Helpdesk)]);
         assert_eq!(settings("").rights(&BTreeSet::new()), Rights::default());
+    }
+
+    #[test]
+    fn groups_are_in_one_place_or_in_several() {
+        assert!(settings("").group_base.is_empty());
+        assert_eq!(settings("group-base = 'ou=a'").group_base, ["ou=a"]);
+        assert_eq!(settings("group-base = ['ou=a', 'ou=b']").group_base, ["ou=a", "ou=b"]);
     }
 
     #[test]

@@ -350,9 +350,10 @@ impl LoginService {
                 if knows("client_secret_post") && !knows("client_secret_basic") {
                     form.append_pair("client_id", client).append_pair("client_secret", secret);
                 } else {
-                    // Both are encoded as in a form first (RFC 6749, 2.3.1).
-                    let encoded =
-                        |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                    // Both are encoded as in a form first (RFC 6749, 2.3.1); a blank so that it is read by those who take `+` for itself.
+                    let encoded = |text: &str| {
+                        form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+                    };
                     request = request.basic_auth(encoded(client), Some(encoded(secret)));
                 }
             }

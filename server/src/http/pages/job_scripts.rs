@@ -257,7 +257,7 @@ async fn choose(
     Path(name): Path<String>,
     Form(choice): Form<Choice>,
 ) -> Result<Redirect, Rejection> {
-    job_scripts::choose(&ctx, &name, choice.number, visitor.name()).await?;
+    job_scripts::choose(&ctx, &name, choice.number, None, visitor.name()).await?;
     // One that only existed by its own version is gone from the list then.
     let there = ctx.catalog.job_type(&name).is_some();
     Ok(Redirect::to(&if there { format!("/job-scripts/{name}") } else { "/job-scripts".to_owned() }))
@@ -490,7 +490,7 @@ async fn upload(
     files.retain(|(path, _)| !path.is_empty());
     let own: Files = files.iter().cloned().collect();
     let outcome = if action == "keep" {
-        match job_scripts::upload(&ctx, &name, &own, &comment, Some(base), visitor.name()).await {
+        match job_scripts::upload(&ctx, &name, &own, &comment, Some(base), None, visitor.name()).await {
             Ok(_) => return Ok(Redirect::to(&format!("/job-scripts/{name}")).into_response()),
             Err(error) => Err(error),
         }

@@ -61,6 +61,7 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (POST, "/clients", Role::Helpdesk),
     (GET, "/clients-words", Role::Viewer),
     (GET, "/batches", Role::Viewer),
     (POST, "/batches", Role::Helpdesk),
@@ -220,7 +221,7 @@ async fn guard(
     request.extensions_mut().insert(who.actor.clone());
     let pending = {
         let mut tx = ctx.db.read().await?;
-        crate::app::approvals::pending(&ctx, &mut tx).await?
+        crate::app::approvals::pending(&ctx, &mut tx, &who.actor).await?
     };
     let visitor = Visitor::new(&request, who, pending);
     request.extensions_mut().insert(visitor);
