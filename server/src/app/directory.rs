@@ -100,7 +100,12 @@ pub(super) async fn existing(tx: &mut Tx, rights: &Rights) -> Result<Rights, Err
 }
 
 /// What its source says that an account may do from now on.
-pub(super) async fn set_rights(tx: &mut Tx, account: &Account, rights: &Rights, now: i64) -> Result<(), Error> {
+pub(super) async fn set_rights(
+    tx: &mut Tx,
+    account: &Account,
+    rights: &Rights,
+    now: i64,
+) -> Result<(), Error> {
     if account.rights == *rights {
         return Ok(());
     }

@@ -341,8 +341,11 @@ async fn login_service(ctx: &Ctx) -> Option<Part> {
         Err(_) => "no answer".to_owned(),
     };
     let said = format!("{title} does not answer: {why}");
-    let part = Part::new(name, Condition::Bad, "login-service-gone", said).value("title", title).value("why", why);
-    Some(part.remedy("look at `[oidc]` in the configuration, and at the network between this server and the login service"))
+    let part =
+        Part::new(name, Condition::Bad, "login-service-gone", said).value("title", title).value("why", why);
+    Some(part.remedy(
+        "look at `[oidc]` in the configuration, and at the network between this server and the login service",
+    ))
 }
 
 /// The certificates that the server shows to whoever comes.

@@ -110,7 +110,9 @@ pub enum Refusal {
     #[error("the login service cannot be reached, so its accounts cannot log in; local accounts can")]
     LoginService,
     /// What came back from the login service is not believed.
-    #[error("the answer of the login service does not belong to this browser, or cannot be believed; begin again")]
+    #[error(
+        "the answer of the login service does not belong to this browser, or cannot be believed; begin again"
+    )]
     Answer,
     /// It let nobody in.
     #[error("the login service has let nobody in")]

@@ -88,7 +88,12 @@ pub async fn begin(ctx: &Ctx, next: &str) -> Result<SentAway, Refusal> {
 ///
 /// # Errors
 /// [`Refusal`]
-pub async fn finish(ctx: &Ctx, kept: &str, answer: &Answer, origin: &Origin) -> Result<(Begun, String), Refusal> {
+pub async fn finish(
+    ctx: &Ctx,
+    kept: &str,
+    answer: &Answer,
+    origin: &Origin,
+) -> Result<(Begun, String), Refusal> {
     let keys = [format!("answer {}", origin.address)];
     if !ctx.tries.may(&keys, ctx.now()) {
         return Err(Refusal::Locked);
@@ -118,8 +123,7 @@ async fn let_in(ctx: &Ctx, kept: &str, answer: &Answer, origin: &Origin) -> Resu
         return Err(Refusal::Over);
     }
     let mut tx = ctx.db.write().await?;
-    let is_first =
-        accounts::use_up_step(&mut tx, &token::hash(&answer.state), USED, away.expires_at).await?;
+    let is_first = accounts::use_up_step(&mut tx, &token::hash(&answer.state), USED, away.expires_at).await?;
     tx.commit().await?;
     if !is_first || !service.has_answered(answer.iss.as_deref(), now).await.map_err(refusal)? {
         return Err(Refusal::Answer);
@@ -129,8 +133,7 @@ async fn let_in(ctx: &Ctx, kept: &str, answer: &Answer, origin: &Origin) -> Resu
         tracing::info!(error, "the login service has let nobody in");
         return Err(Refusal::Denied);
     }
-    let person =
-        service.person(&away.question, &answer.code, &redirect(ctx), now).await.map_err(refusal)?;
+    let person = service.person(&away.question, &answer.code, &redirect(ctx), now).await.map_err(refusal)?;
     let mut tx = ctx.db.write().await?;
     let found = keep(&mut tx, &person, now).await?;
     tx.commit().await?;

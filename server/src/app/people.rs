@@ -145,7 +145,9 @@ pub async fn is_still_let_in(ctx: &Ctx, actor: &Actor) -> Result<bool, Error> {
     };
     let Some(account) = actor.account.filter(|_| there) else { return Ok(there) };
     let granted = accounts::granted(&mut tx, account).await?;
-    Ok(granted.is_some_and(|now| !oidc::is_over(ctx, &now) && Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach))
+    Ok(granted.is_some_and(|now| {
+        !oidc::is_over(ctx, &now) && Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach
+    }))
 }
 
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {

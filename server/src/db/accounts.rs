@@ -124,7 +124,11 @@ pub async fn admins(tx: &mut Tx) -> Result<Vec<i64>, Error> {
 }
 
 /// An account by what it is called where it comes from.
-pub async fn by_source(tx: &mut Tx, source: Source, id: &str) -> Result<Option<(Account, Credentials)>, Error> {
+pub async fn by_source(
+    tx: &mut Tx,
+    source: Source,
+    id: &str,
+) -> Result<Option<(Account, Credentials)>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE source = $1 AND source_id = $2");
     one(tx, &sql, args![source.as_str(), id]).await
 }
@@ -213,7 +217,12 @@ pub async fn open_totp(tx: &mut Tx) -> Result<Vec<OpenTotp>, Error> {
 }
 
 /// Puts sealed secrets in the place of open ones.
-pub async fn seal_totp(tx: &mut Tx, id: i64, secret: Option<&str>, offered: Option<&str>) -> Result<(), Error> {
+pub async fn seal_totp(
+    tx: &mut Tx,
+    id: i64,
+    secret: Option<&str>,
+    offered: Option<&str>,
+) -> Result<(), Error> {
     let sql = "UPDATE users SET totp_secret = $1, totp_offered = $2 WHERE id = $3";
     tx.execute(sql, args![secret, offered, id]).await.map(drop)
 }

@@ -121,12 +121,7 @@ pub async fn failed(tx: &mut Tx, sees: &Sees, since: i64, limit: i64) -> Result<
 }
 
 /// How many jobs ended in each hour of a span: the hour's number since the Unix epoch, how they ended, how many.
-pub async fn ended(
-    tx: &mut Tx,
-    sees: &Sees,
-    from: i64,
-    to: i64,
-) -> Result<Vec<(i64, JobState, i64)>, Error> {
+pub async fn ended(tx: &mut Tx, sees: &Sees, from: i64, to: i64) -> Result<Vec<(i64, JobState, i64)>, Error> {
     let sql = format!(
         "SELECT finished_at / 3600000000 AS hour, state, count(*) AS count FROM jobs \
          WHERE finished_at >= $1 AND finished_at < $2 AND {} GROUP BY finished_at / 3600000000, state",

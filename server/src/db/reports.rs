@@ -12,8 +12,7 @@ use crate::domain::{
     report::DayCount,
 };
 
-const MACHINE: &str =
-    "c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config";
+const MACHINE: &str = "c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config";
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
 

@@ -66,7 +66,12 @@ mod tests {
         let mut changed = sealed.clone().into_bytes();
         let last = changed.len() - 1;
         changed[last] = if changed[last] == b'A' { b'B' } else { b'A' };
-        for wrong in [String::from_utf8(changed).unwrap(), "a secret".to_owned(), MARK.to_owned(), sealed[..20].to_owned()] {
+        for wrong in [
+            String::from_utf8(changed).unwrap(),
+            "a secret".to_owned(),
+            MARK.to_owned(),
+            sealed[..20].to_owned(),
+        ] {
             assert!(seal.open("account 1", &wrong).is_err(), "{wrong}");
         }
     }

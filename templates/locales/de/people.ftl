@@ -31,3 +31,6 @@ choice-elsewhere = { $count ->
    *[other] { $count } davon stehen auf anderen Seiten.
 }
 choice-forget = Auswahl aufheben
+command-line-title = Kommandozeile
+command-line-make = Auf der Kommandozeile anmelden
+command-line-how = Führen Sie das auf dem Rechner aus, an dem Sie arbeiten:

@@ -31,3 +31,6 @@ choice-elsewhere = { $count ->
    *[other] { $count } of them are on other pages.
 }
 choice-forget = Forget the choice
+command-line-title = Command line
+command-line-make = Log in on the command line
+command-line-how = Run this on the computer from which you work:

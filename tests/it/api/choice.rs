@@ -27,7 +27,8 @@ pub(super) async fn clients_that_are_chosen_stay_so_from_page_to_page_without_sc
     let browser = Browser::of_new_account(&server, "ann", Role::Operator.into()).await.unwrap();
     let first = browser.get("/clients").await.unwrap().text;
     assert!(names(&first, HIDDEN).is_empty() && names(&first, CHECKED).is_empty());
-    let onwards = names(&first, r#"formaction="([^"]+after=[^"]+)""#)[0].replace("&amp;", "&").replace("&#x2F;", "/");
+    let onwards =
+        names(&first, r#"formaction="([^"]+after=[^"]+)""#)[0].replace("&amp;", "&").replace("&#x2F;", "/");
     let second = browser.post(&onwards, &[("client", "pc-001"), ("client", "pc-050")]).await.unwrap();
     assert_eq!(second.status, 200, "{second:?}");
     assert_eq!(names(&second.text, HIDDEN), ["pc-001", "pc-050"]);
@@ -36,14 +37,20 @@ pub(super) async fn clients_that_are_chosen_stay_so_from_page_to_page_without_sc
     // Back, with one more and without one; what is no name is no choice.
     let chosen = [("client", "pc-001"), ("client", "pc-102"), ("client", "\"><script>")];
     let back = browser.post("/clients", &chosen).await.unwrap().text;
-    assert_eq!((names(&back, CHECKED), names(&back, HIDDEN)), (vec!["pc-001".to_owned()], vec!["pc-102".to_owned()]));
+    assert_eq!(
+        (names(&back, CHECKED), names(&back, HIDDEN)),
+        (vec!["pc-001".to_owned()], vec!["pc-102".to_owned()])
+    );
     assert!(!back.contains("<script>"));
     // The same in another order, and then the order for both.
     let sorted = browser.post("/clients?sort=-name", &chosen).await.unwrap().text;
     assert_eq!(names(&sorted, CHECKED), ["pc-102"]);
     let order = [("action", "package-upgrade"), ("client", "pc-001"), ("client", "pc-102")];
     let preview = browser.post("/batches/preview", &order).await.unwrap().text;
-    assert!(preview.contains("pc-001") && preview.contains("pc-102") && !preview.contains("pc-050"), "{preview}");
+    assert!(
+        preview.contains("pc-001") && preview.contains("pc-102") && !preview.contains("pc-050"),
+        "{preview}"
+    );
     let viewer = Browser::of_new_account(&server, "eve", Role::Viewer.into()).await.unwrap();
     assert_eq!(viewer.post("/clients", &[("client", "pc-001")]).await.unwrap().status, 403);
     server.stop().await.unwrap();

@@ -32,12 +32,7 @@ impl Names {
     }
 }
 
-pub(super) async fn client(
-    server: &TestServer,
-    name: &str,
-    group: &'static str,
-    mac: &'static str,
-) -> Names {
+pub(super) async fn client(server: &TestServer, name: &str, group: &'static str, mac: &'static str) -> Names {
     let new = json!({ "name": name, "macs": [mac], "groups": [group] });
     server.send(Method::POST, "/api/v1/clients", &new).await.unwrap().ok().unwrap();
     let order = json!({ "job_type": "hardware-detection" });

@@ -40,7 +40,8 @@ pub(super) async fn a_preset_that_somebody_else_has_changed_is_not_overwritten(e
 
 pub(super) async fn a_rule_that_somebody_else_has_changed_is_not_overwritten(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
-    let versions = ["a-*", "b-*", "c-*"].map(|serial| json!({ "name": "lab", "serial": serial, "names": "pc-{001..}" }));
+    let versions =
+        ["a-*", "b-*", "c-*"].map(|serial| json!({ "name": "lab", "serial": serial, "names": "pc-{001..}" }));
     guarded(&server, "/api/v1/rules/lab", versions).await;
     server.stop().await.unwrap();
 }

@@ -9,7 +9,12 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
-use axum::{Json, Router, extract::State, http::StatusCode, routing::{get, post}};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
 use axum_server::tls_rustls::RustlsConfig;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
@@ -89,7 +94,10 @@ impl Liar {
         };
         let token = async |State(said): Shared| match said.lock().unwrap().token.clone() {
             Value::Null => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))),
-            token => (StatusCode::OK, Json(json!({ "id_token": token, "access_token": "a", "token_type": "Bearer" }))),
+            token => (
+                StatusCode::OK,
+                Json(json!({ "id_token": token, "access_token": "a", "token_type": "Bearer" })),
+            ),
         };
         let userinfo = async |State(said): Shared| Json(said.lock().unwrap().userinfo.clone());
         let router = Router::new()
@@ -232,7 +240,12 @@ async fn the_subject_is_who_somebody_is_and_not_their_name_or_mail_address() {
     ] {
         let mut away = Away::begin(&server, "/").await;
         let mut claims = liar.right(&away, &clock);
-        for (key, value) in [("sub", json!(sub)), ("preferred_username", json!(name)), ("groups", groups), ("email", json!("a@b"))] {
+        for (key, value) in [
+            ("sub", json!(sub)),
+            ("preferred_username", json!(name)),
+            ("groups", groups),
+            ("email", json!("a@b")),
+        ] {
             claims[key] = value;
         }
         liar.say(|said| said.token = liar.signer.token(&header(), &claims).into());

@@ -111,7 +111,8 @@ impl Away {
     /// Comes back with an answer.
     async fn come_back(&mut self, query: &str) -> Answer {
         let path = format!("/login/oidc/answer?{query}");
-        let request = self.browser.request(Method::GET, &path).header(header::COOKIE, format!("{AWAY}={}", self.kept));
+        let request =
+            self.browser.request(Method::GET, &path).header(header::COOKIE, format!("{AWAY}={}", self.kept));
         let answer = answer(request).await.unwrap();
         if let Some(secret) = cookie(&answer) {
             self.browser.secret = Some(secret);

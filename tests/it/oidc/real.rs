@@ -57,7 +57,11 @@ impl Service {
     }
 
     /// Asks as a browser: follows within the service, and gives the first address that leads elsewhere, or the last page.
-    async fn walk(&self, jar: &mut Jar, mut request: reqwest::RequestBuilder) -> Result<reqwest::Url, String> {
+    async fn walk(
+        &self,
+        jar: &mut Jar,
+        mut request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Url, String> {
         for _ in 0..10 {
             let cookies: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let response = request.header(header::COOKIE, cookies.join("; ")).send().await.unwrap();
@@ -87,8 +91,10 @@ impl Service {
         {
             let Err(page) = reached else { break };
             let token = &token.captures(&page).unwrap_or_else(|| panic!("no form: {page}"))[1];
-            let request = self.http.post(format!("{}/{path}", self.issuer)).header(header::REFERER, &self.issuer);
-            let form = harness::cookies::form(request, &[("csrf_token", token), (field, &value), ("answer", "y")]);
+            let request =
+                self.http.post(format!("{}/{path}", self.issuer)).header(header::REFERER, &self.issuer);
+            let form =
+                harness::cookies::form(request, &[("csrf_token", token), (field, &value), ("answer", "y")]);
             reached = self.walk(jar, form).await;
         }
         reached.unwrap_or_else(|page| panic!("not sent back: {page}")).query().unwrap().to_owned()
@@ -122,7 +128,10 @@ async fn log_in(service: &Service, server: &TestServer, name: &str) -> (Away, An
 async fn somebody_of_the_login_service_gets_the_roles_of_their_groups() {
     let (service, server, _, _trust) = both().await;
     let (away, answer) = log_in(&service, &server, "Ann").await;
-    assert_eq!((answer.status.as_u16(), &answer.headers[header::LOCATION]), (303, &"/account".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers[header::LOCATION]),
+        (303, &"/account".parse().unwrap())
+    );
     assert_eq!(away.browser.get("/accounts").await.unwrap().status, 200);
     let ann = account(&server, "ann").await.ok().unwrap();
     assert_eq!((&ann["source"], &ann["full_name"]), (&"oidc".into(), &"Ann Lee".into()));
@@ -131,7 +140,10 @@ async fn somebody_of_the_login_service_gets_the_roles_of_their_groups() {
     assert_eq!(answer.status, 303);
     assert_eq!(away.browser.get("/accounts").await.unwrap().status, 403);
     let bob = account(&server, "bob").await.ok().unwrap();
-    assert_eq!((&bob["rights"]["role"], &bob["rights"]["groups"][0]["group"]), (&serde_json::Value::Null, &"room-101".into()));
+    assert_eq!(
+        (&bob["rights"]["role"], &bob["rights"]["groups"][0]["group"]),
+        (&serde_json::Value::Null, &"room-101".into())
+    );
     let (_, answer) = log_in(&service, &server, "eve").await;
     assert_eq!(answer.status, 401);
     assert!(answer.text.contains("The login service gives you no role here."), "{}", answer.text);
@@ -191,7 +203,8 @@ async fn who_takes_too_long_or_is_denied_is_not_let_in() {
     let unsigned = format!("state={state}&error=access_denied");
     assert!(away.come_back(&unsigned).await.text.contains("does not count"));
     let mut away = Away::begin(&server, "/").await;
-    let answer = away.come_back(&format!("state={}&error=access_denied&iss={iss}", away.asked("state"))).await;
+    let answer =
+        away.come_back(&format!("state={}&error=access_denied&iss={iss}", away.asked("state"))).await;
     assert_eq!(answer.status, 401);
     assert!(answer.text.contains("has let nobody in"), "{}", answer.text);
     server.stop().await.unwrap();
@@ -205,7 +218,30 @@ async fn a_login_counts_for_as_long_as_the_configuration_says() {
     assert_eq!(away.browser.get("/account").await.unwrap().status, 200);
     clock.advance(1);
     let answer = away.browser.get("/account").await.unwrap();
-    assert_eq!((answer.status.as_u16(), &answer.headers[header::LOCATION]), (303, &"/login?next=/account".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers[header::LOCATION]),
+        (303, &"/login?next=/account".parse().unwrap())
+    );
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_of_ones_own_logs_the_command_line_in_for_as_long() {
+    let (service, server, clock, _trust) = both().await;
+    let (away, _) = log_in(&service, &server, "Ann").await;
+    let page = away.browser.post("/account/command-line", &[]).await.unwrap();
+    let link = Regex::new("login#(lotse_[A-Za-z0-9_-]+)").unwrap().captures(&page.text).unwrap()[1].to_owned();
+    let login = server.request(None, Method::POST, "/api/v1/login").json(&serde_json::json!({ "link": link }));
+    let secret = answer(login).await.unwrap().ok().unwrap()["secret"].as_str().unwrap().to_owned();
+    let ask = async || {
+        answer(server.request(None, Method::GET, "/api/v1/accounts").bearer_auth(&secret)).await.unwrap()
+    };
+    assert_eq!(ask().await.status, 200);
+    clock.advance(3600);
+    assert!(ask().await.is_problem(401));
+    // Who has a password needs no link.
+    let bob = Browser::of_new_account(&server, "carl", Role::Viewer.into()).await.unwrap();
+    assert_eq!(bob.post("/account/command-line", &[]).await.unwrap().status, 409);
     server.stop().await.unwrap();
 }
 
@@ -217,7 +253,12 @@ async fn who_logs_out_is_told_how_to_log_out_of_the_service() {
     assert_eq!(left.headers[header::LOCATION], "/login?left=oidc");
     assert_eq!(away.browser.get("/account").await.unwrap().status, 303);
     let page = away.browser.get("/login?left=oidc").await.unwrap().text;
-    assert!(page.contains(&format!("{}/oauth/end_session?client_id=lotse", service.issuer).replace('/', "&#x2F;")) || page.contains("/oauth/end_session?client_id=lotse"), "{page}");
+    assert!(
+        page.contains(
+            &format!("{}/oauth/end_session?client_id=lotse", service.issuer).replace('/', "&#x2F;")
+        ) || page.contains("/oauth/end_session?client_id=lotse"),
+        "{page}"
+    );
     server.stop().await.unwrap();
 }
 
@@ -233,7 +274,8 @@ async fn a_dead_service_leaves_local_accounts_able_to_log_in_and_the_page_says_s
     assert!(answer.text.contains("The login service cannot be reached."), "{}", answer.text);
     assert!(browser.get("/login").await.unwrap().text.contains("School does not answer at the moment"));
     let health = server.get("/api/v1/health").await.unwrap().ok().unwrap();
-    let part = health["parts"].as_array().unwrap().iter().find(|part| part["name"] == "login service").unwrap();
+    let part =
+        health["parts"].as_array().unwrap().iter().find(|part| part["name"] == "login service").unwrap();
     assert_eq!(part["condition"], "bad");
     let mut admin = Browser::new(&server).unwrap();
     let link = server.first_login.split_once('#').unwrap().1.to_owned();

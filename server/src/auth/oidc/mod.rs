@@ -4,6 +4,8 @@
 //! was sent away with; `sub` and issuer are the identity, never a name or a mail address. Every request goes over HTTPS with a checked
 //! certificate, follows no redirection, and ends within the time limit; no answer is read further than [`LARGEST`].
 
+mod metadata;
+mod person;
 mod settings;
 mod token;
 
@@ -19,11 +21,16 @@ use reqwest::{Certificate, RequestBuilder, Url, header, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::settings::{Settings, SettingsError};
-use self::token::{Expected, Fault};
+use self::{
+    metadata::Metadata,
+    token::{Expected, Fault},
+};
+pub use self::{
+    person::Person,
+    settings::{Settings, SettingsError},
+};
 pub use super::mapping::Mapping;
-use super::mapping;
-use crate::{clock::SECOND, domain::people::Rights, identity::token::random_bytes};
+use crate::{clock::SECOND, identity::token::random_bytes};
 
 /// No answer of a login service is larger.
 const LARGEST: usize = 1 << 20;
@@ -66,19 +73,6 @@ pub enum Error {
     Untrusted(String),
 }
 
-/// Somebody as the login service knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    /// Issuer and subject.
-    pub id: String,
-    /// What an account is called that is made for them, in small letters.
-    pub name: String,
-    /// How people call them.
-    pub full_name: String,
-    /// What the groups they are in give them; nothing when no group has a role.
-    pub rights: Rights,
-}
-
 /// What a browser is sent away with, and must bring back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
@@ -106,38 +100,6 @@ impl Default for Question {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// An address of the service.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Address(Url);
-
-impl TryFrom<String> for Address {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let url = Url::parse(&text).map_err(|error| format!("the address {text}: {error}"))?;
-        if url.scheme() == "https" { Ok(Self(url)) } else { Err(format!("the address {text} is not https")) }
-    }
-}
-
-/// What the service says about itself (`OpenID` Connect Discovery 1.0, 3).
-#[derive(Clone, Debug, Deserialize)]
-struct Metadata {
-    issuer: String,
-    authorization_endpoint: Address,
-    token_endpoint: Address,
-    jwks_uri: Address,
-    #[serde(default)]
-    userinfo_endpoint: Option<Address>,
-    #[serde(default)]
-    end_session_endpoint: Option<Address>,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Vec<String>,
-    /// RFC 9207.
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -181,7 +143,13 @@ impl LoginService {
             client = client.tls_certs_only(certificates);
         }
         let client = client.build().map_err(SettingsError::Client)?;
-        Ok(Self { settings, client, known: tokio::sync::Mutex::default(), end: Mutex::default(), failed_at: Mutex::default() })
+        Ok(Self {
+            settings,
+            client,
+            known: tokio::sync::Mutex::default(),
+            end: Mutex::default(),
+            failed_at: Mutex::default(),
+        })
     }
 
     /// How people know it.
@@ -273,11 +241,16 @@ impl LoginService {
         };
         let lacks = |claims: &Map<String, Value>| {
             let settings = &self.settings;
-            [&settings.name_claim, &settings.groups_claim].into_iter().any(|name| claim(claims, name).is_none())
+            [&settings.name_claim, &settings.groups_claim]
+                .into_iter()
+                .any(|name| person::claim(claims, name).is_none())
         };
-        if lacks(&claims) && let (Some(url), Some(access)) = (known.metadata.userinfo_endpoint, tokens.access_token) {
+        if lacks(&claims)
+            && let (Some(url), Some(access)) = (known.metadata.userinfo_endpoint, tokens.access_token)
+        {
             let attempt = "asking for more about a person";
-            let more: Map<String, Value> = self.json(self.client.get(url.0).bearer_auth(access), attempt).await?;
+            let more: Map<String, Value> =
+                self.json(self.client.get(url.0).bearer_auth(access), attempt).await?;
             // It may be an answer about somebody else (Core 1.0, 5.3.2).
             if more.get("sub") != claims.get("sub") {
                 return Err(Error::Untrusted("it tells more about somebody else".to_owned()));
@@ -286,7 +259,7 @@ impl LoginService {
                 claims.entry(name).or_insert(value);
             }
         }
-        Ok(self.read(&claims))
+        Ok(person::read(&self.settings, &claims))
     }
 
     /// Looks whether the service answers.
@@ -295,22 +268,6 @@ impl LoginService {
     /// It does not.
     pub async fn look(&self) -> Result<(), Error> {
         self.metadata().await.map(drop)
-    }
-
-    fn read(&self, claims: &Map<String, Value>) -> Person {
-        let text = |name: &str| claim(claims, name).and_then(Value::as_str).unwrap_or_default();
-        let groups: BTreeSet<&str> = match claim(claims, &self.settings.groups_claim) {
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-            Some(Value::String(one)) => BTreeSet::from([one.as_str()]),
-            _ => BTreeSet::new(),
-        };
-        let full_name = text(&self.settings.full_name_claim);
-        Person {
-            id: format!("{} {}", self.settings.issuer, text("sub")),
-            name: text(&self.settings.name_claim).to_lowercase(),
-            full_name: full_name.chars().filter(|letter| !letter.is_control()).take(100).collect(),
-            rights: mapping::rights(&self.settings.roles, |group| groups.contains(group)),
-        }
     }
 
     async fn exchange(
@@ -352,7 +309,9 @@ impl LoginService {
                 } else {
                     // Both are encoded as in a form first (RFC 6749, 2.3.1); a blank so that it is read by those who take `+` for itself.
                     let encoded = |text: &str| {
-                        form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+                        form_urlencoded::byte_serialize(text.as_bytes())
+                            .collect::<String>()
+                            .replace('+', "%20")
                     };
                     request = request.basic_auth(encoded(client), Some(encoded(secret)));
                 }
@@ -430,7 +389,8 @@ impl LoginService {
         request: RequestBuilder,
         attempt: &'static str,
     ) -> Result<T, Error> {
-        let unreachable = |source: reqwest::Error| Error::Unreachable { attempt, source: source.without_url() };
+        let unreachable =
+            |source: reqwest::Error| Error::Unreachable { attempt, source: source.without_url() };
         let mut answer = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -445,7 +405,10 @@ impl LoginService {
             return Err(Error::Untrusted(format!("it answered {status} with `{}`", word(&body))));
         }
         if !status.is_success() {
-            return Err(Error::Answer { attempt, reason: format!("it answered {status} with `{}`", word(&body)) });
+            return Err(Error::Answer {
+                attempt,
+                reason: format!("it answered {status} with `{}`", word(&body)),
+            });
         }
         serde_json::from_slice(&body).map_err(|error| Error::Answer { attempt, reason: error.to_string() })
     }
@@ -458,15 +421,6 @@ fn word(body: &[u8]) -> String {
     word.chars().filter(|letter| !letter.is_control()).take(60).collect()
 }
 
-/// A claim by its name, or by the way that leads to it.
-fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    claims.get(name).or_else(|| {
-        let mut steps = name.split('.');
-        let first = claims.get(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.get(step))
-    })
-}
-
 #[derive(Deserialize)]
 struct Tokens {
     id_token: String,
@@ -476,34 +430,7 @@ struct Tokens {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::domain::people::Role;
-
-    #[test]
-    fn a_claim_is_found_by_its_name_or_by_the_way_to_it() {
-        let claims = json!({ "a": { "b": ["x"] }, "https://x.example/groups": "y" });
-        let claims = claims.as_object().unwrap();
-        assert_eq!(claim(claims, "a.b"), Some(&json!(["x"])));
-        assert_eq!(claim(claims, "https://x.example/groups"), Some(&json!("y")));
-        assert_eq!(claim(claims, "a.c"), None);
-        assert_eq!(claim(claims, "b"), None);
-    }
-
-    #[test]
-    fn a_person_is_who_the_subject_says_and_has_the_roles_of_their_groups() {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let settings = "title = 'S'\nissuer = 'https://a.example'\nclient-id = 'l'\n\
-                        [[roles]]\ngroup = 'it'\nrole = 'admin'";
-        let service = LoginService::open(toml::from_str(settings).unwrap()).unwrap();
-        let claims = json!({ "sub": "7", "preferred_username": "Ann", "name": "Ann\nLee", "groups": ["it", 3], "email": "x@y" });
-        let person = service.read(claims.as_object().unwrap());
-        assert_eq!((person.id.as_str(), person.name.as_str()), ("https://a.example 7", "ann"));
-        assert_eq!((person.full_name.as_str(), person.rights), ("AnnLee", Role::Admin.into()));
-        let nobody = service.read(json!({ "sub": "7", "groups": "staff" }).as_object().unwrap());
-        assert_eq!((nobody.name.as_str(), nobody.rights), ("", Rights::default()));
-    }
 
     #[test]
     fn a_challenge_is_the_one_of_the_rfc() {

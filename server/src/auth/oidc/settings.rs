@@ -100,7 +100,10 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         let wrong = |name, message: &str| Err(SettingsError::Value { name, message: message.to_owned() });
         let issuer = reqwest::Url::parse(&self.issuer).ok().filter(|url| {
-            url.scheme() == "https" && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()
+            url.scheme() == "https"
+                && url.host_str().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
         });
         if issuer.is_none() || !self.issuer.starts_with("https://") {
             return wrong("issuer", "must be https://HOST/…, without a query: nothing is sent in the open");
@@ -141,7 +144,13 @@ mod tests {
     #[test]
     fn a_login_service_is_never_asked_in_the_open() {
         assert!(settings("https://login.school.example/realms/school", "").check().is_ok());
-        for issuer in ["http://login.school.example", "login.school.example", "https://", "https://a.example?x=1", "file:///a"] {
+        for issuer in [
+            "http://login.school.example",
+            "login.school.example",
+            "https://",
+            "https://a.example?x=1",
+            "file:///a",
+        ] {
             let error = settings(issuer, "").check().unwrap_err().to_string();
             assert!(error.starts_with("oidc.issuer: "), "{issuer}: {error}");
         }
@@ -149,7 +158,9 @@ mod tests {
 
     #[test]
     fn what_could_not_work_is_refused_by_name() {
-        for (more, name) in [("timeout = 0", "timeout"), ("valid-for = 5", "valid-for"), ("scopes = ['a b']", "scopes")] {
+        for (more, name) in
+            [("timeout = 0", "timeout"), ("valid-for = 5", "valid-for"), ("scopes = ['a b']", "scopes")]
+        {
             let error = settings("https://a.example", more).check().unwrap_err().to_string();
             assert!(error.starts_with(&format!("oidc.{name}: ")), "{error}");
         }

@@ -50,7 +50,12 @@ pub(super) struct Expected<'a> {
 }
 
 /// The claims of a token that is believed.
-pub(super) fn verify(token: &str, keys: &[Jwk], expected: &Expected<'_>, now: i64) -> Result<Map<String, Value>, Fault> {
+pub(super) fn verify(
+    token: &str,
+    keys: &[Jwk],
+    expected: &Expected<'_>,
+    now: i64,
+) -> Result<Map<String, Value>, Fault> {
     let header = decode_header(token).map_err(|error| wrong(format!("its header: {error}")))?;
     if !ALGORITHMS.contains(&header.alg) {
         return Err(wrong(format!("{:?} is no algorithm that counts", header.alg)));
@@ -76,7 +81,11 @@ fn may_sign(jwk: &Jwk, kid: Option<&str>, algorithm: Algorithm) -> bool {
     named && used && fits
 }
 
-fn claims(claims: Map<String, Value>, expected: &Expected<'_>, now: i64) -> Result<Map<String, Value>, Fault> {
+fn claims(
+    claims: Map<String, Value>,
+    expected: &Expected<'_>,
+    now: i64,
+) -> Result<Map<String, Value>, Fault> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let time = |name: &str| seconds(claims.get(name)?).map(|at| at.saturating_mul(SECOND));
     if text("iss") != Some(expected.issuer) {
@@ -111,7 +120,10 @@ fn claims(claims: Map<String, Value>, expected: &Expected<'_>, now: i64) -> Resu
 }
 
 /// Seconds since the Unix epoch; some write them with a fraction.
-#[expect(clippy::cast_possible_truncation, reason = "a fraction of a second does not matter, and what is out of range saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a fraction of a second does not matter, and what is out of range saturates"
+)]
 fn seconds(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().map(|at| at as i64))
 }
@@ -128,7 +140,8 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
-    const EXPECTED: Expected<'static> = Expected { issuer: "https://login.example", client: "lotse", nonce: "n" };
+    const EXPECTED: Expected<'static> =
+        Expected { issuer: "https://login.example", client: "lotse", nonce: "n" };
 
     struct Signer(EcdsaKeyPair);
 
@@ -141,7 +154,10 @@ mod tests {
         fn jwk(&self, kid: &str) -> Jwk {
             let point = self.0.public_key().as_ref();
             let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
-            serde_json::from_value(json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "x": x, "y": y })).unwrap()
+            serde_json::from_value(
+                json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "x": x, "y": y }),
+            )
+            .unwrap()
         }
 
         fn token(&self, header: &Value, claims: &Value) -> String {
@@ -206,7 +222,10 @@ mod tests {
             ("sub", json!(7)),
             ("exp", json!("tomorrow")),
         ] {
-            assert!(matches!(read(&signer, &changed(name, value.clone())), Err(Fault::Wrong(_))), "{name}: {value}");
+            assert!(
+                matches!(read(&signer, &changed(name, value.clone())), Err(Fault::Wrong(_))),
+                "{name}: {value}"
+            );
         }
         for name in ["iss", "aud", "sub", "nonce", "iat", "exp"] {
             let mut claims = right();
@@ -244,7 +263,10 @@ mod tests {
             let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, signer.0.public_key().as_ref());
             let tag = BASE64.encode(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref());
             for token in [format!("{text}."), format!("{text}.{tag}"), text.clone()] {
-                assert!(matches!(verify(&token, &keys, &EXPECTED, NOW * SECOND), Err(Fault::Wrong(_))), "{alg}");
+                assert!(
+                    matches!(verify(&token, &keys, &EXPECTED, NOW * SECOND), Err(Fault::Wrong(_))),
+                    "{alg}"
+                );
             }
         }
     }

@@ -199,6 +199,24 @@ fn chosen(body: &[u8]) -> BTreeSet<String> {
     names.map(|(_, value)| value.into_owned()).take(MOST_CHOSEN).collect()
 }
 
+/// The heads of the columns; each leads to the list sorted by it, and turns it round where it is already.
+fn heads(asked: &Asked, columns: &[SortBy], by: SortBy, descending: bool) -> Vec<Head> {
+    let head = |column: &SortBy| {
+        let (is_sorted, turned) = (*column == by, *column == by && !descending);
+        let sort = if turned { format!("-{}", column.as_str()) } else { column.as_str().to_owned() };
+        Head {
+            word: column.as_str(),
+            href: asked.address(&sort, None),
+            sorted: match (is_sorted, descending) {
+                (false, _) => "none",
+                (true, false) => "ascending",
+                (true, true) => "descending",
+            },
+        }
+    };
+    columns.iter().map(head).collect()
+}
+
 async fn shown(
     ctx: &Ctx,
     visitor: &Visitor,
@@ -228,22 +246,7 @@ async fn shown(
         Some(found) => (found.clients, found.total, found.next, found.previous),
         None => (Vec::new(), 0, None, None),
     };
-    let heads = columns
-        .iter()
-        .map(|column| {
-            let (is_sorted, turned) = (*column == by, *column == by && !descending);
-            let sort = if turned { format!("-{}", column.as_str()) } else { column.as_str().to_owned() };
-            Head {
-                word: column.as_str(),
-                href: asked.address(&sort, None),
-                sorted: match (is_sorted, descending) {
-                    (false, _) => "none",
-                    (true, false) => "ascending",
-                    (true, true) => "descending",
-                },
-            }
-        })
-        .collect();
+    let heads = heads(&asked, &columns, by, descending);
     let count = chosen.len();
     let rows: Vec<Row> = standings
         .iter()

@@ -127,6 +127,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/account/second-factor", Role::Viewer),
     (POST, "/account/second-factor/end", Role::Viewer),
     (POST, "/account/logins/end", Role::Viewer),
+    (POST, "/account/command-line", Role::Viewer),
     (GET, "/accounts", Role::Admin),
     (POST, "/accounts", Role::Admin),
     (GET, "/accounts/{name}", Role::Admin),
@@ -186,7 +187,11 @@ pub fn router(ctx: Ctx) -> Router {
         .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router().merge(oidc::router()).layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
+        .merge(
+            session::router()
+                .merge(oidc::router())
+                .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)),
+        )
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))

@@ -73,7 +73,8 @@ async fn finish(
         Err(refusal) => (Err(refusal), "/".to_owned()),
     };
     let mut response = LoginView::new(&ctx, &visitor, next).answer(&ctx, &visitor, begun)?.into_response();
-    let over = HeaderValue::from_static("__Host-lotse-away=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+    let over =
+        HeaderValue::from_static("__Host-lotse-away=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
     response.headers_mut().append(header::SET_COOKIE, over);
     Ok(response)
 }
