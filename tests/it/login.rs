@@ -3,11 +3,11 @@
 use harness::{
     cookies::{Browser, cookie, form},
     server::{Engine, TestServer, answer},
+    telephone::code_of,
 };
 use reqwest::{Method, header};
 use server::{
-    auth::totp,
-    clock::{Clock, SECOND},
+    clock::Clock,
     domain::people::{Rights, Role},
     http::pages::ROUTES,
 };
@@ -204,15 +204,6 @@ async fn who_guesses_is_locked_out_for_a_quarter_of_an_hour() {
     server.stop().await.unwrap();
 }
 
-/// The code that an app shows now.
-fn code_of(secret: &str, clock: &Clock) -> String {
-    let now = clock.now();
-    (0..1_000_000)
-        .map(|number| format!("{number:06}"))
-        .find(|code| totp::step_of(secret, code, now).unwrap() == Some(now / SECOND / 30))
-        .unwrap()
-}
-
 #[tokio::test]
 async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     let (server, clock) = start().await;
@@ -223,7 +214,7 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     assert!(!is_asked(&server).await, "before it is confirmed");
     let wrong = browser.post("/account/second-factor", &[("code", "000000x")]).await.unwrap();
     assert!(wrong.text.contains("The code is wrong"));
-    let code = code_of(&secret, &clock);
+    let code = code_of(&secret, clock.now()).unwrap();
     let on = browser.post("/account/second-factor", &[("code", &code)]).await.unwrap();
     let recovery = on.text.split("<li><code>").nth(1).unwrap().split_once("</code>").unwrap().0.to_owned();
 
@@ -236,7 +227,7 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     // The code that turned it on is used up.
     assert_eq!(login.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 401);
     clock.advance(30);
-    let code = code_of(&secret, &clock);
+    let code = code_of(&secret, clock.now()).unwrap();
     assert_eq!(login.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 303);
     assert!(is_in(&login).await);
     // Neither the step nor the code is good for another session.
@@ -252,9 +243,59 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
         thief.login(&[("step", &step), ("code", "123456")]).await.unwrap();
     }
     clock.advance(30);
-    let code = code_of(&secret, &clock);
+    let code = code_of(&secret, clock.now()).unwrap();
     let over = thief.login(&[("step", &step), ("code", &code)]).await.unwrap();
     assert!(over.status == 401 && over.text.contains("Begin again"), "{}", over.text);
+    server.stop().await.unwrap();
+}
+
+/// What the database holds of a second factor: the one that is asked for, and the one that was shown.
+async fn kept(server: &TestServer) -> (String, String) {
+    let mut tx = server.ctx.db.read().await.unwrap();
+    let sql = "SELECT coalesce(totp_secret, '') AS secret, coalesce(totp_offered, '') AS offered FROM users WHERE name = 'ann'";
+    let row = tx.optional(sql, []).await.unwrap().unwrap();
+    (row.text("secret").unwrap(), row.text("offered").unwrap())
+}
+
+#[tokio::test]
+async fn a_second_factor_is_sealed_in_the_database_and_an_open_one_is_sealed_at_the_next_start() {
+    let (server, clock) = start().await;
+    let browser = ann(&server, Role::Viewer).await;
+    let page = browser.post("/account/second-factor", &[]).await.unwrap();
+    let secret = page.text.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0.replace(' ', "");
+    assert!(kept(&server).await.1.starts_with("sealed1."));
+    let code = code_of(&secret, clock.now()).unwrap();
+    browser.post("/account/second-factor", &[("code", &code)]).await.unwrap();
+    let (sealed, _) = kept(&server).await;
+    assert!(sealed.starts_with("sealed1.") && !sealed.contains(&secret), "{sealed}");
+    // As an older server has kept it.
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let sql = "UPDATE users SET totp_secret = $1, totp_offered = $1 WHERE name = 'ann'";
+    tx.execute(sql, [secret.as_str().into()]).await.unwrap();
+    tx.commit().await.unwrap();
+    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    let (again, offered) = kept(&server).await;
+    assert!(again.starts_with("sealed1.") && offered.starts_with("sealed1.") && again != sealed);
+    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    assert_eq!(kept(&server).await.0, again);
+    clock.advance(30);
+    let mut login = Browser::new(&server).unwrap();
+    let step = step_of(&mut login).await;
+    let code = code_of(&secret, clock.now()).unwrap();
+    assert_eq!(login.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 303);
+    // Another's does not open in its place.
+    Browser::of_new_account(&server, "bob", Rights::everything(Role::Admin)).await.unwrap();
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let sql = "UPDATE users SET totp_secret = (SELECT totp_secret FROM users WHERE name = 'ann') WHERE name = 'admin'";
+    tx.execute(sql, []).await.unwrap();
+    tx.commit().await.unwrap();
+    let link = server.first_login.split_once('#').unwrap().1.to_owned();
+    let mut admin = Browser::new(&server).unwrap();
+    let asked = admin.login(&[("link", &link)]).await.unwrap().text;
+    let step = asked.split_once("name=\"step\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    clock.advance(30);
+    let code = code_of(&secret, clock.now()).unwrap();
+    assert_eq!(admin.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 500);
     server.stop().await.unwrap();
 }
 

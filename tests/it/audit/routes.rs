@@ -8,7 +8,10 @@ mod settings;
 
 use std::collections::BTreeSet;
 
-use harness::server::{Answer, Engine, TestServer, answer, repository};
+use harness::{
+    server::{Answer, Engine, TestServer, answer, repository},
+    telephone::code_of,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
