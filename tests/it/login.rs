@@ -252,9 +252,8 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
 /// What the database holds of a second factor: the one that is asked for, and the one that was shown.
 async fn kept(server: &TestServer) -> (String, String) {
     let mut tx = server.ctx.db.read().await.unwrap();
-    let sql = "SELECT coalesce(totp_secret, '') AS secret, coalesce(totp_offered, '') AS offered FROM users WHERE name = 'ann'";
-    let row = tx.optional(sql, []).await.unwrap().unwrap();
-    (row.text("secret").unwrap(), row.text("offered").unwrap())
+    let (_, known) = server::db::accounts::find(&mut tx, "ann").await.unwrap().unwrap();
+    (known.totp_secret.unwrap_or_default(), known.totp_offered.unwrap_or_default())
 }
 
 #[tokio::test]
@@ -269,10 +268,9 @@ async fn a_second_factor_is_sealed_in_the_database_and_an_open_one_is_sealed_at_
     let (sealed, _) = kept(&server).await;
     assert!(sealed.starts_with("sealed1.") && !sealed.contains(&secret), "{sealed}");
     // As an older server has kept it.
-    let mut tx = server.ctx.db.write().await.unwrap();
-    let sql = "UPDATE users SET totp_secret = $1, totp_offered = $1 WHERE name = 'ann'";
-    tx.execute(sql, [secret.as_str().into()]).await.unwrap();
-    tx.commit().await.unwrap();
+    let open =
+        format!("UPDATE users SET totp_secret = '{secret}', totp_offered = '{secret}' WHERE name = 'ann'");
+    server.meddle(&open).await.unwrap();
     server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
     let (again, offered) = kept(&server).await;
     assert!(again.starts_with("sealed1.") && offered.starts_with("sealed1.") && again != sealed);
@@ -284,11 +282,8 @@ async fn a_second_factor_is_sealed_in_the_database_and_an_open_one_is_sealed_at_
     let code = code_of(&secret, clock.now()).unwrap();
     assert_eq!(login.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 303);
     // Another's does not open in its place.
-    Browser::of_new_account(&server, "bob", Rights::everything(Role::Admin)).await.unwrap();
-    let mut tx = server.ctx.db.write().await.unwrap();
     let sql = "UPDATE users SET totp_secret = (SELECT totp_secret FROM users WHERE name = 'ann') WHERE name = 'admin'";
-    tx.execute(sql, []).await.unwrap();
-    tx.commit().await.unwrap();
+    server.meddle(sql).await.unwrap();
     let link = server.first_login.split_once('#').unwrap().1.to_owned();
     let mut admin = Browser::new(&server).unwrap();
     let asked = admin.login(&[("link", &link)]).await.unwrap().text;

@@ -182,13 +182,7 @@ fn refuse_foreign(account: &Account, what: &str) -> Result<(), Error> {
     ))
 }
 
-async fn make_link(
-    ctx: &Ctx,
-    tx: &mut Tx,
-    id: i64,
-    name: &str,
-    valid_for: i64,
-) -> Result<LoginLink, Error> {
+async fn make_link(ctx: &Ctx, tx: &mut Tx, id: i64, name: &str, valid_for: i64) -> Result<LoginLink, Error> {
     let (now, secret) = (ctx.now(), Token::new());
     accounts::revoke_links(tx, id).await?;
     links::create_link(tx, &secret.hash(), id, now + valid_for, now).await?;

@@ -10,22 +10,21 @@ use server::domain::people::{GroupRole, Rights, Role};
 
 use super::reach::{ask, client, login};
 
-/// Two clients in two groups, a failed job of each, the second retired from being silent: everything that sums could tell.
+/// Two clients in two groups, each installed, silent, and with a failed job: everything that sums could tell.
 async fn two_rooms(engine: Engine) -> TestServer {
     let server = TestServer::start(engine).await.unwrap();
     for (name, group, mac) in
         [("in-01", "room-101", "52:54:00:00:01:01"), ("out-01", "room-102", "52:54:00:00:02:01")]
     {
         let made = client(&server, name, group, mac).await;
-        let mut tx = server.ctx.db.write().await.unwrap();
-        let sql = "UPDATE jobs SET state = 'failed', reason = $1, finished_at = $2 WHERE id = $3";
-        let reason = format!("{name} has no disk");
-        tx.execute(sql, [reason.as_str().into(), (server.ctx.now() - 1_000_000).into(), made.job.into()])
-            .await
-            .unwrap();
-        let sql = "UPDATE clients SET stage = 'installed', last_seen_at = 1 WHERE name = $1";
-        tx.execute(sql, [name.into()]).await.unwrap();
-        tx.commit().await.unwrap();
+        let (at, job) = (server.ctx.now() - 1_000_000, made.job);
+        let failed = format!(
+            "UPDATE jobs SET state = 'failed', reason = '{name} has no disk', finished_at = {at} WHERE id = {job}"
+        );
+        server.meddle(&failed).await.unwrap();
+        let silent =
+            format!("UPDATE clients SET stage = 'installed', last_seen_at = 1 WHERE name = '{name}'");
+        server.meddle(&silent).await.unwrap();
     }
     server
 }

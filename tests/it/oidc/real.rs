@@ -230,8 +230,10 @@ async fn a_link_of_ones_own_logs_the_command_line_in_for_as_long() {
     let (service, server, clock, _trust) = both().await;
     let (away, _) = log_in(&service, &server, "Ann").await;
     let page = away.browser.post("/account/command-line", &[]).await.unwrap();
-    let link = Regex::new("login#(lotse_[A-Za-z0-9_-]+)").unwrap().captures(&page.text).unwrap()[1].to_owned();
-    let login = server.request(None, Method::POST, "/api/v1/login").json(&serde_json::json!({ "link": link }));
+    let link =
+        Regex::new("login#(lotse_[A-Za-z0-9_-]+)").unwrap().captures(&page.text).unwrap()[1].to_owned();
+    let login =
+        server.request(None, Method::POST, "/api/v1/login").json(&serde_json::json!({ "link": link }));
     let secret = answer(login).await.unwrap().ok().unwrap()["secret"].as_str().unwrap().to_owned();
     let ask = async || {
         answer(server.request(None, Method::GET, "/api/v1/accounts").bearer_auth(&secret)).await.unwrap()
