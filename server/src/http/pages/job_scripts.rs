@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use axum::{
     Form, Router,
     extract::{Path, Query, State},
-    response::Redirect,
+    response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Rejection,
@@ -21,12 +22,16 @@ use super::{
 };
 use crate::{
     app::{
-        Error,
+        clients,
         job_scripts::{self, JobScript, JobScriptRow, Origin, Version},
     },
+    catalog::Files,
     context::Ctx,
     domain::{client::is_name, people::Role},
 };
+
+/// Clients that can be chosen for a trial.
+const CHOICES: i64 = 200;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new()

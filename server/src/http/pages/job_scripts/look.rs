@@ -11,7 +11,7 @@ use super::{
         Rejection,
         frame::{Frame, Page, Visitor, page},
     },
-    Which,
+    CHOICES, Which,
 };
 use crate::{
     app::{
@@ -22,11 +22,8 @@ use crate::{
     planner::sample,
 };
 
-/// Clients that can be chosen for a trial.
-const CHOICES: i64 = 200;
-
 #[derive(Deserialize)]
-struct Pair {
+pub(super) struct Pair {
     #[serde(default)]
     from: i64,
     /// Without it the one that is used.
@@ -112,7 +109,7 @@ pub(super) async fn rendered(
 }
 
 #[derive(Default, Deserialize)]
-struct Trial {
+pub(super) struct Trial {
     #[serde(default)]
     client: String,
     #[serde(default)]
