@@ -26,6 +26,8 @@ use crate::{
 };
 
 const COOKIE: &str = "__Host-lotse-away";
+/// A cookie has 4096 bytes (RFC 6265, 6.1); a longer way back is not kept.
+const LONGEST: usize = 1500;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new().route("/login/oidc", get(begin)).route(ANSWER, get(finish))
@@ -42,7 +44,7 @@ async fn begin(
     Query(wish): Query<Wish>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let next = if is_own(&wish.next) { wish.next } else { "/".to_owned() };
+    let next = if is_own(&wish.next) && wish.next.len() <= LONGEST { wish.next } else { "/".to_owned() };
     match oidc::begin(&ctx, &next).await {
         Ok(sent) => {
             let seconds = AWAY_FOR / SECOND;
