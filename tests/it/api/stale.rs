@@ -50,7 +50,9 @@ pub(super) async fn a_job_script_with_newer_versions_is_not_changed_unseen(engin
     let server = TestServer::start(engine).await.unwrap();
     let path = "/api/v1/job-scripts/hardware-detection";
     let (upload, choose) = (format!("{path}/versions"), format!("{path}/version"));
-    let new = json!({ "files": server.get(path).await.unwrap().json()["files"], "comment": "the same" });
+    let mut files = server.get(path).await.unwrap().json()["files"].as_object().unwrap().clone();
+    files.retain(|path, _| !path.starts_with("expected/"));
+    let new = json!({ "files": files, "comment": "the same" });
     let seen = tag(&server, path).await;
     assert_eq!(with_tag(&server, Method::POST, &upload, &seen, &new).await.status, 201);
     assert!(with_tag(&server, Method::POST, &upload, &seen, &new).await.is_problem(412));
