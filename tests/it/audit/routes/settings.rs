@@ -90,7 +90,7 @@ async fn about_channels(walk: &mut Walk<'_>) {
 
 /// A request by somebody else that waits for a second person.
 async fn waiting(server: &TestServer) -> i64 {
-    let other = super::Person::new(server, "ann", Role::Admin).await;
+    let other = super::super::Person::new(server, "ann", Role::Admin).await;
     register(server, &format!("old-{}", other.number)).await;
     let wish = json!({ "action": "retire", "client": format!("old-{}", other.number) });
     let approval = Approval {
