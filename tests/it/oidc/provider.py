@@ -53,6 +53,8 @@ def client(redirect):
         redirect_uris=[redirect], grant_types=["authorization_code"], response_types=["code"],
         scope=["openid", "profile", "groups"], token_endpoint_auth_method="client_secret_basic",
     )
+    Backend.instance.save(lotse)
+    # For whom its tokens are; it must be there to be named.
     lotse.audience = [lotse]
     Backend.instance.save(lotse)
 
