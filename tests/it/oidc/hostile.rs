@@ -170,8 +170,10 @@ async fn every_lie_in_a_token_is_refused_and_the_truth_is_not() {
     let token = liar.signer.token(&header(), &liar.right(&away, &clock));
     liar.say(|said| said.token = token.into());
     assert_eq!(come_back(&mut away).await.status, 303);
-    let failed = server.get("/api/v1/audit?action=login.failed").await.unwrap().text;
-    assert!(failed.contains("login service"), "{failed}");
+    for (action, who) in [("login.failed", "login service"), ("session.begin", "account ann")] {
+        let entries = server.get(&format!("/api/v1/audit?action={action}")).await.unwrap().text;
+        assert!(entries.contains(who) && entries.contains("127.0.0.1"), "{action}: {entries}");
+    }
     server.stop().await.unwrap();
 }
 

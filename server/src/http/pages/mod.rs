@@ -189,7 +189,7 @@ pub fn router(ctx: Ctx) -> Router {
     Router::new()
         .merge(
             session::router()
-                .merge(oidc::router())
+                .merge(oidc::router(&ctx))
                 .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)),
         )
         .route("/assets/{name}", get(asset))

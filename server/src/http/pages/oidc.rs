@@ -9,12 +9,14 @@ use axum::{
     Router,
     extract::{ConnectInfo, Query, Request, State},
     http::{HeaderValue, header},
+    middleware,
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use serde::Deserialize;
 
 use super::{
+    super::origin::always,
     Rejection,
     frame::{Visitor, cookie, is_own},
     session::{LoginView, origin, with_cookie},
@@ -29,8 +31,10 @@ const COOKIE: &str = "__Host-lotse-away";
 /// A cookie has 4096 bytes (RFC 6265, 6.1); a longer way back is not kept.
 const LONGEST: usize = 1500;
 
-pub(super) fn router() -> Router<Ctx> {
-    Router::new().route("/login/oidc", get(begin)).route(ANSWER, get(finish))
+pub(super) fn router(ctx: &Ctx) -> Router<Ctx> {
+    // Whoever comes back begins a session, or fails to: both are entries of the audit.
+    let noted = middleware::from_fn_with_state(ctx.clone(), always);
+    Router::new().route("/login/oidc", get(begin)).route(ANSWER, get(finish).layer(noted))
 }
 
 #[derive(Default, Deserialize)]
