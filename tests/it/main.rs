@@ -17,6 +17,7 @@ mod directory;
 mod fleet;
 mod login;
 mod metrics;
+mod oidc;
 mod races;
 mod search;
 mod tidy;

@@ -28,6 +28,7 @@ pub mod mass_installation;
 pub mod measures;
 pub mod notes;
 pub mod notices;
+pub mod oidc;
 pub mod overview;
 pub mod passwords;
 pub mod people;

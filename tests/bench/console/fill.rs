@@ -72,6 +72,8 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
             numbers(100)
         ),
         format!("{} INSERT INTO group_members (group_id, client_id) SELECT 1 + i % 100, i FROM n", numbers(clients)),
+        "UPDATE clients SET group_key = (SELECT min(g.name) FROM client_groups g JOIN group_members m ON m.group_id = g.id \
+         WHERE m.client_id = clients.id)".to_owned(),
         format!(
             "{} INSERT INTO packages (name, architecture, version, version_key) SELECT 'package-' || (i / 2), 'amd64', \
              CASE WHEN i % 2 = 0 THEN '1.0-1' ELSE '2.0-1' END, \

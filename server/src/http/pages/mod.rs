@@ -24,6 +24,7 @@ mod live;
 mod machine_form;
 mod mass;
 mod moment;
+mod oidc;
 mod overview;
 mod reports;
 mod rights;
@@ -60,6 +61,7 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (POST, "/clients", Role::Helpdesk),
     (GET, "/clients-words", Role::Viewer),
     (GET, "/batches", Role::Viewer),
     (POST, "/batches", Role::Helpdesk),
@@ -125,6 +127,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/account/second-factor", Role::Viewer),
     (POST, "/account/second-factor/end", Role::Viewer),
     (POST, "/account/logins/end", Role::Viewer),
+    (POST, "/account/command-line", Role::Viewer),
     (GET, "/accounts", Role::Admin),
     (POST, "/accounts", Role::Admin),
     (GET, "/accounts/{name}", Role::Admin),
@@ -184,7 +187,11 @@ pub fn router(ctx: Ctx) -> Router {
         .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
+        .merge(
+            session::router()
+                .merge(oidc::router(&ctx))
+                .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)),
+        )
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
@@ -219,7 +226,7 @@ async fn guard(
     request.extensions_mut().insert(who.actor.clone());
     let pending = {
         let mut tx = ctx.db.read().await?;
-        crate::app::approvals::pending(&ctx, &mut tx).await?
+        crate::app::approvals::pending(&ctx, &mut tx, &who.actor).await?
     };
     let visitor = Visitor::new(&request, who, pending);
     request.extensions_mut().insert(visitor);

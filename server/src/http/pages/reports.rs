@@ -110,7 +110,7 @@ async fn show(
         // The last day belongs to it.
         to: by_time.then_some(to_day.saturating_add(1).saturating_mul(DAY)),
     };
-    let report = reports::make(&ctx, &wish).await?;
+    let report = reports::make(&ctx, &wish, &visitor.actor()?.sees()).await?;
     match wanted.format.as_str() {
         "csv" => return Ok(as_csv(&report)),
         "json" => return Ok(axum::Json(report).into_response()),
