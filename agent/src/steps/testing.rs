@@ -179,6 +179,13 @@ impl Server for FakeServer {
         Box::pin(async { Ok(()) })
     }
 
+    fn packages<'a>(
+        &'a self,
+        _: &'a wire::packages::PackagesRequest,
+    ) -> BoxFuture<'a, Result<wire::packages::PackagesResponse, Error>> {
+        Box::pin(async { Err(cut("take the packages")) })
+    }
+
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {
         let mut lost = self.lost_secrets.lock().unwrap();
         let found = self.secrets.get(reference).filter(|_| *lost == 0).cloned();

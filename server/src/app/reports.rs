@@ -9,7 +9,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
-        Tx,
+        Tx, packages,
         reports::{self as rows, Machine},
     },
     domain::{
@@ -66,6 +66,7 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
         "failures" => failures(&mut tx, &asked).await?,
         "hardware" => hardware(&mut tx, &asked).await?,
         "software" => software(&mut tx, &asked).await?,
+        "packages" => spread(&mut tx, &asked).await?,
         "disks" => disks(&mut tx, &asked).await?,
         "age" => age(&mut tx, &asked).await?,
         "changes" => changes(&mut tx, &asked).await?,
@@ -75,14 +76,6 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
         }
     };
     Ok(Report { name: wish.name.clone(), group: wish.group.clone(), made_at: now, ..made })
-}
-
-/// A report as CSV, for whoever sends it.
-///
-/// # Errors
-/// As [`make`].
-pub async fn csv(ctx: &Ctx, wish: &ReportWish) -> Result<String, Error> {
-    Ok(make(ctx, wish).await?.to_csv())
 }
 
 struct Asked {
@@ -144,23 +137,40 @@ fn system(machine: &Machine) -> Cell {
 async fn updates(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let last = rows::last_updates(tx).await?;
     let limit = asked.now - asked.days * DAY;
+    let mut unknown = false;
     let mut rows = each(tx, asked, |machine, rows| {
         let at = last.get(&machine.id).copied();
-        if machine.stage == Stage::Installed && at.is_none_or(|at| at < limit) {
-            let days = at.map(|at| (asked.now - at) / DAY);
-            rows.push(vec![machine.name.as_str().into(), system(machine), at.into(), days.into()]);
+        // Nothing is overdue where nothing is to be had.
+        let is_due = machine.updates != Some(0) && at.is_none_or(|at| at < limit);
+        if machine.stage == Stage::Installed && is_due {
+            unknown |= machine.updates.is_none();
+            rows.push(vec![
+                machine.name.as_str().into(),
+                system(machine),
+                machine.updates.into(),
+                machine.security_updates.into(),
+                at.into(),
+                at.map(|at| (asked.now - at) / DAY).into(),
+            ]);
         }
     })
     .await?;
-    oldest_first(&mut rows, 2);
+    oldest_first(&mut rows, 4);
+    // Who misses the most security updates comes first; the order from before holds among equals.
+    rows.sort_by_key(|row| match row.get(3) {
+        Some(Cell::Number(security)) => -security,
+        _ => 0,
+    });
     let head = [
         ("client", Kind::Client),
         ("system", Kind::Text),
+        ("updates", Kind::Number),
+        ("security_updates", Kind::Number),
         ("updated_at", Kind::Time),
         ("days", Kind::Number),
     ];
     let days = asked.measured(tx, "updates").await?;
-    Ok(Report { days, ..table(&head, rows, &["updates-by-jobs"]) })
+    Ok(Report { days, ..table(&head, rows, if unknown { &["updates-by-jobs"] } else { &[] }) })
 }
 
 /// What was never comes first, then what is longest ago.
@@ -173,19 +183,36 @@ fn oldest_first(rows: &mut [Vec<Cell>], column: usize) {
 
 async fn reboots(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     let mut unknown = 0;
-    let rows = each(tx, asked, |machine, rows| match &machine.facts {
-        Some(facts) if !facts.os.reboot_wanted.is_empty() => rows.push(vec![
-            machine.name.as_str().into(),
-            facts.os.reboot_wanted.as_str().into(),
-            facts.os.kernel.as_str().into(),
-            machine.facts_at.into(),
-        ]),
-        Some(_) => {}
-        None => unknown += 1,
+    let rows = each(tx, asked, |machine, rows| {
+        let os = machine.facts.as_ref().map(|facts| &facts.os);
+        // What is told with the packages is newer: facts are measured when a machine starts.
+        let (why, at) = match (&machine.condition, os) {
+            (Some((condition, at)), _) => (condition.reboot_why.as_str(), Some(*at)),
+            (None, Some(os)) => (os.reboot_wanted.as_str(), machine.facts_at),
+            (None, None) => {
+                unknown += 1;
+                return;
+            }
+        };
+        let services = machine.condition.as_ref().map(|(condition, _)| condition.services.join(" "));
+        if !why.is_empty() || services.as_ref().is_some_and(|services| !services.is_empty()) {
+            rows.push(vec![
+                machine.name.as_str().into(),
+                why.into(),
+                services.unwrap_or_default().into(),
+                os.map(|os| os.kernel.as_str()).unwrap_or_default().into(),
+                at.into(),
+            ]);
+        }
     })
     .await?;
-    let head =
-        [("client", Kind::Client), ("why", Kind::Text), ("kernel", Kind::Text), ("measured_at", Kind::Time)];
+    let head = [
+        ("client", Kind::Client),
+        ("why", Kind::Text),
+        ("services", Kind::Text),
+        ("kernel", Kind::Text),
+        ("measured_at", Kind::Time),
+    ];
     let days = asked.measured(tx, "reboots").await?;
     let notes: &[&str] = if unknown > 0 { &["some-not-measured"] } else { &[] };
     Ok(Report { days, ..table(&head, rows, notes) })
@@ -318,6 +345,9 @@ async fn software(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
             os.version.into(),
             os.kernel.into(),
             machine.agent_version.as_str().into(),
+            machine.packages.into(),
+            machine.updates.into(),
+            machine.security_updates.into(),
             facts.and(machine.facts_at).into(),
         ]);
     })
@@ -328,9 +358,35 @@ async fn software(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
         ("version", Kind::Text),
         ("kernel", Kind::Text),
         ("agent", Kind::Text),
+        ("packages", Kind::Number),
+        ("updates", Kind::Number),
+        ("security_updates", Kind::Number),
         ("measured_at", Kind::Time),
     ];
-    Ok(table(&head, rows, &["packages-not-reported"]))
+    Ok(table(&head, rows, &[]))
+}
+
+/// Every package in every version, and on how many clients it is.
+async fn spread(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+    let rows = packages::spread(tx, asked.members.as_ref())
+        .await?
+        .into_iter()
+        .map(|package| {
+            vec![
+                package.key.name.into(),
+                package.key.architecture.into(),
+                package.key.version.into(),
+                package.clients.into(),
+            ]
+        })
+        .collect();
+    let head = [
+        ("package", Kind::Text),
+        ("architecture", Kind::Text),
+        ("version", Kind::Text),
+        ("clients", Kind::Number),
+    ];
+    Ok(table(&head, rows, &[]))
 }
 
 async fn disks(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {

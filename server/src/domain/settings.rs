@@ -82,8 +82,11 @@ pub static RETENTION_BOOT_LINES: Setting = number("retention.boot-lines", 1_000,
 /// Notices that were sent or given up are kept for so many days.
 pub static RETENTION_NOTICE_DAYS: Setting = number("retention.notice-days", 1, 3_650, 30);
 
+/// Changes of the packages of clients are kept for so many days.
+pub static RETENTION_PACKAGE_DAYS: Setting = number("retention.package-days", 1, 3_650, 365);
+
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 13] = [
+pub static SETTINGS: [&Setting; 14] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -97,6 +100,7 @@ pub static SETTINGS: [&Setting; 13] = [
     &RETENTION_EVENTS,
     &RETENTION_BOOT_LINES,
     &RETENTION_NOTICE_DAYS,
+    &RETENTION_PACKAGE_DAYS,
 ];
 
 /// A setting by its name.

@@ -351,7 +351,12 @@ impl<'a> Parser<'a> {
                 Some(bytes) => Test::Number(number, comparison, bytes),
                 None => return wrong(ErrorKind::NoSize, example()),
             },
-            Shape::Number(number @ Number::Threads) => match value.parse::<u32>() {
+            Shape::Flag(flag) => match word.as_str() {
+                "yes" => Test::Flag(flag, true),
+                "no" => Test::Flag(flag, false),
+                _ => return unknown(),
+            },
+            Shape::Number(number @ (Number::Threads | Number::Updates)) => match value.parse::<u32>() {
                 Ok(count) => Test::Number(number, comparison, u64::from(count)),
                 Err(_) => return wrong(ErrorKind::NoNumber, example()),
             },
@@ -517,6 +522,8 @@ mod tests {
             (comparison.clone().prop_filter("see Age", |c| *c != Comparison::Equal), 0..9_999_999_i64)
                 .prop_map(|(comparison, age)| Test::Age(Age::Seen, comparison, age * 1_000_000)),
             Just(Test::NeverSeen),
+            any::<bool>().prop_map(|holds| Test::Flag(super::super::Flag::SecurityUpdates, holds)),
+            any::<bool>().prop_map(|holds| Test::Flag(super::super::Flag::RebootNeeded, holds)),
         ]
     }
 

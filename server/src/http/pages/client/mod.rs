@@ -5,6 +5,7 @@ mod edit;
 pub(super) mod hardware;
 mod install;
 mod order;
+mod packages;
 
 use axum::{
     Router,
@@ -50,6 +51,7 @@ pub(super) fn router() -> Router<Ctx> {
         .merge(edit::router())
         .merge(install::router())
         .merge(order::router())
+        .merge(packages::router())
 }
 
 #[derive(Serialize)]
