@@ -52,7 +52,7 @@ pub struct MailWish {
 }
 
 /// How often a report is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = ReportPeriod)]
 pub enum Every {
@@ -62,6 +62,17 @@ pub enum Every {
     Weekly,
     /// Once a month.
     Monthly,
+}
+
+impl Every {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
 }
 
 fn first() -> i8 {

@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 14] = [
+const MORE: [(&str, &str); 16] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -27,6 +27,8 @@ const MORE: [(&str, &str); 14] = [
     ("reports-silent", "/reports/silent"),
     ("reports-failures", "/reports/failures"),
     ("reports-software", "/reports/software"),
+    ("packages-unknown", "/clients/{installing}/packages"),
+    ("comparison-with", "/clients/lab-01/comparison?with=lab-03"),
     ("reports-packages", "/reports/packages"),
     ("reports-disks", "/reports/disks"),
     ("reports-age", "/reports/age"),

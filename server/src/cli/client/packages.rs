@@ -20,8 +20,8 @@ pub(in crate::cli) struct PackagesWords {
     name: Name,
     /// Only packages whose name holds this.
     part: Option<String>,
-    /// Only some.
-    #[arg(long, value_enum, default_value = "all")]
+    /// Only some: updates, security, held, manual or automatic.
+    #[arg(long, default_value = "all")]
     only: Only,
     /// What was installed, upgraded and removed instead, the newest first.
     #[arg(long, conflicts_with_all = ["only", "csv"])]
@@ -57,9 +57,9 @@ pub(super) async fn packages(api: &Api, words: PackagesWords) -> anyhow::Result<
     if words.history {
         return history(api, name, words.part).await;
     }
-    let only = serde_json::to_value(words.only)?.as_str().unwrap_or("all").to_owned();
-    let path =
-        Query::new(&format!("/clients/{name}/packages")).with("name", words.part).with("only", Some(only));
+    let path = Query::new(&format!("/clients/{name}/packages"))
+        .with("name", words.part)
+        .with("only", Some(words.only.as_str()));
     let found: ClientPackages = api.get(&path.0).await?;
     if words.csv {
         say(inventory::table(name.as_str(), &found, 0).to_csv().trim_end());

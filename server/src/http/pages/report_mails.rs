@@ -83,7 +83,7 @@ impl MailForm {
             report: wish.report.clone(),
             group: wish.group.clone().unwrap_or_default(),
             days: wish.days.map(|days| days.to_string()).unwrap_or_default(),
-            every: every_word(wish.every).to_owned(),
+            every: wish.every.as_str().to_owned(),
             weekday: wish.weekday.to_string(),
             day: wish.day.to_string(),
             time: wish.time.clone(),
@@ -118,14 +118,6 @@ impl MailForm {
             when_empty: !self.when_empty.is_empty(),
             enabled: !self.enabled.is_empty(),
         }
-    }
-}
-
-fn every_word(every: Every) -> &'static str {
-    match every {
-        Every::Daily => "daily",
-        Every::Weekly => "weekly",
-        Every::Monthly => "monthly",
     }
 }
 
@@ -232,7 +224,7 @@ async fn view(ctx: &Ctx, visitor: &Visitor, name: &str, news: News, report: &str
     if name.is_empty() {
         let row = |mail: ReportMail| Row {
             name: mail.name,
-            every: every_word(mail.wish.every),
+            every: mail.wish.every.as_str(),
             to: mail.wish.to.join(", "),
             report: mail.wish.report,
             group: mail.wish.group,

@@ -59,7 +59,7 @@ struct View {
     name: String,
     q: String,
     only: Only,
-    choices: [Only; 6],
+    choices: [Only; Only::ALL.len()],
     known: Option<Known>,
     rows: Vec<Row>,
     count: usize,
@@ -163,12 +163,12 @@ async fn show(
     let more = i64::try_from(changes.len()).is_ok_and(|count| count > CHANGES);
     changes.truncate(usize::try_from(CHANGES).unwrap_or(0));
     let earlier = changes.last().filter(|_| more).map(|change| change.id);
-    let query = format!("q={}&only={}", query_encoded(&wanted.q), only_word(wanted.only));
+    let query = format!("q={}&only={}", query_encoded(&wanted.q), wanted.only.as_str());
     let view = View {
         page: visitor.frame("/clients"),
         q: wanted.q,
         only: wanted.only,
-        choices: [Only::All, Only::Updates, Only::Security, Only::Held, Only::Manual, Only::Automatic],
+        choices: Only::ALL,
         count: found.packages.len(),
         more: found.packages.len() > ROWS,
         known: found.inventory.map(|inventory| known(inventory, now, language)),
@@ -180,17 +180,6 @@ async fn show(
         name,
     };
     Ok(page(&ctx, &visitor, "pages/packages.html", &view)?.into_response())
-}
-
-fn only_word(only: Only) -> &'static str {
-    match only {
-        Only::All => "all",
-        Only::Updates => "updates",
-        Only::Security => "security",
-        Only::Held => "held",
-        Only::Manual => "manual",
-        Only::Automatic => "automatic",
-    }
 }
 
 #[derive(Default, Deserialize)]
