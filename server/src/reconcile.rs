@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -59,12 +60,20 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
     prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut scripts = tokio::time::interval(SCRIPTS_EVERY);
     scripts.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A heartbeat comes three times in a lease. Whoever was deaf for so long has not heard agents that were there.
+    let deaf_after = Duration::from_secs(u64::from(ctx.config.lease_s) / 3);
+    let mut heard_at: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = scripts.tick() => logged("reading own job scripts", job_scripts::reload(ctx).await),
             _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
             _ = queue.tick() => {
-                logged("looking after the queue", self::queue(ctx).await);
+                let was_deaf = heard_at.is_none_or(|at| at.elapsed() > deaf_after);
+                let looked = if was_deaf { self::queue_after_silence(ctx).await } else { self::queue(ctx).await };
+                if looked.is_ok() {
+                    heard_at = Some(Instant::now());
+                }
+                logged("looking after the queue", looked);
                 logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
             }
             _ = presence.tick() => logged("writing who was heard", self::presence(ctx).await),
@@ -92,6 +101,15 @@ fn logged(attempt: &str, result: Result<(), Error>) {
     if let Err(error) = result {
         tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "{attempt}");
     }
+}
+
+/// After a time in which this server heard nobody (it was down, its database was away), every agent gets the time of a lease to
+/// be heard again.
+async fn queue_after_silence(ctx: &Ctx) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    attempts::lengthen(&mut tx, ctx.now() + i64::from(ctx.config.lease_s) * SECOND).await?;
+    tx.commit().await?;
+    queue(ctx).await
 }
 
 /// Ends what ran out, and wakes the agents for which work has become due.

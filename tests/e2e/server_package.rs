@@ -24,6 +24,7 @@ apt-get -q update >&2
 # Without what is only recommended: an emulated machine takes long for each package.
 apt-get -q -y --no-install-recommends install /root/lotse.deb dnsmasq sqlite3 curl sudo >&2
 systemctl start lotse
+journalctl --sync
 journalctl -u lotse -o cat | grep -o -m 1 'login#lotse_'
 export LOTSE_TOKEN=$(sudo -u lotse lotse token create --data /var/lib/lotse --role admin --expires 1)
 lotse info >&2

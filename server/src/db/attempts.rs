@@ -80,6 +80,12 @@ pub async fn shorten(tx: &mut Tx, latest: i64) -> Result<u64, Error> {
     tx.execute(sql, args![latest]).await
 }
 
+/// Lets no lease end before then: while nobody could be heard, no agent could extend its own.
+pub async fn lengthen(tx: &mut Tx, earliest: i64) -> Result<u64, Error> {
+    let sql = "UPDATE attempts SET leased_until = $1 WHERE state = 'running' AND leased_until < $1";
+    tx.execute(sql, args![earliest]).await
+}
+
 /// Extends the lease of a running attempt.
 pub async fn extend(tx: &mut Tx, id: AttemptId, leased_until: i64) -> Result<(), Error> {
     tx.execute(
