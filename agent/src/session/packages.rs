@@ -32,7 +32,12 @@ pub(super) struct Told {
     attempt: Option<AttemptId>,
     /// What was read and not yet acknowledged, so that a server that is away costs no reading.
     unsent: Option<Unsent>,
+    /// How often telling has failed in a row.
+    failures: u32,
 }
+
+/// After so many failures in a row, work goes first.
+const FAILURES: u32 = 3;
 
 struct Unsent {
     stamp: u64,
@@ -46,6 +51,12 @@ impl Told {
     pub(super) fn carried_out(&mut self, attempt: AttemptId) {
         self.attempt = Some(attempt);
         self.unsent = None;
+    }
+
+    /// Telling has failed; whether it has so often that work goes first.
+    pub(super) fn fails_again(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failures > FAILURES
     }
 
     /// The server cannot use what was read: it is told again when something has changed.
@@ -184,7 +195,7 @@ impl Life<'_> {
             // The next difference is made from an older state, which the server notices.
             tracing::warn!(error = chain(&error), "what the server knows of the packages cannot be kept");
         }
-        *told = Told { stamp: Some(stamp), attempt: None, unsent: None };
+        *told = Told { stamp: Some(stamp), ..Told::default() };
         Ok(())
     }
 

@@ -147,6 +147,10 @@ impl Life<'_> {
                 tracing::error!(error = chain(&error), "the server refused the packages");
                 state.packages.give_up();
             }
+            // Nor must a server that takes everything else but these.
+            Err(error) if error.is_transient() && state.packages.fails_again() => {
+                tracing::warn!(error = chain(&error), "the packages are told later");
+            }
             Err(error) => return Ok(self.failed(state, "sending the packages", &error)),
         }
         self.poll(state, None).await

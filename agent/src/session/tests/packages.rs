@@ -67,6 +67,16 @@ async fn a_server_that_knows_something_else_is_told_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_take_packages_keeps_nobody_from_work() {
+    let stage = Stage::enrolled();
+    install(&stage, &[("bash", 5)]);
+    stage.server.refuse_packages();
+    stage.server.queue(1, &plan(&json!([script("a", "x")])));
+    stage.run().await;
+    assert_eq!(stage.server.outcome(1), Some(Outcome::Succeeded));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_installer_has_no_packages_to_tell() {
     let stage = Stage::new(Realm::Installer);
     install(&stage, &[("bash", 5)]);

@@ -64,6 +64,7 @@ struct State {
     condition: Condition,
     packages_of: Vec<i64>,
     told: usize,
+    packages_down: bool,
 }
 
 impl FakeServer {
@@ -204,6 +205,11 @@ impl FakeServer {
         self.0.state.lock().unwrap().told
     }
 
+    /// The server takes no packages, but everything else.
+    pub(super) fn refuse_packages(&self) {
+        self.0.state.lock().unwrap().packages_down = true;
+    }
+
     /// The server knows other packages than it was told.
     pub(super) fn forget_a_package(&self) {
         self.0.state.lock().unwrap().packages.pop_first();
@@ -342,6 +348,9 @@ impl Server for FakeServer {
         request: &'a PackagesRequest,
     ) -> BoxFuture<'a, Result<PackagesResponse, Error>> {
         self.carry("packages", move |state| {
+            if state.packages_down {
+                return Err(refused("take the packages", 503));
+            }
             let known = state.packages.values().cloned().collect::<Vec<_>>();
             let before = super::super::packages::hash(&known);
             if before != request.sha256 || request.base.is_none() {
