@@ -97,6 +97,7 @@ pub struct PackageUpdate {
 
 /// What a system needs after its packages have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SystemCondition)]
 pub struct Condition {
     /// Why it wants to be restarted; empty when it does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]

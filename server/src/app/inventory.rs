@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::packages::Package;
+use wire::{ClientId, packages::Package};
 
 use super::{Error, clients as client_cases, settings};
 use crate::{
@@ -103,13 +103,21 @@ pub struct ClientPackages {
     pub packages: Vec<Package>,
 }
 
+/// What is known about the packages of a client as a whole.
+///
+/// # Errors
+/// The database refuses.
+pub async fn summary(tx: &mut Tx, client: ClientId) -> Result<Option<Inventory>, Error> {
+    Ok(packages::inventory(tx, client).await?.map(|(_, inventory)| inventory))
+}
+
 /// The packages of a client.
 ///
 /// # Errors
 /// There is no such client.
 pub async fn of_client(tx: &mut Tx, name: &str, wish: &PackageWish) -> Result<ClientPackages, Error> {
     let client = client_cases::get(tx, name).await?.id;
-    let inventory = packages::inventory(tx, client).await?.map(|(_, inventory)| inventory);
+    let inventory = summary(tx, client).await?;
     let part = wish.name.trim().to_lowercase();
     let mut found = packages::installed(tx, client).await?;
     found.retain(|package| wish.only.fits(package) && package.key.name.contains(&part));

@@ -60,7 +60,6 @@ pub(super) enum ReportMailCommand {
 
 /// When and how a report is sent.
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "the words of a command")]
 pub(super) struct Wanted {
     /// Every day.
     #[arg(long, group = "every")]

@@ -29,6 +29,16 @@ packages-count = { $count ->
     [one] 1 Paket
    *[other] { $count } Pakete
 }
+packages-updates-count = { $count ->
+    [0] keine Updates
+    [one] 1 Update
+   *[other] { $count } Updates
+}
+packages-security-count = { $count ->
+    [one] 1 Sicherheitsupdate
+   *[other] { $count } Sicherheitsupdates
+}
+packages-change = Pakete ändern
 packages-more = Gezeigt werden die ersten 1000; die CSV-Datei enthält alle.
 packages-none = Kein Paket passt dazu.
 packages-all = Alle Pakete zeigen

@@ -29,6 +29,16 @@ packages-count = { $count ->
     [one] 1 package
    *[other] { $count } packages
 }
+packages-updates-count = { $count ->
+    [0] no updates
+    [one] 1 update
+   *[other] { $count } updates
+}
+packages-security-count = { $count ->
+    [one] 1 security update
+   *[other] { $count } security updates
+}
+packages-change = Change packages
 packages-more = The first 1000 are shown; the CSV file has all.
 packages-none = No package fits.
 packages-all = Show all packages

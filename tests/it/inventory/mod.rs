@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use agent::host::Host as _;
 use harness::{
+    cookies::Browser,
     fleet::{
         dice::Dice,
         luck::Chances,
@@ -356,7 +357,7 @@ async fn a_client_out_of_sight_is_compared_with_nothing(engine: Engine) {
     let group = json!({ "name": "room", "members": ["near"] });
     server.send(Method::POST, "/api/v1/groups", &json!({ "name": "room" })).await.unwrap().ok().unwrap();
     server.send(Method::PUT, "/api/v1/groups/room/members/near", &group).await.unwrap().ok().unwrap();
-    let new = json!({ "name": "ann", "rights": { "groups": { "room": "viewer" } } });
+    let new = json!({ "name": "ann", "rights": { "groups": [{ "group": "room", "role": "viewer" }] } });
     let made = server.send(Method::POST, "/api/v1/accounts", &new).await.unwrap().ok().unwrap();
     let link = made["link"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
     let login = server.request(None, Method::POST, "/api/v1/login").json(&json!({ "link": link }));
@@ -449,25 +450,15 @@ async fn pages_of_packages_read_in_both_languages() {
     tell(&server, pc, &message(None, &states[0])).await;
     tell(&server, pc, &message(Some(&states[0]), &states[1])).await;
     tell(&server, pc, &message(Some(&states[1]), &states[0])).await;
-    let secret = server.first_login.rsplit('#').next().unwrap();
-    let login = server
-        .request(None, Method::POST, "/login")
-        .header("sec-fetch-site", "same-origin")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("link={secret}"))
-        .send()
-        .await
-        .unwrap();
-    let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let mut browser = Browser::new(&server).unwrap();
+    let link = server.first_login.rsplit('#').next().unwrap().to_owned();
+    browser.login(&[("link", &link)]).await.unwrap();
     for (language, words) in
         [("de", ["Sicherheit", "Verlauf", "Paket"]), ("en", ["security", "History", "Package"])]
     {
         let page = async |path: &str| {
-            let cookie = format!("{cookie}; lotse-language={language}");
-            let request = server.request(None, Method::GET, path).header("cookie", cookie);
-            let answer = request.header("accept-language", language).send().await.unwrap();
-            assert!(answer.status().is_success(), "{path}: {}", answer.status());
-            answer.text().await.unwrap()
+            let request = browser.request(Method::GET, path).header("accept-language", language);
+            answer(request).await.unwrap().text
         };
         let text = page("/clients/pc/packages").await;
         for word in words {

@@ -1,6 +1,6 @@
 //! Reports about what runs on machines: systems, packages, updates, restarts that are wanted.
 
-use super::{Asked, DAY, Machine, each, oldest_first, rows, system, table};
+use super::{Asked, DAY, each, oldest_first, rows, system, table};
 use crate::{
     app::Error,
     db::{Tx, packages},

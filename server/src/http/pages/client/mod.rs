@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::{
-        boot_timeline, clients, job_records,
+        boot_timeline, clients, inventory, job_records,
         notes::{self, Note, ServerEvent},
     },
     context::Ctx,
@@ -33,6 +33,7 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
+        inventory::Inventory,
         people::Role,
     },
 };
@@ -74,6 +75,7 @@ struct View {
     agent_version: String,
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
+    inventory: Option<Inventory>,
     timeline: Vec<LineView>,
     expected: Option<Expectation>,
     jobs: Vec<JobRow>,
@@ -150,6 +152,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
+    let inventory = inventory::summary(&mut tx, client.id).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
@@ -199,6 +202,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         users: client.config.users.iter().map(|user| user.name.clone()).collect(),
         agent_version: client.agent_version.clone().unwrap_or_default(),
         facts: client.facts.as_ref().map(facts_view),
+        inventory,
         facts_at: client.facts_at.map(moment),
         timeline: timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect(),
         expected: timeline.expected,
