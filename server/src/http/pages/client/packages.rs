@@ -199,6 +199,7 @@ struct CompareView {
     at: String,
     today: String,
     problem: Option<String>,
+    remedy: Option<String>,
     right: String,
     alike: i64,
     differences: Vec<PackageDifference>,
@@ -217,6 +218,7 @@ async fn compare(
         page: visitor.frame("/clients"),
         today: shown_day(now / DAY),
         problem: None,
+        remedy: None,
         right: String::new(),
         alike: 0,
         differences: Vec::new(),
@@ -255,13 +257,13 @@ async fn compare(
 
 /// What can be mended by choosing something else stands above the form.
 fn problem(ctx: &Ctx, visitor: &Visitor, view: CompareView, error: Error) -> Result<Response, Rejection> {
-    match error {
-        Error::NotFound { .. } | Error::Conflict { .. } | Error::Invalid { .. } => {
-            let view = CompareView { problem: Some(error.to_string()), ..view };
-            Ok(shown(ctx, visitor, &view)?.into_response())
-        }
-        error => Err(error.into()),
-    }
+    let (problem, remedy) = match error {
+        Error::Conflict { title, remedy, .. } | Error::Invalid { title, remedy, .. } => (title, Some(remedy)),
+        error @ Error::NotFound { .. } => (error.to_string(), None),
+        error => return Err(error.into()),
+    };
+    let view = CompareView { problem: Some(problem), remedy, ..view };
+    Ok(shown(ctx, visitor, &view)?.into_response())
 }
 
 fn shown(ctx: &Ctx, visitor: &Visitor, view: &CompareView) -> Result<Page, Rejection> {
