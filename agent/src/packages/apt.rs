@@ -24,7 +24,7 @@ pub(super) struct Update {
     /// The version that is there.
     pub(super) installed: String,
     /// What would come.
-    pub(super) update: PackageUpdate,
+    pub(super) to: PackageUpdate,
 }
 
 /// Asks apt, or says why it cannot be asked.
@@ -98,6 +98,6 @@ pub(super) fn update(line: &str, signed: &Signed) -> Option<Update> {
         return None;
     }
     let security = authenticated.into_iter().any(is_security);
-    let update = PackageUpdate { version: version.to_owned(), security };
-    Some(Update { name: name.to_owned(), installed: installed.to_owned(), update })
+    let to = PackageUpdate { version: version.to_owned(), security };
+    Some(Update { name: name.to_owned(), installed: installed.to_owned(), to })
 }

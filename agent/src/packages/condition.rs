@@ -57,7 +57,7 @@ fn compare(a: &str, b: &str) -> Ordering {
         for character in text.chars() {
             match (character.to_digit(10), parts.last_mut()) {
                 (Some(digit), Some((0_u32, number))) => {
-                    *number = u64::saturating_mul(*number, 10).saturating_add(digit.into())
+                    *number = u64::saturating_mul(*number, 10).saturating_add(digit.into());
                 }
                 (Some(digit), _) => parts.push((0, u64::from(digit))),
                 (None, _) => parts.push((u32::from(character), 0)),

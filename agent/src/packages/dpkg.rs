@@ -124,7 +124,7 @@ fn package(stanza: &str, automatic: &Automatic) -> Option<Package> {
 
 fn apply(packages: &mut [Package], updates: Vec<apt::Update>) {
     let mut updates: BTreeMap<_, _> =
-        updates.into_iter().map(|update| ((update.name, update.installed), update.update)).collect();
+        updates.into_iter().map(|update| ((update.name, update.installed), update.to)).collect();
     for package in packages {
         let name = &package.key.name;
         let installed = &package.key.version;

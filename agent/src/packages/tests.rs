@@ -44,7 +44,7 @@ fn only_what_comes_from_a_signed_source_is_an_update_and_security_is_what_the_so
     let signed =
         signed(&["Debian:12.8/stable", "Debian-Security:12/stable-security", "Ubuntu:24.04/noble-security"]);
     let found =
-        |line: &str| apt::update(line, &signed).map(|update| (update.name, update.installed, update.update));
+        |line: &str| apt::update(line, &signed).map(|update| (update.name, update.installed, update.to));
     let update = |name: &str, installed: &str, version: &str, security: bool| {
         Some((name.to_owned(), installed.to_owned(), PackageUpdate { version: version.to_owned(), security }))
     };

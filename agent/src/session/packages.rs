@@ -117,7 +117,8 @@ fn difference(old: &[Package], new: &[Package]) -> (Vec<Package>, Vec<wire::pack
                 if before != after {
                     set.push((*after).clone());
                 }
-                (olds.next(), news.next());
+                olds.next();
+                news.next();
             }
             (Some(before), after) if after.is_none_or(|after| before.key < after.key) => {
                 gone.push(before.key.clone());

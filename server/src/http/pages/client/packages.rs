@@ -236,11 +236,9 @@ async fn compare(
             Ok(()) => Some(Against::Client(view.with.clone())),
             Err(error) => return problem(&ctx, &visitor, view, error),
         }
-    } else if let Some(day) = iso_day(&view.at) {
-        // The end of that day, or now.
-        Some(Against::Time((day.saturating_add(1)).saturating_mul(DAY).min(now)))
     } else {
-        None
+        // The end of that day, or now.
+        iso_day(&view.at).map(|day| Against::Time(day.saturating_add(1).saturating_mul(DAY).min(now)))
     };
     let Some(against) = against else { return Ok(shown(&ctx, &visitor, &view)?.into_response()) };
     let found = match inventory::compare(&mut tx, &view.name, &against).await {
