@@ -230,15 +230,15 @@ async fn compare(
     };
     let mut tx = ctx.db.read().await?;
     clients::get(&mut tx, &view.name).await?;
-    let against = if !view.with.is_empty() {
+    let against = if view.with.is_empty() {
+        // The end of that day, or now.
+        iso_day(&view.at).map(|day| Against::Time(day.saturating_add(1).saturating_mul(DAY).min(now)))
+    } else {
         let actor = visitor.actor()?;
         match reach::require(&mut tx, &actor.reach, About::Client(&view.with), Role::Viewer).await {
             Ok(()) => Some(Against::Client(view.with.clone())),
             Err(error) => return problem(&ctx, &visitor, view, error),
         }
-    } else {
-        // The end of that day, or now.
-        iso_day(&view.at).map(|day| Against::Time(day.saturating_add(1).saturating_mul(DAY).min(now)))
     };
     let Some(against) = against else { return Ok(shown(&ctx, &visitor, &view)?.into_response()) };
     let found = match inventory::compare(&mut tx, &view.name, &against).await {
