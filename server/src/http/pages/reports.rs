@@ -84,7 +84,8 @@ struct View {
     from: String,
     to: String,
     query: String,
-    may_mail: bool,
+    /// Where this report is made one that is mailed; nowhere for those who may not.
+    mail: Option<String>,
 }
 
 /// Whether somebody may have reports mailed.
@@ -160,7 +161,7 @@ async fn show(
         from: shown_day(from_day),
         to: shown_day(to_day),
         query,
-        may_mail: may_mail(&visitor)?,
+        mail: may_mail(&visitor)?.then(|| format!("/report-mails?report={name}#new")),
         name,
     };
     Ok(page(&ctx, &visitor, "pages/report.html", &view)?.into_response())
