@@ -64,7 +64,7 @@ struct State {
     condition: Condition,
     packages_of: Vec<i64>,
     told: usize,
-    packages_down: bool,
+    packages_refused: usize,
 }
 
 impl FakeServer {
@@ -207,7 +207,7 @@ impl FakeServer {
 
     /// The server takes no packages, but everything else.
     pub(super) fn refuse_packages(&self) {
-        self.0.state.lock().unwrap().packages_down = true;
+        self.0.state.lock().unwrap().packages_refused = usize::MAX;
     }
 
     /// The server knows other packages than it was told.
@@ -348,7 +348,8 @@ impl Server for FakeServer {
         request: &'a PackagesRequest,
     ) -> BoxFuture<'a, Result<PackagesResponse, Error>> {
         self.carry("packages", move |state| {
-            if state.packages_down {
+            if state.packages_refused > 0 {
+                state.packages_refused -= 1;
                 return Err(refused("take the packages", 503));
             }
             let known = state.packages.values().cloned().collect::<Vec<_>>();
