@@ -47,7 +47,8 @@ macro_rules! on_both_engines {
 on_both_engines! {
     a_fleet_on_a_bad_network_has_what_its_machines_have,
     whatever_is_lost_or_repeated_the_table_is_what_the_agent_has,
-    packages_are_listed_compared_and_found,
+    changes_are_kept_and_compared,
+    what_could_be_newer_is_marked_and_found,
     a_client_out_of_sight_is_compared_with_nothing,
     what_does_not_fit_its_hash_or_is_no_package_is_refused,
     a_desktop_of_five_thousand_packages_is_told_once_and_quickly,
@@ -245,7 +246,17 @@ fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
 }
 
-async fn packages_are_listed_compared_and_found(engine: Engine) {
+/// A system that lacks updates, one of which is held back.
+fn outdated() -> [Package; 3] {
+    let update = |security| Some(PackageUpdate { version: "3.0.15-1".to_owned(), security });
+    [
+        Package { update: update(true), ..package("openssl", "3.0.9-1") },
+        Package { held: true, automatic: true, update: update(false), ..package("vim", "2:9.0-1") },
+        package("zsh", "5.9-4"),
+    ]
+}
+
+async fn changes_are_kept_and_compared(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
     let (one, other) = (client(&server, "pc-1").await, client(&server, "pc-2").await);
     let empty = get(&server, "/api/v1/clients/pc-1/packages").await;
@@ -253,14 +264,8 @@ async fn packages_are_listed_compared_and_found(engine: Engine) {
     let answer = server.get("/api/v1/clients/pc-1/packages/comparison?with=pc-2").await.unwrap();
     assert!(answer.is_problem(409), "{answer:?}");
 
-    let update = |security| Some(PackageUpdate { version: "3.0.15-1".to_owned(), security });
-    let first = [
-        Package { update: update(true), ..package("openssl", "3.0.9-1") },
-        Package { held: true, automatic: true, update: update(false), ..package("vim", "2:9.0-1") },
-        package("zsh", "5.9-4"),
-    ];
+    let first = outdated();
     let mut request = message(None, &first);
-    request.condition.reboot_why = "linux-image-amd64".to_owned();
     request.condition.services = vec!["ssh.service".to_owned()];
     assert_eq!(tell(&server, one, &request).await, PackagesResponse::Kept);
     let before = server.ctx.now();
@@ -311,10 +316,16 @@ async fn packages_are_listed_compared_and_found(engine: Engine) {
     let csv = server.get("/api/v1/clients/pc-1/packages/comparison?with=pc-2&format=csv").await.unwrap().text;
     assert_eq!(csv, "package,architecture,pc-1,pc-2,difference\r\nhtop,amd64,3.2-1,,left\r\n");
 
-    // Back to the state with updates, in which words and searches find it.
-    let mut request = message(Some(&second), &first);
+    server.stop().await.unwrap();
+}
+
+async fn what_could_be_newer_is_marked_and_found(engine: Engine) {
+    let server = TestServer::start(engine).await.unwrap();
+    let (one, other) = (client(&server, "pc-1").await, client(&server, "pc-2").await);
+    let mut request = message(None, &outdated());
     request.condition.reboot_why = "linux-image-amd64".to_owned();
     tell(&server, one, &request).await;
+    tell(&server, other, &message(None, &[package("openssl", "3.0.15-1"), package("zsh", "5.9-4")])).await;
     for (only, wanted) in [
         ("all", vec!["openssl", "vim", "zsh"]),
         ("updates", vec!["openssl", "vim"]),
