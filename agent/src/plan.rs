@@ -9,7 +9,7 @@ use wire::{
     ClientId,
     enrol::{Identity, Realm},
     facts::Firmware,
-    packages::{Conffiles, PackageAction, PackageWork},
+    package_work::{Conffiles, PackageAction, PackageWork},
     plan::{Plan, SignedPlan},
     step::{StepKind, WipeMethod},
     storage::{StorageAction, StorageWork, Volume},

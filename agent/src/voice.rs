@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use wire::{
     event::{EventKind, Stream},
-    packages::Transaction,
+    package_work::Transaction,
 };
 
 use crate::{host::Host, spool::Spool, steps::Voice};

@@ -15,6 +15,7 @@ mod browser;
 mod database;
 mod directory;
 mod fleet;
+mod inventory;
 mod login;
 mod metrics;
 mod oidc;

@@ -3,6 +3,8 @@
 //!
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
+mod packages;
+
 use anyhow::{Context as _, Result};
 use reqwest::Method;
 use serde_json::json;
@@ -72,6 +74,8 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     let sample = fill(&server.ctx).await?;
     let channel = json!({ "name": "mail", "kind": "mail", "to": ["admin@schule.example"], "language": "de" });
     server.send(Method::POST, "/api/v1/channels", &channel).await?.ok()?;
+    let weekly = json!({ "name": "weekly", "report": "updates", "every": "weekly", "time_zone": "Europe/Berlin", "to": ["admin@schule.example"], "language": "de" });
+    server.send(Method::POST, "/api/v1/report-mails", &weekly).await?.ok()?;
     let batch =
         json!({ "order": { "action": "join-group", "group": "spring" }, "clients": ["lab-01", "lab-02"] });
     server.send(Method::POST, "/api/v1/batches", &batch).await?.ok()?;
@@ -344,7 +348,9 @@ impl Site<'_> {
             9 => self.cancel(job, began, "the wrong room").await?,
             11 => self.expire(job, began).await?,
             _ => {
-                self.attempt(id, Realm::System, began, report.done().ends(Outcome::Succeeded)).await?;
+                let report = report.done().ends(Outcome::Succeeded);
+                let attempt = self.attempt(id, Realm::System, began, report).await?;
+                packages::told(self.ctx, id, number, attempt).await?;
             }
         }
         if number == 12 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::packages::Transaction;
+use crate::package_work::Transaction;
 
 /// A batch of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

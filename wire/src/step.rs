@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     enrol::BlobRef,
     facts::Firmware,
-    packages::PackageWork,
+    package_work::PackageWork,
     storage::{DiskExpectation, MountEntry, StorageWork},
 };
 

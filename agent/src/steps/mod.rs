@@ -8,7 +8,7 @@ use wire::{
     AttemptId,
     enrol::Identity,
     event::Stream,
-    packages::Transaction,
+    package_work::Transaction,
     step::{Root, StepKind},
 };
 

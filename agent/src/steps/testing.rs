@@ -15,7 +15,7 @@ use wire::{
     enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse, Stream},
     facts::Facts,
-    packages::Transaction,
+    package_work::Transaction,
     poll::{PollRequest, PollResponse},
     storage::DiskExpectation,
 };
@@ -183,6 +183,13 @@ impl Server for FakeServer {
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         self.facts.lock().unwrap().push(facts.clone());
         Box::pin(async { Ok(()) })
+    }
+
+    fn packages<'a>(
+        &'a self,
+        _: &'a wire::packages::PackagesRequest,
+    ) -> BoxFuture<'a, Result<wire::packages::PackagesResponse, Error>> {
+        Box::pin(async { Err(cut("take the packages")) })
     }
 
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {

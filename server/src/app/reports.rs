@@ -1,5 +1,7 @@
 //! Reports: what the server knows about all machines, as tables for people, spreadsheets and programs; and the counts of each day.
 
+mod systems;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ClientId;
@@ -64,12 +66,13 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish, sees: &Sees) -> Result<Report, E
     let days = wish.days.unwrap_or(if wish.name == "silent" { 7 } else { 30 }).clamp(0, 36_500);
     let asked = Asked { members, sees, days, from, to, now };
     let made = match wish.name.as_str() {
-        "updates" => updates(&mut tx, &asked).await?,
-        "reboots" => reboots(&mut tx, &asked).await?,
+        "updates" => systems::updates(&mut tx, &asked).await?,
+        "reboots" => systems::reboots(&mut tx, &asked).await?,
         "silent" => silent(&mut tx, &asked).await?,
         "failures" => failures(&mut tx, &asked).await?,
         "hardware" => hardware(&mut tx, &asked).await?,
-        "software" => software(&mut tx, &asked).await?,
+        "software" => systems::software(&mut tx, &asked).await?,
+        "packages" => systems::spread(&mut tx, &asked).await?,
         "disks" => disks(&mut tx, &asked).await?,
         "age" => age(&mut tx, &asked).await?,
         "changes" => changes(&mut tx, &asked).await?,
@@ -79,14 +82,6 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish, sees: &Sees) -> Result<Report, E
         }
     };
     Ok(Report { name: wish.name.clone(), group: wish.group.clone(), made_at: now, ..made })
-}
-
-/// A report as CSV, for whoever sends it.
-///
-/// # Errors
-/// As [`make`].
-pub async fn csv(ctx: &Ctx, wish: &ReportWish, sees: &Sees) -> Result<String, Error> {
-    Ok(make(ctx, wish, sees).await?.to_csv())
 }
 
 struct Asked<'a> {
@@ -157,54 +152,12 @@ fn system(machine: &Machine) -> Cell {
     machine.facts.as_ref().map(|facts| facts.os.name.as_str()).unwrap_or_default().into()
 }
 
-async fn updates(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let last = rows::last_updates(tx, asked.sees).await?;
-    let limit = asked.now - asked.days * DAY;
-    let mut rows = each(tx, asked, |machine, rows| {
-        let at = last.get(&machine.id).copied();
-        if machine.stage == Stage::Installed && at.is_none_or(|at| at < limit) {
-            let days = at.map(|at| (asked.now - at) / DAY);
-            rows.push(vec![machine.name.as_str().into(), system(machine), at.into(), days.into()]);
-        }
-    })
-    .await?;
-    oldest_first(&mut rows, 2);
-    let head = [
-        ("client", Kind::Client),
-        ("system", Kind::Text),
-        ("updated_at", Kind::Time),
-        ("days", Kind::Number),
-    ];
-    let days = asked.measured(tx, "updates").await?;
-    Ok(Report { days, ..table(&head, rows, &["updates-by-jobs"]) })
-}
-
 /// What was never comes first, then what is longest ago.
 fn oldest_first(rows: &mut [Vec<Cell>], column: usize) {
     rows.sort_by_key(|row| match row.get(column) {
         Some(Cell::Number(at)) => *at,
         _ => i64::MIN,
     });
-}
-
-async fn reboots(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let mut unknown = 0;
-    let rows = each(tx, asked, |machine, rows| match &machine.facts {
-        Some(facts) if !facts.os.reboot_wanted.is_empty() => rows.push(vec![
-            machine.name.as_str().into(),
-            facts.os.reboot_wanted.as_str().into(),
-            facts.os.kernel.as_str().into(),
-            machine.facts_at.into(),
-        ]),
-        Some(_) => {}
-        None => unknown += 1,
-    })
-    .await?;
-    let head =
-        [("client", Kind::Client), ("why", Kind::Text), ("kernel", Kind::Text), ("measured_at", Kind::Time)];
-    let days = asked.measured(tx, "reboots").await?;
-    let notes: &[&str] = if unknown > 0 { &["some-not-measured"] } else { &[] };
-    Ok(Report { days, ..table(&head, rows, notes) })
 }
 
 async fn silent(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
@@ -321,32 +274,6 @@ async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
         ("measured_at", Kind::Time),
     ];
     Ok(table(&head, rows, if unknown > 0 { &["some-not-measured"] } else { &[] }))
-}
-
-async fn software(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let rows = each(tx, asked, |machine, rows| {
-        // The installer's own system is none that was installed.
-        let facts = machine.facts.as_ref().filter(|facts| facts.realm == wire::enrol::Realm::System);
-        let os = facts.map(|facts| facts.os.clone()).unwrap_or_default();
-        rows.push(vec![
-            machine.name.as_str().into(),
-            os.name.into(),
-            os.version.into(),
-            os.kernel.into(),
-            machine.agent_version.as_str().into(),
-            facts.and(machine.facts_at).into(),
-        ]);
-    })
-    .await?;
-    let head = [
-        ("client", Kind::Client),
-        ("system", Kind::Text),
-        ("version", Kind::Text),
-        ("kernel", Kind::Text),
-        ("agent", Kind::Text),
-        ("measured_at", Kind::Time),
-    ];
-    Ok(table(&head, rows, &["packages-not-reported"]))
 }
 
 async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::{enrol::Realm, packages::PackageAction, step::Root};
+use wire::{enrol::Realm, package_work::PackageAction, step::Root};
 
 use super::{Fault, params::Params, read, render, shell_check::check_shell, yaml};
 
@@ -74,7 +74,7 @@ pub enum StepWork {
     ScriptParam(String),
     /// Files.
     WriteFile(Vec<FileDeclaration>),
-    /// Packages, by the parameters that go by the names of [`wire::packages::PackageWork`].
+    /// Packages, by the parameters that go by the names of [`wire::package_work::PackageWork`].
     Packages(PackageAction),
     /// The client's layout.
     Storage,

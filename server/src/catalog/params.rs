@@ -124,7 +124,7 @@ fn is_package(text: &str) -> bool {
 fn is_debconf_answer(text: &str) -> bool {
     const KINDS: [&str; 8] =
         ["string", "boolean", "select", "multiselect", "note", "text", "password", "error"];
-    let Some(answer) = wire::packages::DebconfAnswer::parse(text) else { return false };
+    let Some(answer) = wire::package_work::DebconfAnswer::parse(text) else { return false };
     let is_shown_password = answer.kind == "password" && answer.secret.is_none() && !answer.value.is_empty();
     is_package(&answer.package)
         && answer.question.contains('/')

@@ -16,6 +16,7 @@ mod output;
 mod package;
 mod pxe;
 mod report;
+mod report_mail;
 mod serve;
 mod sse;
 
@@ -132,8 +133,11 @@ enum Command {
     /// Who is told of what happens: by mail and by webhook
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
-    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, packages, disks, age, changes
     Report(report::ReportWords),
+    /// Reports that are mailed by the calendar
+    #[command(subcommand)]
+    ReportMail(report_mail::ReportMailCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -225,6 +229,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
+        Command::ReportMail(command) => report_mail::run(&connect()?, command).await,
         Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,

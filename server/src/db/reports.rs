@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::{ClientId, JobId, facts::Facts};
+use wire::{ClientId, JobId, facts::Facts, packages::Condition};
 
 use super::{Error, Row, Tx, args, reach::seen};
 use crate::domain::{
@@ -12,7 +12,9 @@ use crate::domain::{
     report::DayCount,
 };
 
-const MACHINE: &str = "c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config";
+const MACHINE: &str = "c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config, c.updates, \
+                       c.security_updates, i.packages, i.condition, i.received_at";
+const MACHINES: &str = "clients c LEFT JOIN inventories i ON i.client_id = c.id";
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
 
@@ -32,6 +34,14 @@ pub struct Machine {
     pub last_seen_at: Option<i64>,
     /// Version of its agent.
     pub agent_version: String,
+    /// Packages that it has, and those that could be newer: all, and security updates. Absent: not known.
+    pub packages: Option<i64>,
+    /// See [`Machine::packages`].
+    pub updates: Option<i64>,
+    /// See [`Machine::packages`].
+    pub security_updates: Option<i64>,
+    /// What its system needs, and when it said so.
+    pub condition: Option<(Condition, i64)>,
     /// When it was bought, `YYYY-MM-DD`; empty when nobody has said so.
     pub purchased_on: String,
 }
@@ -39,7 +49,7 @@ pub struct Machine {
 /// Clients that are in service and that somebody sees, after a number.
 pub async fn machines(tx: &mut Tx, sees: &Sees, after: ClientId, limit: i64) -> Result<Vec<Machine>, Error> {
     let sql = format!(
-        "SELECT {MACHINE} FROM clients c WHERE c.id > $1 AND c.stage <> 'retired' AND {} ORDER BY c.id LIMIT $2",
+        "SELECT {MACHINE} FROM {MACHINES} WHERE c.id > $1 AND c.stage <> 'retired' AND {} ORDER BY c.id LIMIT $2",
         seen(sees, "c.id")
     );
     tx.all(&sql, args![after, limit]).await?.iter().map(machine).collect()
@@ -49,7 +59,7 @@ pub async fn machines(tx: &mut Tx, sees: &Sees, after: ClientId, limit: i64) -> 
 pub async fn these_machines(tx: &mut Tx, sees: &Sees, ids: &[ClientId]) -> Result<Vec<Machine>, Error> {
     let numbers: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let sql = format!(
-        "SELECT {MACHINE} FROM clients c WHERE c.id IN ({}) AND c.stage <> 'retired' AND {} ORDER BY c.id",
+        "SELECT {MACHINE} FROM {MACHINES} WHERE c.id IN ({}) AND c.stage <> 'retired' AND {} ORDER BY c.id",
         numbers.join(", "),
         seen(sees, "c.id")
     );
@@ -66,6 +76,13 @@ fn machine(row: &Row) -> Result<Machine, Error> {
         facts_at: row.opt_int("facts_at")?,
         last_seen_at: row.opt_int("last_seen_at")?,
         agent_version: row.opt_text("agent_version")?.unwrap_or_default(),
+        packages: row.opt_int("packages")?,
+        updates: Some(row.int("updates")?).filter(|count| *count >= 0),
+        security_updates: Some(row.int("security_updates")?).filter(|count| *count >= 0),
+        condition: match row.opt_int("received_at")? {
+            Some(at) => Some((row.json("condition")?, at)),
+            None => None,
+        },
         purchased_on: config.purchased_on,
     })
 }
@@ -223,9 +240,7 @@ pub async fn count_silent(tx: &mut Tx, since: i64) -> Result<i64, Error> {
 
 /// How many clients want to be restarted.
 pub async fn count_reboots(tx: &mut Tx) -> Result<i64, Error> {
-    // Quotes inside of values are escaped in JSON, so this is the field and nothing else.
-    let sql = "SELECT count(*) AS count FROM clients WHERE stage <> 'retired' AND facts LIKE '%\"reboot_wanted\":\"%' \
-               AND facts NOT LIKE '%\"reboot_wanted\":\"\"%'";
+    let sql = "SELECT count(*) AS count FROM clients WHERE stage <> 'retired' AND reboot_needed";
     tx.optional(sql, []).await?.map_or(Ok(0), |row| row.int("count"))
 }
 

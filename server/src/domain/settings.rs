@@ -86,11 +86,14 @@ pub static RETENTION_OUTPUT_DAYS: Setting = number("retention.output-days", 1, 3
 /// Notices that were sent or given up are kept for so many days.
 pub static RETENTION_NOTICE_DAYS: Setting = number("retention.notice-days", 1, 3_650, 30);
 
+/// Changes of the packages of clients are kept for so many days.
+pub static RETENTION_PACKAGE_DAYS: Setting = number("retention.package-days", 1, 3_650, 365);
+
 /// Versions that may not be installed, by package.
 pub type Retracted = BTreeMap<String, Vec<String>>;
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 15] = [
+pub static SETTINGS: [&Setting; 16] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -106,6 +109,7 @@ pub static SETTINGS: [&Setting; 15] = [
     &RETENTION_BOOT_LINES,
     &RETENTION_OUTPUT_DAYS,
     &RETENTION_NOTICE_DAYS,
+    &RETENTION_PACKAGE_DAYS,
 ];
 
 /// A setting by its name.

@@ -1,7 +1,7 @@
 //! Package work out of a job's parameters. Pure.
 
 use serde_json::Value;
-use wire::packages::{Conffiles, DebconfAnswer, PackageAction, PackageWork};
+use wire::package_work::{Conffiles, DebconfAnswer, PackageAction, PackageWork};
 
 use crate::domain::settings::Retracted;
 

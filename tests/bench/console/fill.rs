@@ -6,7 +6,7 @@ use server::{db::Location, domain::client::ClientConfig};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 /// Different packages; each client has all of them, in one of two versions.
-pub(super) const PACKAGES: u32 = 60;
+pub(super) const PACKAGES: u32 = 500;
 /// Jobs that run, and as many that are held.
 const OPEN: u32 = 200;
 

@@ -1,6 +1,6 @@
 //! apt-get(8), dpkg(1) and debconf(7).
 
-use wire::packages::{Conffiles, PackageAction, PackageWork, Transaction};
+use wire::package_work::{Conffiles, PackageAction, PackageWork, Transaction};
 
 use super::{ask, check, run, simulation, summary};
 use crate::{

@@ -12,7 +12,7 @@ use std::{
 
 use wire::{
     event::Stream,
-    packages::{ChangeKind, PackageAction, PackageChange, PackageWork, Transaction},
+    package_work::{ChangeKind, PackageAction, PackageChange, PackageWork, Transaction},
 };
 
 use super::{StepContext, StepError};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wire::packages::{ChangeKind, PackageChange, Transaction};
+use wire::package_work::{ChangeKind, PackageChange, Transaction};
 
 /// Where security updates of Debian and Ubuntu come from, as apt writes origins (`Label:version/suite`).
 const SECURITY: [&str; 2] = ["Debian-Security:", "-security"];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::packages::{Conffiles, DebconfAnswer};
+use wire::package_work::{Conffiles, DebconfAnswer};
 
 use super::*;
 use crate::{

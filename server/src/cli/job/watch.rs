@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use wire::{
     AttemptId, JobId,
     event::{Event, EventKind, Outcome, Stream},
-    packages::{ChangeKind, PackageChange},
+    package_work::{ChangeKind, PackageChange},
 };
 
 use crate::{

@@ -235,18 +235,12 @@ impl<'a> Parser<'a> {
             || wrong(ErrorKind::UnknownValue, values(field.shape).into_iter().map(str::to_owned).collect());
         let word = value.to_lowercase();
         let test = match field.shape {
-            Shape::Stage => match word.parse() {
-                Ok(stage) => Test::Stage(stage),
-                Err(_) => return unknown(),
-            },
-            Shape::Health => match HealthWord::ALL.into_iter().find(|known| known.as_str() == word) {
-                Some(known) => Test::Health(known),
-                None => return unknown(),
-            },
-            Shape::Activity => match ActivityWord::ALL.into_iter().find(|known| known.as_str() == word) {
-                Some(known) => Test::Activity(known),
-                None => return unknown(),
-            },
+            Shape::Stage | Shape::Health | Shape::Activity | Shape::Flag(_) => {
+                match word_test(field.shape, &word) {
+                    Some(test) => test,
+                    None => return unknown(),
+                }
+            }
             Shape::Text(text) => match text_test(text, &value) {
                 Some(test) => test,
                 None => return wrong(ErrorKind::NoAddress, example()),
@@ -259,7 +253,7 @@ impl<'a> Parser<'a> {
                 Some(bytes) => Test::Number(number, comparison, bytes),
                 None => return wrong(ErrorKind::NoSize, example()),
             },
-            Shape::Number(number @ Number::Threads) => match value.parse::<u32>() {
+            Shape::Number(number @ (Number::Threads | Number::Updates)) => match value.parse::<u32>() {
                 Ok(count) => Test::Number(number, comparison, u64::from(count)),
                 Err(_) => return wrong(ErrorKind::NoNumber, example()),
             },
@@ -271,6 +265,20 @@ impl<'a> Parser<'a> {
             },
         };
         Ok(Some(test))
+    }
+}
+
+/// The test of a field that takes only certain words.
+fn word_test(shape: Shape, word: &str) -> Option<Test> {
+    match shape {
+        Shape::Stage => word.parse().ok().map(Test::Stage),
+        Shape::Health => HealthWord::ALL.into_iter().find(|known| known.as_str() == word).map(Test::Health),
+        Shape::Activity => {
+            ActivityWord::ALL.into_iter().find(|known| known.as_str() == word).map(Test::Activity)
+        }
+        Shape::Flag(flag) if word == "yes" => Some(Test::Flag(flag, true)),
+        Shape::Flag(flag) if word == "no" => Some(Test::Flag(flag, false)),
+        _ => None,
     }
 }
 

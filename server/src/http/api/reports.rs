@@ -30,7 +30,7 @@ async fn list() -> Json<Vec<String>> {
 /// How a report is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Format {
+pub(super) enum Format {
     /// With what each column holds.
     #[default]
     Json,

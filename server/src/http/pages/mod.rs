@@ -26,6 +26,7 @@ mod mass;
 mod moment;
 mod oidc;
 mod overview;
+mod report_mails;
 mod reports;
 mod rights;
 mod rules;
@@ -86,7 +87,9 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/do/{order}", Role::Helpdesk),
     (POST, "/clients/{name}/notes", Role::Helpdesk),
     (POST, "/clients/{name}/notes/{id}/delete", Role::Operator),
+    (GET, "/clients/{name}/packages", Role::Viewer),
     (POST, "/clients/{name}/packages", Role::Operator),
+    (GET, "/clients/{name}/comparison", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
@@ -120,6 +123,12 @@ pub const ROUTES: &[Route] = &[
     (POST, "/layout-check", Role::Viewer),
     (GET, "/reports", Role::Viewer),
     (GET, "/reports/{name}", Role::Viewer),
+    (GET, "/report-mails", Role::Admin),
+    (POST, "/report-mails", Role::Admin),
+    (GET, "/report-mails/{name}", Role::Admin),
+    (POST, "/report-mails/{name}", Role::Admin),
+    (POST, "/report-mails/{name}/send", Role::Admin),
+    (POST, "/report-mails/{name}/delete", Role::Admin),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -176,6 +185,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(job_scripts::router())
         .merge(layouts::router())
         .merge(reports::router())
+        .merge(report_mails::router())
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())

@@ -26,6 +26,7 @@ pub(super) async fn about_people_and_settings(walk: &mut Walk<'_>) {
     )
     .await;
     about_channels(walk).await;
+    about_report_mails(walk).await;
     for (route, action) in [
         ("/api/v1/approvals/{id}/approve", "approval.approve"),
         ("/api/v1/approvals/{id}/refuse", "approval.refuse"),
@@ -113,4 +114,24 @@ async fn waiting(server: &TestServer) -> i64 {
     let id = approvals::create(&mut tx, &approval).await.unwrap();
     tx.commit().await.unwrap();
     id
+}
+
+async fn about_report_mails(walk: &mut Walk<'_>) {
+    let (server, none) = (walk.server, &json!({}));
+    let p = |method, route| (method, route);
+    let (mail, object) = (&[("name", "month")], "report mail month");
+    let mut wish = json!({ "name": "month", "report": "updates", "every": "monthly", "to": ["a@b.example"] });
+    let route = "/api/v1/report-mails";
+    walk.step(p(Method::POST, route), &[], &wish, ("report-mail.create", object, NEW)).await;
+    wish["enabled"] = json!(false);
+    let route = "/api/v1/report-mails/{name}";
+    walk.step(p(Method::PUT, route), mail, &wish, ("report-mail.change", object, CHANGED)).await;
+    // Nothing is sent without a mail server, and that, too, is an entry.
+    let sent = server.send(Method::POST, "/api/v1/report-mails/month/send", none).await.unwrap();
+    assert!(sent.is_problem(503), "{sent:?}");
+    walk.used.insert("POST /api/v1/report-mails/{name}/send".to_owned());
+    let all = entries(server).await;
+    assert_eq!(all.last().unwrap()["action"], "report-mail.send");
+    walk.seen = all.len();
+    walk.step(p(Method::DELETE, route), mail, none, ("report-mail.delete", object, GONE)).await;
 }

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{client::Stage, search::Age};
+use crate::domain::{
+    client::Stage,
+    search::{Age, Flag},
+};
 
 fn wrong(text: &str) -> (ErrorKind, String, usize) {
     let error = parse(text).unwrap_err();
@@ -97,6 +100,8 @@ fn arbitrary_test() -> impl Strategy<Value = Test> {
         (comparison.clone().prop_filter("see Age", |c| *c != Comparison::Equal), 0..9_999_999_i64)
             .prop_map(|(comparison, age)| Test::Age(Age::Seen, comparison, age * 1_000_000)),
         Just(Test::NeverSeen),
+        any::<bool>().prop_map(|holds| Test::Flag(Flag::SecurityUpdates, holds)),
+        any::<bool>().prop_map(|holds| Test::Flag(Flag::RebootNeeded, holds)),
     ]
 }
 
