@@ -23,6 +23,7 @@ use crate::{
     auth::ldap::Directory,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
+    cache::{Cache, Declared, Setup},
     catalog::Catalog,
     clock::{Clock, SECOND},
     config::Config,
@@ -66,6 +67,7 @@ impl Server {
         let catalog = Catalog::load(&config.share, config.site_scripts.as_deref())?;
         let mirrors = Mirrors::open(&config.mirrors, |name| catalog.names_mirror(name))
             .context("setting up the client for mirrors")?;
+        let cache = open_cache(&config, &mirrors, &catalog, &clock)?;
         let bind = |address: SocketAddr| -> anyhow::Result<TcpListener> {
             let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
             listener.set_nonblocking(true)?;
@@ -93,6 +95,7 @@ impl Server {
             blobs,
             catalog,
             mirrors,
+            cache,
             pages,
             ended: EndedJobs::default(),
             metrics: Metrics::new(now),
@@ -226,12 +229,32 @@ fn make_private(data: &Path) -> anyhow::Result<()> {
     fs_err::create_dir_all(data)?;
     // The CA certificate and the addresses are for everybody on the machine; keys and database protect themselves.
     fs_err::set_permissions(data, std::fs::Permissions::from_mode(0o711))?;
-    for private in ["keys", "blobs"] {
+    for private in ["keys", "blobs", "cache"] {
         let path = data.join(private);
         fs_err::create_dir_all(&path)?;
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Its limit and whether it asks its mirrors are settings, which count from the first look of the reconciler on.
+fn open_cache(config: &Config, mirrors: &Mirrors, catalog: &Catalog, clock: &Clock) -> anyhow::Result<Cache> {
+    let declared = catalog.distributions().flat_map(|(_, distribution)| {
+        distribution.sources.iter().map(|source| Declared {
+            mirror: source.mirror.clone(),
+            suite: source.suite.clone(),
+            architecture: distribution.architecture.clone(),
+            keyring: distribution.keyring.clone().into(),
+        })
+    });
+    Cache::open(Setup {
+        directory: &config.data.join("cache"),
+        mirrors,
+        declared: declared.collect(),
+        keyrings: &config.cache_keyrings,
+        limit: u64::MAX,
+        clock: clock.clone(),
+    })
 }
 
 fn certificate_names(host: &str) -> Vec<String> {
