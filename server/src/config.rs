@@ -210,8 +210,7 @@ impl Config {
         };
         let mirrors = if over.mirrors.is_empty() { base.mirrors } else { over.mirrors };
         let mirrors = mirrors.iter().map(|text| mirror(text)).collect::<Result<Vec<_>, _>>()?;
-        let keyrings =
-            if over.cache_keyrings.is_empty() { base.cache_keyrings } else { over.cache_keyrings };
+        let keyrings = if over.cache_keyrings.is_empty() { base.cache_keyrings } else { over.cache_keyrings };
         let cache_keyrings = keyrings.iter().map(|text| keyring(text)).collect::<Result<Vec<_>, _>>()?;
         let lease_s = over.lease.or(base.lease).unwrap_or(180);
         if !(3..=3600).contains(&lease_s) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, job_scripts, reports, sessions, settings},
+    app::{Error, approvals, batches, cache, job_scripts, reports, sessions, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -61,6 +61,7 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
             _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
             _ = queue.tick() => {
                 logged("looking after the queue", self::queue(ctx).await);
+                logged("looking after the package cache", cache::look_after(ctx).await);
                 logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
             }
             _ = presence.tick() => logged("writing who was heard", self::presence(ctx).await),
@@ -131,5 +132,6 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
     sessions::prune(ctx).await?;
+    ctx.cache.prune();
     Ok(())
 }

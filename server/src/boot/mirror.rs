@@ -31,7 +31,10 @@ impl Mirrors {
             .redirect(Policy::custom(|attempt| {
                 let to = attempt.url();
                 let stays = attempt.previous().first().is_some_and(|first| {
-                    let upgraded = first.scheme() == "http" && to.scheme() == "https" && to.port().is_none() && first.port().is_none();
+                    let upgraded = first.scheme() == "http"
+                        && to.scheme() == "https"
+                        && to.port().is_none()
+                        && first.port().is_none();
                     first.host_str() == to.host_str()
                         && (first.port_or_known_default() == to.port_or_known_default() || upgraded)
                 });

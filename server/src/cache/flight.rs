@@ -94,7 +94,8 @@ impl Transfer {
     /// # Errors
     /// [`Failure`].
     pub(super) async fn run(&self) -> Result<Opened, Failure> {
-        let _permit = self.mirror.permits.acquire().await.map_err(|error| Failure::broken("waiting", &error))?;
+        let _permit =
+            self.mirror.permits.acquire().await.map_err(|error| Failure::broken("waiting", &error))?;
         let partial = self.store.partial(&self.wanted.sha256);
         let mut room = self.wanted.size.map(|size| self.store.make_room(size)).transpose()?;
         let most = self.wanted.size.unwrap_or(LARGEST_UNKNOWN);
@@ -121,7 +122,8 @@ impl Transfer {
             return Err(self.mirror.is_unfit(&self.path, "has another hash than the signed index says"));
         }
         self.mirror.fits(&self.path);
-        let modified = self.progress.borrow().modified.unwrap_or_else(|| super::store::instant(self.clock.now()));
+        let modified =
+            self.progress.borrow().modified.unwrap_or_else(|| super::store::instant(self.clock.now()));
         let (store, name, now) =
             (Arc::clone(&self.store), format!("{}/{}", self.mirror.name, self.path), self.clock.now());
         blocking("storing a file", move || store.put(&partial, &found, &name, modified, now)).await
@@ -220,12 +222,19 @@ impl Transfer {
             self.tell(growing.written);
             if let Some(error) = broken {
                 let error = anyhow::Error::from(error.without_url());
-                tracing::info!(mirror = &*self.mirror.name, path = self.path, error = format!("{error:#}"), "a transfer broke off");
+                tracing::info!(
+                    mirror = &*self.mirror.name,
+                    path = self.path,
+                    error = format!("{error:#}"),
+                    "a transfer broke off"
+                );
                 return Err(again("breaks off in the middle of a file".to_owned()));
             }
         }
         match self.wanted.size {
-            Some(wanted) if growing.written < wanted => Err(again("breaks off in the middle of a file".to_owned())),
+            Some(wanted) if growing.written < wanted => {
+                Err(again("breaks off in the middle of a file".to_owned()))
+            }
             _ => Ok(()),
         }
     }
@@ -307,7 +316,8 @@ impl Growing {
             .mode(0o600)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC)
             .open(partial)?;
-        let mut growing = Self { file: Arc::new(file), written: 0, hash: digest::Context::new(&digest::SHA256) };
+        let mut growing =
+            Self { file: Arc::new(file), written: 0, hash: digest::Context::new(&digest::SHA256) };
         if growing.file.metadata()?.len() > most {
             growing.restart()?;
         }

@@ -40,7 +40,10 @@ pub(super) fn kind(path: &str) -> Option<Kind> {
 ///
 /// # Errors
 /// The packed text is not what its name says.
-pub(super) fn unpacked<'a>(path: &str, packed: impl Read + Send + 'a) -> io::Result<Box<dyn BufRead + Send + 'a>> {
+pub(super) fn unpacked<'a>(
+    path: &str,
+    packed: impl Read + Send + 'a,
+) -> io::Result<Box<dyn BufRead + Send + 'a>> {
     let plain: Box<dyn Read + Send> = match path.rsplit('.').next() {
         Some("xz") => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
         Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(packed)),
@@ -181,7 +184,8 @@ mod tests {
             all(Kind::Sources, "Sources", &sources),
             [wanted("pool/x/x.dsc", "aa", 5), wanted("pool/x/x.tar.xz", "bb", 6)]
         );
-        let index = format!("SHA256-Current: {a} 1\nSHA256-History:\n {a} 1 T-1\nSHA256-Download:\n {b} 7 T-1.gz\n");
+        let index =
+            format!("SHA256-Current: {a} 1\nSHA256-History:\n {a} 1 T-1\nSHA256-Download:\n {b} 7 T-1.gz\n");
         assert_eq!(
             all(Kind::Differences, "dists/x/main/binary-all/Packages.diff/Index", &index),
             [wanted("dists/x/main/binary-all/Packages.diff/T-1.gz", "bb", 7)]
@@ -196,7 +200,9 @@ mod tests {
         gz.write_all(b"text").unwrap();
         let zst = zstd::encode_all(&b"text"[..], 1).unwrap();
         let packed = [("a/Packages.xz", xz.finish().unwrap()), ("Packages.gz", gz.finish().unwrap())];
-        for (path, packed) in packed.into_iter().chain([("Packages.zst", zst), ("Packages", b"text".to_vec())]) {
+        for (path, packed) in
+            packed.into_iter().chain([("Packages.zst", zst), ("Packages", b"text".to_vec())])
+        {
             let mut text = String::new();
             unpacked(path, packed.as_slice()).unwrap().read_to_string(&mut text).unwrap();
             assert_eq!(text, "text", "{path}");

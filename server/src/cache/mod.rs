@@ -177,8 +177,7 @@ impl Cache {
         let mut keyrings: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
         let mut mirrors = BTreeMap::new();
         for (name, base) in known.list() {
-            let mirror =
-                Mirror::new(name, base, known.client().clone(), clock.clone(), Arc::clone(&reports));
+            let mirror = Mirror::new(name, base, known.client().clone(), clock.clone(), Arc::clone(&reports));
             mirrors.insert(name.clone(), Arc::new(mirror));
             let mut own: Vec<_> =
                 configured.iter().filter(|(of, _)| of == name).map(|(_, path)| path.clone()).collect();
@@ -360,7 +359,8 @@ impl Cache {
         let how = if began { How::Miss } else { How::Joined };
         let count = if began { &mirror.counts.misses } else { &mirror.counts.joined };
         count.fetch_add(1, Ordering::Relaxed);
-        let ready = |progress: &Progress| progress.ended.is_some() || (progress.safe > 0 && progress.size.is_some());
+        let ready =
+            |progress: &Progress| progress.ended.is_some() || (progress.safe > 0 && progress.size.is_some());
         let reached = progress.wait_for(ready).await;
         let reached = reached.map_err(|error| Failure::broken("waiting for a transfer", &error))?.clone();
         let (size, modified) = match (reached.ended, reached.size) {
@@ -431,8 +431,12 @@ impl Cache {
     /// Reads an index that has come, beside everything else; who looks for a file waits for it.
     fn read_index(&self, mirror: &Mirror, path: &str, wanted: &Wanted) {
         let (mirror, path, wanted) = (mirror.name.to_string(), path.to_owned(), wanted.clone());
-        let Some(kind) = index::kind(&path).filter(|_| !self.tables.has(&mirror, &wanted.sha256)) else { return };
-        let Some(opened) = self.store.get(&wanted.sha256, wanted.size, &path, self.clock.now()) else { return };
+        let Some(kind) = index::kind(&path).filter(|_| !self.tables.has(&mirror, &wanted.sha256)) else {
+            return;
+        };
+        let Some(opened) = self.store.get(&wanted.sha256, wanted.size, &path, self.clock.now()) else {
+            return;
+        };
         self.reading.fetch_add(1, Ordering::SeqCst);
         let (cache, tables) = (self.clone(), Arc::clone(&self.tables));
         tokio::spawn(async move {

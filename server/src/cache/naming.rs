@@ -22,8 +22,7 @@ impl Cache {
     /// # Errors
     /// [`Failure::NotNamed`]: no signed index names it, so it is not asked for.
     pub(super) async fn named(&self, mirror: &Arc<Mirror>, path: &str) -> Result<Named, Failure> {
-        let not_named =
-            || Failure::NotNamed { mirror: Arc::clone(&mirror.name), path: path.into() };
+        let not_named = || Failure::NotNamed { mirror: Arc::clone(&mirror.name), path: path.into() };
         match path::asked(path) {
             Asked::ByHash(sha256) => {
                 let suites = self.suites.of_mirror(&mirror.name);
@@ -109,7 +108,8 @@ impl Cache {
             return Ok(());
         }
         let mut architectures: Vec<_> = path::architecture(path).into_iter().collect();
-        let declared: Vec<_> = self.declared.iter().filter(|declared| declared.mirror == *mirror.name).collect();
+        let declared: Vec<_> =
+            self.declared.iter().filter(|declared| declared.mirror == *mirror.name).collect();
         if architectures == ["all"] {
             architectures.extend(declared.iter().map(|declared| declared.architecture.as_str()));
         }
@@ -171,7 +171,8 @@ fn indices(current: &Generation, path: &str, source: bool, architectures: &[&str
             _ => false,
         }
     };
-    let named = current.release.files().map(|(name, _)| name).filter(fits).filter(|name| index::kind(name).is_some());
+    let named =
+        current.release.files().map(|(name, _)| name).filter(fits).filter(|name| index::kind(name).is_some());
     let stem = |name: &str| {
         let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
         format!("{folder}/{}", file.split('.').next().unwrap_or_default())

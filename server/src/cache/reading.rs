@@ -161,7 +161,13 @@ mod tests {
         let (progress, watched) = watch::channel(began);
         let clock = crate::clock::Clock::system();
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let mirror = Mirror::new("m", "http://127.0.0.1:1", reqwest::Client::builder().build().unwrap(), clock, Arc::default());
+        let mirror = Mirror::new(
+            "m",
+            "http://127.0.0.1:1",
+            reqwest::Client::builder().build().unwrap(),
+            clock,
+            Arc::default(),
+        );
         let mut pieces = Box::pin(pieces(Source::Growing(watched), 0..10, Arc::new(mirror)));
         assert_eq!(pieces.try_next().await.unwrap().unwrap(), "0123");
         let failure = crate::cache::Failure::NotPlain;

@@ -97,24 +97,25 @@ impl Cache {
         let current = suite.current();
         let inline = current.as_ref().filter(|current| current.documents.contains_key("InRelease"));
         let mut documents = BTreeMap::new();
-        let (first, verdict) = match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept)).await? {
-            Answer::Unchanged => {
-                suite.asked_at.store(now, Ordering::Relaxed);
-                return Ok(());
-            }
-            Answer::Document(document) => {
-                let verdict = signature::inline(&document.content, keyrings).await?;
-                documents.insert("InRelease".to_owned(), document.content.clone());
-                (document, verdict)
-            }
-            Answer::NotThere => {
-                let (release, signature) = pair(&mirror, suite).await?;
-                let verdict = signature::detached(&release.content, &signature.content, keyrings).await?;
-                documents.insert("Release".to_owned(), release.content.clone());
-                documents.insert("Release.gpg".to_owned(), signature.content);
-                (release, verdict)
-            }
-        };
+        let (first, verdict) =
+            match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept)).await? {
+                Answer::Unchanged => {
+                    suite.asked_at.store(now, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Answer::Document(document) => {
+                    let verdict = signature::inline(&document.content, keyrings).await?;
+                    documents.insert("InRelease".to_owned(), document.content.clone());
+                    (document, verdict)
+                }
+                Answer::NotThere => {
+                    let (release, signature) = pair(&mirror, suite).await?;
+                    let verdict = signature::detached(&release.content, &signature.content, keyrings).await?;
+                    documents.insert("Release".to_owned(), release.content.clone());
+                    documents.insert("Release.gpg".to_owned(), signature.content);
+                    (release, verdict)
+                }
+            };
         let path = format!("{}/{}", suite.root, documents.keys().next().map_or("", String::as_str));
         let unfit = |why: &str| mirror.is_unfit(&path, why);
         let text = match verdict {
@@ -205,10 +206,11 @@ impl Cache {
             return Err(not_there());
         }
         let (release, signature) = pair(&mirror, suite).await?;
-        let text = match signature::detached(&release.content, &signature.content, self.keyrings(&mirror)?).await? {
-            Verdict::Good(text) => text,
-            Verdict::Bad(why) => return Err(mirror.is_unfit(&path, &why)),
-        };
+        let text =
+            match signature::detached(&release.content, &signature.content, self.keyrings(&mirror)?).await? {
+                Verdict::Good(text) => text,
+                Verdict::Bad(why) => return Err(mirror.is_unfit(&path, &why)),
+            };
         if text.trim_end() != current.text.trim_end() {
             return Err(mirror.is_unfit(&path, "does not belong to the InRelease beside it"));
         }
@@ -277,7 +279,8 @@ async fn ask(mirror: &Mirror, suite: &Suite, name: &str, before: Option<&Kept>) 
     let mut content = BytesMut::new();
     let mut pieces = answer.bytes_stream();
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| mirror.is_down(&path, "breaks off in the middle of a file".to_owned()))?;
+        let piece =
+            piece.map_err(|_| mirror.is_down(&path, "breaks off in the middle of a file".to_owned()))?;
         content.extend_from_slice(&piece);
         if content.len() > LARGEST {
             return Err(mirror.is_unfit(&path, "is larger than any signed text"));

@@ -34,7 +34,11 @@ pub(super) async fn inline(document: &[u8], keyrings: &[PathBuf]) -> Result<Verd
 ///
 /// # Errors
 /// gpgv cannot be run.
-pub(super) async fn detached(release: &[u8], signature: &[u8], keyrings: &[PathBuf]) -> Result<Verdict, Failure> {
+pub(super) async fn detached(
+    release: &[u8],
+    signature: &[u8],
+    keyrings: &[PathBuf],
+) -> Result<Verdict, Failure> {
     verify(&[("Release.gpg", signature), ("Release", release)], keyrings).await
 }
 
@@ -59,7 +63,8 @@ async fn verify(documents: &[(&str, &[u8])], keyrings: &[PathBuf]) -> Result<Ver
         fs_err::write(place(name), content).map_err(broken("writing a document to verify"))?;
         argv.push(word(&place(name)));
     }
-    let status = process::output(&argv).await.map_err(|error| Failure::broken("verifying a signature", &error))?;
+    let status =
+        process::output(&argv).await.map_err(|error| Failure::broken("verifying a signature", &error))?;
     let says = |word: &str| status.lines().any(|line| line.starts_with(&format!("[GNUPG:] {word} ")));
     // Like apt: one good signature of a known key is enough, but none may be wrong.
     if !says("GOODSIG") || !says("VALIDSIG") || says("BADSIG") {
@@ -86,7 +91,8 @@ async fn verify(documents: &[(&str, &[u8])], keyrings: &[PathBuf]) -> Result<Ver
 
 /// A keyring as gpgv reads it: without the armour (RFC 9580, 6.2) that files with the ending `.asc` have.
 fn dearmoured(key: &[u8]) -> Vec<u8> {
-    let Some(text) = std::str::from_utf8(key).ok().filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY")) else {
+    let Some(text) = std::str::from_utf8(key).ok().filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY"))
+    else {
         return key.to_vec();
     };
     let blocks = text.split("-----BEGIN PGP PUBLIC KEY BLOCK-----").skip(1);

@@ -146,7 +146,9 @@ impl Store {
     /// Names are for people only: one that was lost is known again when the file is asked for.
     fn read_names(&self) -> HashMap<Sha256, String> {
         let text = fs_err::read_to_string(self.names()).unwrap_or_default();
-        let pair = |line: &str| line.split_once(' ').and_then(|(hash, name)| Some((hash.parse().ok()?, name.to_owned())));
+        let pair = |line: &str| {
+            line.split_once(' ').and_then(|(hash, name)| Some((hash.parse().ok()?, name.to_owned())))
+        };
         text.lines().filter_map(pair).collect()
     }
 
@@ -368,7 +370,8 @@ impl Store {
     pub fn prune_partial(&self, now: i64) {
         let Ok(entries) = fs_err::read_dir(self.directory.join("partial")) else { return };
         for entry in entries.filter_map(Result::ok) {
-            let touched = entry.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            let touched =
+                entry.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             if instant(now).duration_since(touched).is_ok_and(|age| age > PARTIAL_FOR)
                 && let Err(error) = fs_err::remove_file(entry.path())
             {
@@ -379,12 +382,7 @@ impl Store {
 }
 
 fn stored(sha256: &Sha256, object: &Object) -> Stored {
-    Stored {
-        sha256: sha256.clone(),
-        name: object.name.clone(),
-        size: object.size,
-        used_at: object.used_at,
-    }
+    Stored { sha256: sha256.clone(), name: object.name.clone(), size: object.size, used_at: object.used_at }
 }
 
 fn open_plain(path: &Path) -> io::Result<(File, std::fs::Metadata)> {
@@ -408,7 +406,8 @@ fn free(directory: &Path) -> (u64, u64) {
 }
 
 fn micros(at: SystemTime) -> i64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Microseconds since the Unix epoch, as file systems and HTTP dates want it.
@@ -438,7 +437,10 @@ mod tests {
         store.get(&new, Some(10), "", 20_000 * SECOND).unwrap();
         drop(store);
         let store = Arc::new(Store::open(directory.path().to_owned(), 25, 0).unwrap());
-        assert_eq!(store.list().iter().map(|file| file.used_at / SECOND).collect::<Vec<_>>(), [20_000, 10_000]);
+        assert_eq!(
+            store.list().iter().map(|file| file.used_at / SECOND).collect::<Vec<_>>(),
+            [20_000, 10_000]
+        );
         assert_eq!(store.list()[0].name, "debian/pool/a");
         let _room = store.make_room(10).unwrap();
         assert!(store.has(&new) && !store.has(&old));

@@ -189,7 +189,8 @@ impl Suite {
 
     /// The same by its SHA-512 hash.
     pub(super) fn by_sha512(&self, hash: &str) -> Option<(String, Wanted)> {
-        let found = self.generations().iter().find_map(|generation| generation.release.by_sha512(hash).cloned());
+        let found =
+            self.generations().iter().find_map(|generation| generation.release.by_sha512(hash).cloned());
         self.by_sha256(&found?.sha256)
     }
 
@@ -257,7 +258,8 @@ fn read(place: &Path) -> io::Result<Generation> {
         }
     }
     let kept = serde_json::from_slice(&fs_err::read(place.join("kept.json"))?)?;
-    if documents.is_empty() || blobs::hash(text.as_bytes()).as_str() != place.file_name().unwrap_or_default() {
+    if documents.is_empty() || blobs::hash(text.as_bytes()).as_str() != place.file_name().unwrap_or_default()
+    {
         return Err(io::Error::other(format!("{} is not whole", place.display())));
     }
     Ok(Generation { release, text, documents, kept })

@@ -105,13 +105,7 @@ impl Reports {
 
 impl Mirror {
     /// A mirror that was not asked yet.
-    pub fn new(
-        name: &str,
-        base: &str,
-        client: reqwest::Client,
-        clock: Clock,
-        reports: Arc<Reports>,
-    ) -> Self {
+    pub fn new(name: &str, base: &str, client: reqwest::Client, clock: Clock, reports: Arc<Reports>) -> Self {
         Self {
             name: name.into(),
             counts: Counts::default(),
@@ -143,7 +137,10 @@ impl Mirror {
         }
         let url = format!("{}/{path}", self.base);
         match self.client.get(url).headers(headers).timeout(LONGEST).send().await {
-            Ok(answer) if answer.status() == StatusCode::BAD_GATEWAY || answer.status() == StatusCode::GATEWAY_TIMEOUT => {
+            Ok(answer)
+                if answer.status() == StatusCode::BAD_GATEWAY
+                    || answer.status() == StatusCode::GATEWAY_TIMEOUT =>
+            {
                 Err(self.is_down(path, format!("cannot be reached: {}", answer.status())))
             }
             Ok(answer) => {
@@ -156,7 +153,12 @@ impl Mirror {
             }
             Err(error) => {
                 let error = anyhow::Error::from(error.without_url());
-                tracing::warn!(mirror = &*self.name, path, error = format!("{error:#}"), "the mirror does not answer");
+                tracing::warn!(
+                    mirror = &*self.name,
+                    path,
+                    error = format!("{error:#}"),
+                    "the mirror does not answer"
+                );
                 Err(self.is_down(path, "does not answer".to_owned()))
             }
         }
@@ -169,7 +171,8 @@ impl Mirror {
 
     fn answers(&self, headers: &header::HeaderMap) {
         let now = self.clock.now();
-        let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let date =
+            headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let theirs = date.and_then(|date| date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
         let mut state = self.lock();
         state.answered_at = Some(now);
@@ -204,7 +207,8 @@ impl Mirror {
         let now = self.clock.now();
         self.counts.unfit.fetch_add(1, Ordering::Relaxed);
         let (path, why): (Arc<str>, Arc<str>) = (path.into(), why.into());
-        let failure = Failure::Unfit { mirror: Arc::clone(&self.name), path: Arc::clone(&path), why: Arc::clone(&why) };
+        let failure =
+            Failure::Unfit { mirror: Arc::clone(&self.name), path: Arc::clone(&path), why: Arc::clone(&why) };
         tracing::warn!(mirror = &*self.name, path = &*path, why = &*why, "not passed on");
         let mut state = self.lock();
         let known = state.unfit.as_ref().is_some_and(|(_, known, before)| *known == path && *before == why);

@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod audit;
+mod cache;
 mod channel;
 mod client;
 mod file;
@@ -131,6 +132,9 @@ enum Command {
     /// Who is told of what happens: by mail and by webhook
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
+    /// The package cache: mirrors, stored files
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
     Report(report::ReportWords),
     /// Follow what happens
@@ -223,6 +227,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Audit(command) => audit::audit(&connect()?, command).await,
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
+        Command::Cache(command) => cache::run(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
         Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,

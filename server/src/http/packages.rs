@@ -104,7 +104,9 @@ fn status(how: &How) -> String {
         How::Miss => "lotse; fwd=miss; stored".to_owned(),
         How::Joined => "lotse; fwd=miss; collapsed".to_owned(),
         How::Stale(why) => {
-            let why = why.to_string().replace(|c: char| !(c.is_ascii_graphic() || c == ' ') || c == '"' || c == '\\', "_");
+            let why = why
+                .to_string()
+                .replace(|c: char| !(c.is_ascii_graphic() || c == ' ') || c == '"' || c == '\\', "_");
             format!("lotse; hit; detail=\"not asked anew: {why}\"")
         }
     }
@@ -129,7 +131,8 @@ fn unchanged(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>) -> b
     if let Some(tags) = text(headers, header::IF_NONE_MATCH) {
         return tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*");
     }
-    let since = text(headers, header::IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let since =
+        text(headers, header::IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
     matches!((since, modified), (Some(since), Some(modified)) if modified <= since)
 }
 
@@ -145,7 +148,9 @@ fn wanted(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>, size: u
         return Wanted::All;
     };
     let same = text(headers, header::IF_RANGE).is_none_or(|known| {
-        known == etag || modified.is_some_and(|modified| httpdate::parse_http_date(known).is_ok_and(|date| date == modified))
+        known == etag
+            || modified
+                .is_some_and(|modified| httpdate::parse_http_date(known).is_ok_and(|date| date == modified))
     });
     let Some((first, last)) = range.split_once('-').filter(|_| same && !range.contains(',')) else {
         return Wanted::All;
@@ -162,13 +167,17 @@ fn wanted(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>, size: u
 /// A failure as an answer that says what to do next.
 fn refused(failure: &Failure) -> Response {
     let (status, code, remedy) = match failure {
-        Failure::NoMirror(_) => {
-            (StatusCode::NOT_FOUND, "not-found", "`lotse info` names the mirrors; a distribution has to name it")
-        }
+        Failure::NoMirror(_) => (
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "`lotse info` names the mirrors; a distribution has to name it",
+        ),
         Failure::NotPlain => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "ask for a file as the index names it")
         }
-        Failure::NotThere { .. } => (StatusCode::NOT_FOUND, "not-found", "run `apt-get update` on the client"),
+        Failure::NotThere { .. } => {
+            (StatusCode::NOT_FOUND, "not-found", "run `apt-get update` on the client")
+        }
         Failure::NotNamed { .. } => (
             StatusCode::NOT_FOUND,
             "not-found",
