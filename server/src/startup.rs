@@ -19,7 +19,7 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    app::{cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
     auth::ldap::Directory,
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
@@ -105,6 +105,7 @@ impl Server {
             presence,
         });
         job_scripts::reload(&ctx).await?;
+        cache::apply_settings(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -237,7 +238,7 @@ fn make_private(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Its limit and whether it asks its mirrors are settings, which count from the first look of the reconciler on.
+/// Its limit and whether it asks its mirrors are settings, which the database knows.
 fn open_cache(config: &Config, mirrors: &Mirrors, catalog: &Catalog, clock: &Clock) -> anyhow::Result<Cache> {
     let declared = catalog.distributions().flat_map(|(_, distribution)| {
         distribution.sources.iter().map(|source| Declared {

@@ -88,7 +88,8 @@ fn lines(shown: &[Shown]) -> Vec<Line> {
     let mut lines = Vec::new();
     let at = |values: &[f64], place: usize| values.get(place).copied().unwrap_or(0.0);
     let beside = |title: String, ours: f64, name: &str, theirs: f64| {
-        Line::new(title, format!("{ours:.0} MiB/s")).beside(format!("{name}: {theirs:.0} MiB/s"), ours / theirs)
+        Line::new(title, format!("{ours:.0} MiB/s"))
+            .beside(format!("{name}: {theirs:.0} MiB/s"), ours / theirs)
     };
     for (place, clients) in CLIENTS.into_iter().enumerate() {
         let title = || format!("package cache: hits, {clients} clients");
@@ -99,7 +100,9 @@ fn lines(shown: &[Shown]) -> Vec<Line> {
             beside(title(), own, "apt-cacher-ng", at(&cacher.hits, place)).aim(text, of(cacher) >= AIM.0),
         );
         let text = format!("at least {} of nginx", AIM.1);
-        lines.push(beside(title(), own, "nginx proxy_cache", at(&proxy.hits, place)).aim(text, of(proxy) >= AIM.1));
+        lines.push(
+            beside(title(), own, "nginx proxy_cache", at(&proxy.hits, place)).aim(text, of(proxy) >= AIM.1),
+        );
         lines.push(beside(title(), own, "sendfile", at(&sendfile.hits, place)));
     }
     for (place, clients) in CLIENTS.into_iter().enumerate() {
@@ -111,7 +114,10 @@ fn lines(shown: &[Shown]) -> Vec<Line> {
     for (place, clients) in CLIENTS.into_iter().enumerate() {
         let (own, theirs) = (at(&ours.memory, place), at(&cacher.memory, place));
         let title = format!("package cache: memory at most, {clients} clients");
-        lines.push(Line::new(title, format!("{own:.0} MiB")).beside(format!("apt-cacher-ng: {theirs:.0} MiB"), own / theirs));
+        lines.push(
+            Line::new(title, format!("{own:.0} MiB"))
+                .beside(format!("apt-cacher-ng: {theirs:.0} MiB"), own / theirs),
+        );
     }
     lines
 }

@@ -39,6 +39,7 @@ pub struct Package {
 }
 
 impl Drop for Archive {
+    #[expect(clippy::disallowed_methods, reason = "the tool that ends the key's agent")]
     fn drop(&mut self) {
         // The agent that holds the key is a process of its own.
         let home = self.directory.path().join("keys");
@@ -157,16 +158,15 @@ impl Archive {
             ("Components", "main"),
             ("Acquire-By-Hash", "yes"),
             ("Date", date.as_str()),
-        ]
-        .iter()
-        .chain(fields)
-        {
+        ] {
             command.args(["-o", &option(name, value)]);
         }
         for (name, wanted) in [("MD5", "false"), ("SHA1", "false"), ("SHA512", "false")] {
             command.args(["-o", &format!("APT::FTPArchive::Release::{name}={wanted}")]);
         }
-        let release = output(command.arg("release").arg(".").current_dir(&folder))?;
+        let mut release =
+            fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>().into_bytes();
+        release.extend(output(command.arg("release").arg(".").current_dir(&folder))?);
         fs_err::write(folder.join("Release"), &release)?;
         let sign = |how: &str, name: &str| {
             run(self

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -61,6 +61,9 @@ impl Cache {
             let offline = Failure::Offline(suite.root.as_str().into());
             return current.map(|current| (current, Some(offline.clone()))).ok_or(offline);
         }
+        if let Some(failure) = self.failed_before(suite) {
+            return current.map(|current| (current, Some(failure.clone()))).ok_or(failure);
+        }
         let (cache, asked) = (self.clone(), Arc::clone(suite));
         // It goes on when whoever asked goes away: others will ask, too.
         let mut refreshing = tokio::spawn(async move { cache.refresh(&asked).await });
@@ -86,8 +89,25 @@ impl Cache {
         }
     }
 
+    /// Why it failed a moment ago: hundreds of clients do not make a mirror that lies be asked, and verified, hundreds of times.
+    fn failed_before(&self, suite: &Suite) -> Option<Failure> {
+        let failed = suite.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, failure) = failed.as_ref().filter(|(at, _)| self.clock.now() - at < FRESH_FOR)?;
+        Some(failure.clone())
+    }
+
     async fn refresh(&self, suite: &Arc<Suite>) -> Result<(), Failure> {
         let _asking = suite.asking.lock().await;
+        if let Some(failure) = self.failed_before(suite) {
+            return Err(failure);
+        }
+        let refreshed = self.ask_anew(suite).await;
+        let failed = refreshed.clone().err().map(|failure| (self.clock.now(), failure));
+        *suite.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        refreshed
+    }
+
+    async fn ask_anew(&self, suite: &Arc<Suite>) -> Result<(), Failure> {
         let now = self.clock.now();
         if suite.current().is_some() && now - suite.asked_at.load(Ordering::Relaxed) < FRESH_FOR {
             return Ok(());
@@ -100,6 +120,7 @@ impl Cache {
         let (first, verdict) =
             match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept)).await? {
                 Answer::Unchanged => {
+                    mirror.fits(&format!("{}/InRelease", suite.root));
                     suite.asked_at.store(now, Ordering::Relaxed);
                     return Ok(());
                 }

@@ -16,7 +16,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::Sha256;
 
-use super::release::{Release, Wanted};
+use super::{
+    failure::Failure,
+    release::{Release, Wanted},
+};
 use crate::{blobs, clock::SECOND};
 
 /// Generations that are kept, the newest included.
@@ -42,6 +45,8 @@ pub(super) struct Suite {
     pub asking: tokio::sync::Mutex<()>,
     /// When the mirror was last asked, and had an answer.
     pub asked_at: std::sync::atomic::AtomicI64,
+    /// When it could not be brought up to date, and why.
+    pub(super) failed: Mutex<Option<(i64, Failure)>>,
     directory: PathBuf,
     generations: Mutex<Arc<Vec<Arc<Generation>>>>,
 }
@@ -145,6 +150,7 @@ impl Suite {
             root,
             asking: tokio::sync::Mutex::default(),
             asked_at: 0.into(),
+            failed: Mutex::default(),
             directory,
             generations: Mutex::default(),
         }

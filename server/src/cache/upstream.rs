@@ -21,6 +21,8 @@ use crate::clock::{Clock, SECOND};
 const AT_ONCE: usize = 16;
 /// A mirror that did not answer is asked again after so long.
 const LEFT_ALONE_FOR: i64 = 10 * SECOND;
+/// That something was not what is signed is shown for so long, unless the right thing comes before.
+const UNFIT_FOR: i64 = 86_400 * SECOND;
 /// No file takes longer.
 const LONGEST: Duration = Duration::from_hours(2);
 
@@ -122,9 +124,13 @@ impl Mirror {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it is.
+    /// How it is. What was wrong long ago, and was not asked for again, is forgotten.
     pub fn state(&self) -> State {
-        self.lock().clone()
+        let mut state = self.lock();
+        if state.unfit.as_ref().is_some_and(|(at, ..)| self.clock.now() - at > UNFIT_FOR) {
+            state.unfit = None;
+        }
+        state.clone()
     }
 
     /// Asks for a file; any answer of the mirror is one here.

@@ -80,7 +80,8 @@ fn unpacked() -> Result<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the set-up script looks at the same variables")]
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let tools = variable("LOTSE_TOOLS").or_else(|| {
-        let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
+        let data =
+            variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
         data.map(|data| data.join("lotse-tools"))
     });
     let place = tools.context("there is no home directory")?.join("rivals");
@@ -129,7 +130,13 @@ async fn nginx(directory: &Path, port: u16, server: &str, prefix: &str) -> Resul
     );
     fs_err::write(directory.join("nginx.conf"), config)?;
     let mut command = command(&unpacked()?.join("usr/sbin/nginx"));
-    command.arg("-p").arg(directory).arg("-e").arg(directory.join("error.log")).arg("-c").arg(directory.join("nginx.conf"));
+    command
+        .arg("-p")
+        .arg(directory)
+        .arg("-e")
+        .arg(directory.join("error.log"))
+        .arg("-c")
+        .arg(directory.join("nginx.conf"));
     started(command, &directory.join("log"), port, prefix).await
 }
 
@@ -164,7 +171,9 @@ impl Rival {
                 );
                 nginx(&directory, port, &server, "").await
             }
-            Self::Sendfile => nginx(&directory, port, &format!("root {};", archive.root().display()), "").await,
+            Self::Sendfile => {
+                nginx(&directory, port, &format!("root {};", archive.root().display()), "").await
+            }
         }
     }
 }

@@ -8,7 +8,6 @@ use super::{Site, dists};
 async fn only_what_a_signed_index_names_is_passed_on_and_only_from_the_named_mirror() {
     let (site, hello) = Site::with(|archive| {
         fs_err::write(archive.root().join("secret"), "not for you").unwrap();
-        fs_err::write(archive.root().join("pool/main/unlisted_1_all.deb"), "not for you").unwrap();
         archive.package("hello", "1", 100).unwrap()
     })
     .await;

@@ -24,7 +24,7 @@ async fn what_was_not_used_for_longest_goes_and_what_is_being_read_stays() {
     let mut reading = site.get(&a.path).await;
     let mut got = reading.chunk().await.unwrap().unwrap().to_vec();
     let cache = &site.server.ctx.cache;
-    cache.set(false, cache.store().size().1);
+    cache.store().set_limit(cache.store().size().1);
     site.clock.advance(1);
     assert_eq!(site.fetch(&d.path).await.1.as_ref(), Some(&d.content));
     let stored = site.stored();
@@ -41,11 +41,11 @@ async fn what_was_not_used_for_longest_goes_and_what_is_being_read_stays() {
 #[tokio::test]
 async fn a_file_that_the_limit_has_no_room_for_is_said_to_have_none() {
     let (site, hello) = Site::with(|archive| archive.package("hello", "1", 1_000_000).unwrap()).await;
-    site.server.ctx.cache.set(false, 500_000);
+    site.server.ctx.cache.store().set_limit(500_000);
     let answer = site.get(&hello.path).await;
     assert_eq!(answer.status(), 507);
     assert!(answer.text().await.unwrap().contains("cache.limit-gib"));
-    site.server.ctx.cache.set(false, 5_000_000);
+    site.server.ctx.cache.store().set_limit(5_000_000);
     assert_eq!(site.fetch(&hello.path).await, (200, Some(hello.content)));
     site.stop().await;
 }
@@ -56,27 +56,14 @@ const SERVE: &str = "LOTSE_TEST_CACHE_SERVES";
 /// Only of use to the test below, which starts it as a process that can be killed.
 #[tokio::test]
 async fn a_server_of_its_own() {
-    let Ok(words) = std::env::var(SERVE) else { return };
+    let Some(words) = std::env::var_os(SERVE) else { return };
+    let words = words.into_string().unwrap();
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let [data, url, keyring] = words.split(' ').collect::<Vec<_>>()[..] else { panic!("{words}") };
-    let set = {
-        let (data, url, keyring) = (PathBuf::from(data), url.to_owned(), PathBuf::from(keyring));
-        move |config: &mut server::config::Config| {
-            config.mirrors = vec![("debian".to_owned(), url)];
-            config.cache_keyrings = vec![("debian".to_owned(), keyring)];
-            config.database = server::db::Location::Sqlite(data.join("lotse.sqlite"));
-            config.data = data;
-        }
-    };
-    let server = server::startup::Server::bind(
-        {
-            let mut config = harness::server::config(PathBuf::from(data), None);
-            set(&mut config);
-            config
-        },
-        Clock::system(),
-    )
-    .await
-    .unwrap();
+    let mut config = harness::server::config(PathBuf::from(data), None);
+    config.mirrors = vec![("debian".to_owned(), url.to_owned())];
+    config.cache_keyrings = vec![("debian".to_owned(), PathBuf::from(keyring))];
+    let server = server::startup::Server::bind(config, Clock::system()).await.unwrap();
     println!("address={}", server.ctx().addresses.boot);
     server.run(tokio_util::sync::CancellationToken::new()).await.unwrap();
 }

@@ -81,16 +81,9 @@ async fn offline_gives_what_is_there_and_asks_nobody() {
     .await;
     let before = site.fetch(&dists("InRelease")).await;
     site.fetch(&packages[0].path).await;
-    let set = |word: &'static str| {
+    let set = async |word: &str| {
         let body = json!({ "cache.offline": word });
-        async {
-            site.server
-                .send(reqwest::Method::PATCH, "/api/v1/settings", &body.clone())
-                .await
-                .unwrap()
-                .ok()
-                .unwrap()
-        }
+        site.server.send(reqwest::Method::PATCH, "/api/v1/settings", &body).await.unwrap().ok().unwrap();
     };
     let asked = site.mirror.asked().len();
     set("on").await;
