@@ -59,7 +59,7 @@ impl Reports<'_> {
     /// Sends until the spool is over.
     pub async fn send(&self) -> Reported {
         let heartbeat = Duration::from_secs((self.lease_s / 3).max(1).into());
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::within_lease(self.lease_s);
         // At once: a resumed attempt must know whether it is still the agent's.
         let mut heartbeat_at = Instant::now();
         loop {
@@ -135,7 +135,7 @@ impl Reports<'_> {
         let outcome = Outcome::Failed { step: String::new(), reason: reason.clone(), transient: true };
         let event = Event { seq: stored_seq + 1, at, kind: EventKind::Finished { outcome } };
         let request = ReportRequest { boot_id: self.boot_id.to_owned(), events: vec![event] };
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::within_lease(self.lease_s);
         while let Err(error) = self.server.report(self.attempt, &request).await {
             if !error.is_transient() {
                 break;

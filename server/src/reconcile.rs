@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
-    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS},
+    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS, RETENTION_OUTPUT_DAYS},
     queue,
 };
 
@@ -27,6 +28,8 @@ const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
 const MEASURE_EVERY: Duration = Duration::from_hours(1);
 /// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// Microseconds of a day.
+const DAY: i64 = 86_400 * SECOND;
 /// So many lines are kept of machines that nobody knows.
 const STRANGERS_LINES: i64 = 50_000;
 
@@ -55,12 +58,20 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
     prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut scripts = tokio::time::interval(SCRIPTS_EVERY);
     scripts.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A heartbeat comes three times in a lease. Whoever was deaf for so long has not heard agents that were there.
+    let deaf_after = Duration::from_secs(u64::from(ctx.config.lease_s) / 3);
+    let mut heard_at: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = scripts.tick() => logged("reading own job scripts", job_scripts::reload(ctx).await),
             _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
             _ = queue.tick() => {
-                logged("looking after the queue", self::queue(ctx).await);
+                let was_deaf = heard_at.is_none_or(|at| at.elapsed() > deaf_after);
+                let looked = if was_deaf { self::queue_after_silence(ctx).await } else { self::queue(ctx).await };
+                if looked.is_ok() {
+                    heard_at = Some(Instant::now());
+                }
+                logged("looking after the queue", looked);
                 logged("looking after the package cache", cache::look_after(ctx).await);
                 logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
             }
@@ -89,6 +100,15 @@ fn logged(attempt: &str, result: Result<(), Error>) {
     if let Err(error) = result {
         tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "{attempt}");
     }
+}
+
+/// After a time in which this server heard nobody (it was down, its database was away), every agent gets the time of a lease to
+/// be heard again.
+async fn queue_after_silence(ctx: &Ctx) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    attempts::lengthen(&mut tx, ctx.now() + i64::from(ctx.config.lease_s) * SECOND).await?;
+    tx.commit().await?;
+    queue(ctx).await
 }
 
 /// Ends what ran out, and wakes the agents for which work has become due.
@@ -131,6 +151,16 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
     events::prune(&mut tx, settings.number(&RETENTION_EVENTS)).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
+    let before = ctx.now() - settings.number(&RETENTION_OUTPUT_DAYS) * DAY;
+    loop {
+        // In small pieces: others want to write meanwhile.
+        let mut tx = ctx.db.write().await?;
+        let removed = attempts::remove_output(&mut tx, before, ctx.now()).await?;
+        tx.commit().await?;
+        if removed == 0 {
+            break;
+        }
+    }
     sessions::prune(ctx).await?;
     ctx.cache.prune();
     Ok(())

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
+use sd_notify::NotifyState;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -193,6 +194,7 @@ impl Server {
             boot = ctx.addresses.boot,
             "serving"
         );
+        tell_systemd(&NotifyState::Ready);
 
         let result = tokio::select! {
             // First, because a part that ends because of it has not ended by itself.
@@ -200,6 +202,7 @@ impl Server {
             () = stop.cancelled() => Ok(()),
             Some(ended) = tasks.join_next() => ended.context("a part of the server broke down")?.and_then(|()| anyhow::bail!("a part of the server ended by itself")),
         };
+        tell_systemd(&NotifyState::Stopping);
         ctx.presence.close();
         stop.cancel();
         handle.graceful_shutdown(Some(GRACE));
@@ -208,6 +211,13 @@ impl Server {
         }
         ctx.db.close().await;
         result
+    }
+}
+
+/// Tells the service manager, if one waits to hear it (`sd_notify(3)`): who starts the unit gets a server that answers.
+fn tell_systemd(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "telling systemd");
     }
 }
 

@@ -11,3 +11,4 @@ pub mod sample;
 pub mod server;
 pub mod site;
 pub mod story;
+pub mod telephone;

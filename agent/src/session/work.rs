@@ -58,6 +58,8 @@ struct State<'a> {
     server: Arc<dyn Server>,
     facts_sent: bool,
     backoff: &'a mut Backoff,
+    /// Of the attempt that the agent holds, in seconds.
+    lease_s: Option<u32>,
 }
 
 impl Life<'_> {
@@ -69,7 +71,7 @@ impl Life<'_> {
     ) -> Result<End, Error> {
         let session = self.session;
         let server = session.connect.connect(&session.config.addresses, ca_pem, Some(&credentials))?;
-        let mut state = State { credentials, server, facts_sent: false, backoff };
+        let mut state = State { credentials, server, facts_sent: false, backoff, lease_s: None };
         let mut announced = false;
         loop {
             let round = self.round(&mut state, ca_pem).await?;
@@ -103,6 +105,7 @@ impl Life<'_> {
             }
         }
         let held = Journal::find(&session.host, &session.config.state_dir)?;
+        state.lease_s = held.as_ref().map(|journal| journal.lease().lease_s);
         if let Some(journal) = held {
             // Its end was reached before: the server only has to hear of it.
             if journal.end().is_some() {
@@ -254,7 +257,8 @@ impl Life<'_> {
     }
 
     fn failed(&self, state: &mut State<'_>, doing: &str, error: &server::Error) -> Round {
-        let pause = state.backoff.fail(backoff::random());
+        let longest = state.lease_s.map_or(Duration::MAX, backoff::longest_within);
+        let pause = state.backoff.fail(backoff::random()).min(longest);
         let url = &state.credentials.identity.agents_url;
         let expired = self.session.host.now() >= state.credentials.identity.expires_at;
         match react(self.realm(), error, state.backoff.failures(), expired) {

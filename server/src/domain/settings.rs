@@ -79,6 +79,8 @@ pub static MAIL_FROM: Setting = text("mail.from", 253);
 pub static RETENTION_EVENTS: Setting = number("retention.events", 1_000, 100_000_000, 500_000);
 /// So many lines of boot timelines are kept.
 pub static RETENTION_BOOT_LINES: Setting = number("retention.boot-lines", 1_000, 100_000_000, 500_000);
+/// What attempts printed is kept for so many days after their end.
+pub static RETENTION_OUTPUT_DAYS: Setting = number("retention.output-days", 1, 3_650, 180);
 /// Notices that were sent or given up are kept for so many days.
 pub static RETENTION_NOTICE_DAYS: Setting = number("retention.notice-days", 1, 3_650, 30);
 
@@ -89,7 +91,7 @@ pub static CACHE_OFFLINE: Setting =
 pub static CACHE_LIMIT_GIB: Setting = number("cache.limit-gib", 1, 1_000_000, 50);
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 15] = [
+pub static SETTINGS: [&Setting; 16] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -102,6 +104,7 @@ pub static SETTINGS: [&Setting; 15] = [
     &MAIL_FROM,
     &RETENTION_EVENTS,
     &RETENTION_BOOT_LINES,
+    &RETENTION_OUTPUT_DAYS,
     &RETENTION_NOTICE_DAYS,
     &CACHE_OFFLINE,
     &CACHE_LIMIT_GIB,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use harness::server::{Answer, Engine, TestServer, answer, repository};
+use harness::{
+    server::{Answer, Engine, TestServer, answer, repository},
+    telephone::code_of,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
@@ -196,9 +199,7 @@ async fn about_ones_own_account(walk: &mut Walk<'_>) {
     let offered =
         walk.step(p(Method::POST, route), &[], none, ("account.offer-second-factor", account, NEW)).await;
     let secret = offered["secret"].as_str().unwrap();
-    let now = server.ctx.now();
-    let code = (0..1_000_000).map(|number| format!("{number:06}"));
-    let code = code.into_iter().find(|code| totp::step_of(secret, code, now).unwrap().is_some()).unwrap();
+    let code = code_of(secret, server.ctx.now()).unwrap();
     let route = "/api/v1/account/second-factor/confirm";
     let code = json!({ "code": code });
     let on = walk.step(p(Method::POST, route), &[], &code, ("account.second-factor", account, CHANGED)).await;

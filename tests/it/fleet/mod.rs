@@ -15,7 +15,13 @@ use harness::{
     server::Engine,
 };
 use serde_json::json;
-use server::domain::job::JobState;
+use server::{
+    db::attempts,
+    domain::job::{AttemptState, JobState},
+};
+
+/// As long ago as an attempt's lease may have ended.
+const LONG_AGO: i64 = 1;
 
 fn script(name: &str, lines: u64, status: i32) -> Script {
     Script { name: name.to_owned(), lines, pace_ms: 5, status, busy: 0 }
@@ -70,4 +76,23 @@ async fn an_installed_system_is_still_known_after_the_installer_was_there() {
     assert_eq!(violations(&record), Vec::<String>::new());
     assert!(record.jobs.iter().all(|job| job.job.as_ref().unwrap().state == JobState::Succeeded));
     assert_eq!(tally.of("installer boots"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_away_for_longer_than_a_lease_gives_up_nothing_that_goes_on() {
+    let mut fleet = Fleet::start(Engine::Sqlite, 1).await.unwrap();
+    let member = fleet.add(Arrival::Installed, Chances::NONE, BTreeMap::new()).await.unwrap();
+    let long = Script { pace_ms: 100, ..script("long", 60, 0) };
+    let job = fleet.order(member, "fleet-once", &[("text", &long)], json!({})).await.unwrap();
+    let runs = async |fleet: &Fleet| fleet.is(job, &[JobState::Running]).await;
+    fleet.until("the script runs", runs).await.unwrap();
+    fleet.server.kill().await.unwrap();
+    let mut tx = fleet.server.db.write().await.unwrap();
+    assert_eq!(attempts::shorten(&mut tx, LONG_AGO).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    fleet.server.start_again().await.unwrap();
+    let record = fleet.finish().await.unwrap();
+    assert_eq!(violations(&record), Vec::<String>::new());
+    let states: Vec<_> = record.attempts().map(|(_, known)| known.attempt.state).collect();
+    assert_eq!(states, [AttemptState::Succeeded]);
 }

@@ -138,11 +138,21 @@ impl FleetServer {
         Ok(Self { config, addresses, db, http, token, running, _directory: directory })
     }
 
-    /// Kills the server and starts it again.
-    pub async fn kill_and_restart(&mut self) -> Result<()> {
-        self.running.take().context("killing a server that does not run")?.die().await?;
+    /// Kills the server.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.running.take().context("killing a server that does not run")?.die().await
+    }
+
+    /// Starts the server again where it was.
+    pub async fn start_again(&mut self) -> Result<()> {
         self.running = Some(run(self.config.clone()).await?);
         Ok(())
+    }
+
+    /// Kills the server and starts it again.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill().await?;
+        self.start_again().await
     }
 
     /// Tells the server to stop, waits until its connections are closed, and starts it again.
@@ -151,8 +161,7 @@ impl FleetServer {
         running.stop.cancel();
         (&mut running.task).await.context("the server panicked")??;
         running.die().await?;
-        self.running = Some(run(self.config.clone()).await?);
-        Ok(())
+        self.start_again().await
     }
 
     /// The CA of the server; none while it does not run.

@@ -25,6 +25,7 @@ fn attempt(id: i64, number: i64, state: AttemptState, reason: &str, events: Vec<
         leased_until: 1,
         finished_at: Some(1),
         stored_seq: i64::try_from(events.len()).unwrap(),
+        output_bytes: 0,
     };
     AttemptRecord { attempt, events }
 }
@@ -257,4 +258,16 @@ fn an_attempt_too_many_on_a_calm_machine_is_found() {
     record.jobs[0].order.busy = 0;
     record.machines[0].is_calm = false;
     assert_eq!(check(&record), Vec::<String>::new());
+}
+
+#[test]
+fn a_lease_that_ran_out_excuses_one_attempt_and_no_more() {
+    let check = calm_machines_did_exactly_what_was_ordered;
+    let mut record = good();
+    record.jobs[0].order.busy = 0;
+    record.jobs[0].attempts[0].attempt.state = AttemptState::Lost;
+    assert_eq!(check(&record), Vec::<String>::new());
+    let another = record.jobs[0].attempts[1].clone();
+    record.jobs[0].attempts.push(another);
+    assert_ne!(check(&record), Vec::<String>::new());
 }
