@@ -77,7 +77,7 @@ fn free_port() -> Result<u16> {
 
 /// Where `packaging/setup.sh bench` has unpacked Debian's programs.
 fn unpacked() -> Result<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the set-up script looks at the same variables")]
+    // The same as in the set-up script.
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let tools = variable("LOTSE_TOOLS").or_else(|| {
         let data =
