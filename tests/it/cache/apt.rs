@@ -37,7 +37,6 @@ impl Apt {
         let mut command = tokio::process::Command::new("apt-get");
         for (option, value) in [
             ("Dir::Etc", place("etc")),
-            ("Dir::Etc::trusted", "/dev/null".to_owned()),
             ("Dir::State", place("state")),
             ("Dir::State::status", place("state/status")),
             ("Dir::Cache", place("cache")),
