@@ -311,7 +311,7 @@ impl Cache {
         Ok(Found {
             size: content.len() as u64,
             sha256: crate::blobs::hash(&content),
-            modified: generation.modified(),
+            modified: Some(generation.modified()),
             content: Content::Document(content),
             how: match stale {
                 Some(failure) => How::Stale(failure),

@@ -117,26 +117,36 @@ impl Cache {
         let current = suite.current();
         let inline = current.as_ref().filter(|current| current.documents.contains_key("InRelease"));
         let mut documents = BTreeMap::new();
-        let (first, verdict) =
-            match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept)).await? {
-                Answer::Unchanged => {
-                    mirror.fits(&format!("{}/InRelease", suite.root));
-                    suite.asked_at.store(now, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Answer::Document(document) => {
-                    let verdict = signature::inline(&document.content, keyrings).await?;
-                    documents.insert("InRelease".to_owned(), document.content.clone());
-                    (document, verdict)
-                }
-                Answer::NotThere => {
-                    let (release, signature) = pair(&mirror, suite).await?;
-                    let verdict = signature::detached(&release.content, &signature.content, keyrings).await?;
-                    documents.insert("Release".to_owned(), release.content.clone());
-                    documents.insert("Release.gpg".to_owned(), signature.content);
-                    (release, verdict)
-                }
-            };
+        let (first, verdict) = match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept))
+            .await?
+        {
+            Answer::Unchanged => {
+                mirror.fits(&format!("{}/InRelease", suite.root));
+                suite.asked_at.store(now, Ordering::Relaxed);
+                return Ok(());
+            }
+            Answer::Document(document)
+                if inline
+                    .is_some_and(|current| current.documents.get("InRelease") == Some(&document.content)) =>
+            {
+                // A mirror that knows no conditions.
+                mirror.fits(&format!("{}/InRelease", suite.root));
+                suite.asked_at.store(now, Ordering::Relaxed);
+                return Ok(());
+            }
+            Answer::Document(document) => {
+                let verdict = signature::inline(&document.content, keyrings).await?;
+                documents.insert("InRelease".to_owned(), document.content.clone());
+                (document, verdict)
+            }
+            Answer::NotThere => {
+                let (release, signature) = pair(&mirror, suite).await?;
+                let verdict = signature::detached(&release.content, &signature.content, keyrings).await?;
+                documents.insert("Release".to_owned(), release.content.clone());
+                documents.insert("Release.gpg".to_owned(), signature.content);
+                (release, verdict)
+            }
+        };
         let path = format!("{}/{}", suite.root, documents.keys().next().map_or("", String::as_str));
         let unfit = |why: &str| mirror.is_unfit(&path, why);
         let text = match verdict {

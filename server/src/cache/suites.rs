@@ -78,9 +78,10 @@ pub(super) struct Kept {
 }
 
 impl Generation {
-    /// What a client is told of its last change.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
-        self.kept.last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok())
+    /// What a client is told of its last change: what the mirror said, or else when it was made.
+    pub(super) fn modified(&self) -> SystemTime {
+        let said = self.kept.last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
+        said.unwrap_or_else(|| super::store::instant(self.release.dated_at))
     }
 }
 
