@@ -183,6 +183,11 @@ impl Server {
             reconcile::batches(batched, batches_stop).await;
             Ok(())
         });
+        let (rolled, rollouts_stop) = (ctx.clone(), stop.clone());
+        tasks.spawn(async move {
+            Box::pin(reconcile::rollouts(rolled, rollouts_stop)).await;
+            Ok(())
+        });
         write_addresses(&ctx)?;
         tracing::info!(
             https = ctx.addresses.https,

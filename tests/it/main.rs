@@ -18,5 +18,6 @@ mod fleet;
 mod login;
 mod metrics;
 mod races;
+mod rollouts;
 mod search;
 mod tidy;

@@ -20,7 +20,9 @@ use super::{
     jobs::{self, JobOrder},
     mass_installation::{self, MassOrder},
     people::{self, Actor},
-    recovery, retirement, settings,
+    recovery, retirement,
+    rollouts::{self, ScheduleOrder},
+    settings,
 };
 use crate::{
     clock::SECOND,
@@ -88,6 +90,21 @@ pub enum Wish {
         /// What, and for which.
         order: Box<BatchOrder>,
     },
+    /// Start a rollout.
+    StartRollout {
+        /// Its number.
+        rollout: i64,
+    },
+    /// Let a rollout go on.
+    ResumeRollout {
+        /// Its number.
+        rollout: i64,
+    },
+    /// Let a rollout come again and again.
+    ScheduleRollout {
+        /// What, and under which name.
+        order: Box<ScheduleOrder>,
+    },
     /// Queue a job for every member of a group.
     GroupJobs {
         /// Its name.
@@ -109,6 +126,9 @@ impl Wish {
             | Self::RetryJob { .. }
             | Self::Recover { .. }
             | Self::MassInstall { .. }
+            | Self::StartRollout { .. }
+            | Self::ResumeRollout { .. }
+            | Self::ScheduleRollout { .. }
             | Self::GroupJobs { .. } => Role::Operator,
             Self::DeleteClient { .. } => Role::Admin,
         }
@@ -127,6 +147,13 @@ impl Wish {
                 format!("install {clients} machines, without passwords: set those afterwards")
             }
             Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
+            Self::StartRollout { rollout } => format!("start rollout {rollout} for {clients} clients"),
+            Self::ResumeRollout { rollout } => {
+                format!("let rollout {rollout} go on with the {clients} clients that wait")
+            }
+            Self::ScheduleRollout { order } => {
+                format!("roll out {} again and again, now for {clients} clients", order.name)
+            }
             Self::GroupJobs { group, order } => {
                 format!("{} on the {clients} clients of group {group}", order.job_type)
             }
@@ -149,6 +176,9 @@ impl Wish {
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
             Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
             Self::MassInstall { order } => mass_installation::begin(ctx, order, actor).await.map(drop),
+            Self::StartRollout { rollout } => rollouts::start(ctx, *rollout, actor).await,
+            Self::ResumeRollout { rollout } => rollouts::resume(ctx, *rollout, actor).await,
+            Self::ScheduleRollout { order } => rollouts::schedule(ctx, order, actor).await,
             Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
             Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
         }
@@ -174,9 +204,25 @@ tokio::task_local! {
 /// It needs an approval; or the approval that it is carried out with does not hold any more.
 pub async fn gate(
     ctx: &Ctx,
+    tx: Tx,
+    wish: &Wish,
+    risk: Option<Risk>,
+    clients: usize,
+    actor: &str,
+) -> Result<Tx, Error> {
+    gate_when(ctx, tx, wish, risk, false, clients, actor).await
+}
+
+/// The same, where the object itself may want a second person whatever the settings say.
+///
+/// # Errors
+/// As [`gate`].
+pub async fn gate_when(
+    ctx: &Ctx,
     mut tx: Tx,
     wish: &Wish,
     risk: Option<Risk>,
+    always: bool,
     clients: usize,
     actor: &str,
 ) -> Result<Tx, Error> {
@@ -192,7 +238,8 @@ pub async fn gate(
     let mass = i64::try_from(clients).unwrap_or(i64::MAX) > settings.number(&APPROVAL_MASS_ABOVE);
     let risks = risk.into_iter().chain(mass.then_some(Risk::MassAction));
     let mut needed = risks.filter(|risk| settings.has(&APPROVAL_ACTIONS, risk.as_str()));
-    let Some(risk) = needed.next() else { return Ok(tx) };
+    let wanted = || always.then_some(risk.unwrap_or(Risk::MassAction));
+    let Some(risk) = needed.next().or_else(wanted) else { return Ok(tx) };
     let now = ctx.now();
     let person = people::person(&mut tx, &origin.via, &origin.actor).await?;
     let mut approval = Approval {

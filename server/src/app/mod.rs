@@ -37,6 +37,7 @@ pub mod reach;
 pub mod recovery;
 pub mod reports;
 pub mod retirement;
+pub mod rollouts;
 pub mod rules;
 pub mod search;
 pub mod sessions;

@@ -15,6 +15,7 @@ mod misc;
 mod output;
 mod pxe;
 mod report;
+mod rollout;
 mod serve;
 mod sse;
 
@@ -107,6 +108,9 @@ enum Command {
     /// Packages of clients
     #[command(subcommand)]
     Package(job::PackageCommand),
+    /// Rollouts: the same work for many clients, in waves that stop by themselves
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -216,6 +220,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Package(command) => job::package(&connect()?, command).await,
+        Command::Rollout(command) => rollout::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,

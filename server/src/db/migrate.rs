@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("../../migrations/0007_machines.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
+    (13, include_str!("../../migrations/0013_rollouts.sql")),
 ];
 
 /// Brings the schema up to date.

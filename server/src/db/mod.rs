@@ -34,6 +34,7 @@ pub mod people;
 pub mod presets;
 pub mod reach;
 pub mod reports;
+pub mod rollouts;
 pub mod rules;
 pub mod search;
 pub mod sessions;

@@ -16,6 +16,7 @@ pub mod notice;
 pub mod people;
 pub mod reach;
 pub mod report;
+pub mod rollout;
 pub mod rule;
 pub mod search;
 pub mod settings;

@@ -17,6 +17,7 @@ mod machines;
 mod misc;
 mod repeat;
 mod reports;
+pub(crate) mod rollouts;
 mod settings;
 mod spec;
 mod tag;
@@ -105,6 +106,20 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/batches", Role::Helpdesk),
     (GET, "/api/v1/batches/{id}", Role::Viewer),
     (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/rollouts", Role::Viewer),
+    (POST, "/api/v1/rollouts", Role::Operator),
+    (GET, "/api/v1/rollouts/{id}", Role::Viewer),
+    (GET, "/api/v1/rollouts/{id}/clients", Role::Viewer),
+    (POST, "/api/v1/rollouts/{id}/start", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/pause", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/resume", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/halt", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/cancel", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/retry", Role::Operator),
+    (GET, "/api/v1/rollout-schedules", Role::Viewer),
+    (POST, "/api/v1/rollout-schedules", Role::Operator),
+    (PATCH, "/api/v1/rollout-schedules/{name}", Role::Operator),
+    (DELETE, "/api/v1/rollout-schedules/{name}", Role::Operator),
     (GET, "/api/v1/filters", Role::Viewer),
     (POST, "/api/v1/filters", Role::Viewer),
     (DELETE, "/api/v1/filters/{id}", Role::Viewer),
@@ -204,6 +219,7 @@ pub const ROUTES: &[Route] = &[
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
         .merge(batches::router())
+        .merge(rollouts::router())
         .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
