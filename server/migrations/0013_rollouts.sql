@@ -59,6 +59,7 @@ CREATE INDEX rollout_clients_next ON rollout_clients (rollout_id, state, wave, p
 CREATE INDEX rollout_clients_in_flight ON rollout_clients (rollout_id, client_id) WHERE state IN ('held', 'queued', 'running');
 CREATE INDEX rollout_clients_expiring ON rollout_clients (rollout_id, expires_at) WHERE state = 'waiting' AND expires_at IS NOT NULL;
 CREATE INDEX rollout_clients_failed ON rollout_clients (rollout_id, cause) WHERE state = 'failed';
+CREATE INDEX rollout_clients_by_place ON rollout_clients (rollout_id, place);
 CREATE INDEX rollout_clients_by_client ON rollout_clients (client_id);
 
 CREATE TABLE rollout_jobs (

@@ -3,6 +3,8 @@
 //!
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
+mod rollouts;
+
 use anyhow::{Context as _, Result};
 use reqwest::Method;
 use serde_json::json;
@@ -117,6 +119,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     }
     let (running, held) = site.work().await?;
     site.newcomers().await?;
+    rollouts::fill(ctx).await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",

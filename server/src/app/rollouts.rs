@@ -34,8 +34,10 @@ use crate::{
 pub use self::{
     control::{cancel, halt, pause, resume, retry, start},
     runner::{Looks, work},
-    schedules::{ScheduleChange, ScheduleOrder, ScheduleView, change as change_schedule, delete as delete_schedule,
-        list as list_schedules, schedule},
+    schedules::{
+        ScheduleChange, ScheduleOrder, ScheduleView, change as change_schedule, delete as delete_schedule,
+        list as list_schedules, schedule,
+    },
 };
 pub use crate::db::rollouts::members::{Members, RolloutCause, RolloutMember};
 
@@ -189,7 +191,9 @@ impl std::fmt::Display for RolloutDoing {
         match self {
             Self::Planned => f.write_str("nobody has started it"),
             Self::Working { clients } => write!(f, "{clients} clients are at work"),
-            Self::Window { opens_at: Some(at) } => write!(f, "waits for its window, which opens at {}", time(*at)),
+            Self::Window { opens_at: Some(at) } => {
+                write!(f, "waits for its window, which opens at {}", time(*at))
+            }
             Self::Window { opens_at: None } => f.write_str("waits for its window, which does not open soon"),
             Self::Soaking { wave, until } => write!(f, "wave {wave} soaks until {}", time(*until)),
             Self::Offline { clients } => write!(f, "waits for {clients} clients that are offline"),
@@ -263,12 +267,19 @@ pub(super) fn check(ctx: &Ctx, spec: &mut RolloutSpec) -> Result<(), Error> {
                     }));
                 }
                 Err(error) => {
-                    fields.push(FieldProblem { field: format!("{place}.job_type"), message: error.to_string() });
+                    fields.push(FieldProblem {
+                        field: format!("{place}.job_type"),
+                        message: error.to_string(),
+                    });
                 }
             }
         }
     }
-    if fields.is_empty() { Ok(()) } else { Err(Error::fields("the rollout cannot be carried out so", fields)) }
+    if fields.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::fields("the rollout cannot be carried out so", fields))
+    }
 }
 
 /// What a second person may have to approve about it.
@@ -276,6 +287,16 @@ pub(super) fn risk(spec: &RolloutSpec) -> Option<Risk> {
     match &spec.work {
         RolloutWork::Reinstall => Some(Risk::InstallOver),
         RolloutWork::Jobs { jobs } => jobs.iter().find_map(|job| Risk::of_job_type(&job.job_type)),
+    }
+}
+
+/// Whether it destroys something.
+fn destroys(ctx: &Ctx, spec: &RolloutSpec) -> bool {
+    match &spec.work {
+        RolloutWork::Reinstall => true,
+        RolloutWork::Jobs { jobs } => {
+            jobs.iter().any(|job| ctx.catalog.job_type(&job.job_type).is_some_and(|found| found.destructive))
+        }
     }
 }
 
@@ -308,7 +329,7 @@ pub async fn preview(ctx: &Ctx, order: &RolloutOrder) -> Result<RolloutPreview, 
         offline,
         waves,
         skipped,
-        destructive: risk(&spec).is_some(),
+        destructive: destroys(ctx, &spec),
         window: window(&spec, now).into(),
         needs_approval: spec.approve_start,
     })
@@ -336,7 +357,8 @@ pub async fn create(ctx: &Ctx, order: &RolloutOrder, actor: &str) -> Result<i64,
     let id = rollouts::create(&mut tx, &NewRollout { title, spec: &spec, actor, period: None }, now).await?;
     let after = json!({ "title": title, "spec": spec });
     audit::note(&mut tx, "rollout.create", &format!("rollout {id}"), &(), &after).await?;
-    crate::db::events::add(&mut tx, "rollout.created", None, None, actor, &format!("{title} ({id})"), now).await?;
+    crate::db::events::add(&mut tx, "rollout.created", None, None, actor, &format!("{title} ({id})"), now)
+        .await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(id)
@@ -408,7 +430,8 @@ fn doing(spec: &RolloutSpec, at: &Progress, window: Window, now: i64) -> Rollout
     let current = at.current();
     let soaking = current.and_then(|place| {
         let until = at.waves.get(place)?.settled_at?.saturating_add(spec.soak_of(place));
-        (until > now).then(|| RolloutDoing::Soaking { wave: i64::try_from(place + 1).unwrap_or(i64::MAX), until })
+        (until > now)
+            .then(|| RolloutDoing::Soaking { wave: i64::try_from(place + 1).unwrap_or(i64::MAX), until })
     });
     if let Some(soaking) = soaking {
         return soaking;

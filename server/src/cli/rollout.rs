@@ -29,7 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Subcommand)]
 pub(super) enum RolloutCommand {
     /// Make a rollout, after showing what it would do; nothing happens before it is started
-    #[command(after_help = "Example:\n  lotse rollout create 'security updates' --job package-upgrade --group lab \\\n    --wave 1 --wave 10%/1h --wave rest --at-once 20 --window 'sun 02:00-05:00' --time-zone Europe/Berlin --start")]
+    #[command(
+        after_help = "Example:\n  lotse rollout create 'security updates' --job package-upgrade --group lab \\\n    --wave 1 --wave 10%/1h --wave rest --at-once 20 --window 'sun 02:00-05:00' --time-zone Europe/Berlin --start"
+    )]
     Create(Box<Create>),
     /// List rollouts, newest first
     List {
@@ -83,7 +85,9 @@ pub(super) enum RolloutCommand {
         id: i64,
     },
     /// Make a rollout that comes again in each of its open windows
-    #[command(after_help = "Example:\n  lotse rollout schedule security --job package-upgrade --group lab \\\n    --window 'sun 02:00-05:00' --time-zone Europe/Berlin --at-once 20")]
+    #[command(
+        after_help = "Example:\n  lotse rollout schedule security --job package-upgrade --group lab \\\n    --window 'sun 02:00-05:00' --time-zone Europe/Berlin --at-once 20"
+    )]
     Schedule(Box<Schedule>),
     /// List recurring rollouts
     Schedules,
@@ -151,7 +155,9 @@ pub(super) async fn run(api: &Api, command: RolloutCommand) -> anyhow::Result<()
         RolloutCommand::Start { id } => {
             plain(id, "start", &format!("is started; `lotse rollout watch {id}` shows it live")).await
         }
-        RolloutCommand::Pause(why) => because(why, "pause", "is paused: what runs ends, nothing begins").await,
+        RolloutCommand::Pause(why) => {
+            because(why, "pause", "is paused: what runs ends, nothing begins").await
+        }
         RolloutCommand::Resume { id } => plain(id, "resume", "goes on").await,
         RolloutCommand::Halt(why) => because(why, "halt", "is halted: what runs ends, nothing begins").await,
         RolloutCommand::Cancel(why) => because(why, "cancel", "is cancelled; what runs ends by itself").await,
@@ -169,14 +175,15 @@ pub(super) async fn run(api: &Api, command: RolloutCommand) -> anyhow::Result<()
             let Schedule { name, wanted } = *schedule;
             let body = json!({ "name": name, "spec": wanted.spec(api).await? });
             let _: Value = api.send_json(Method::POST, "/rollout-schedules", &body).await?;
-            api.told(&format!("The rollout {name} comes in each of its windows; `lotse rollout schedules` shows when."));
+            api.told(&format!(
+                "The rollout {name} comes in each of its windows; `lotse rollout schedules` shows when."
+            ));
             Ok(())
         }
         RolloutCommand::Schedules => schedules(api).await,
         RolloutCommand::Switch { name, to } => {
             let body = json!({ "enabled": to == "on" });
-            let _: Value =
-                api.send_json(Method::PATCH, &format!("/rollout-schedules/{name}"), &body).await?;
+            let _: Value = api.send_json(Method::PATCH, &format!("/rollout-schedules/{name}"), &body).await?;
             api.told(&format!("The recurring rollout {name} is {to}."));
             Ok(())
         }
@@ -200,7 +207,9 @@ async fn create(api: &Api, create: Create) -> anyhow::Result<()> {
     preview(&made.preview);
     match (made.id, create.start) {
         (None, _) => note("Nothing was made."),
-        (Some(id), true) => say(&format!("The rollout {id} is started; `lotse rollout watch {id}` shows it live.")),
+        (Some(id), true) => {
+            say(&format!("The rollout {id} is started; `lotse rollout watch {id}` shows it live."))
+        }
         (Some(id), false) => say(&format!("The rollout {id} is made; `lotse rollout start {id}` starts it.")),
     }
     Ok(())
@@ -219,7 +228,8 @@ fn preview(preview: &RolloutPreview) {
         say(&format!("left out: {} ({})", skipped.count, skipped.reason.as_str()));
     }
     if !preview.window.open {
-        let until = preview.window.until.map_or_else(|| "later".to_owned(), |at| format!("at {} UTC", time(at)));
+        let until =
+            preview.window.until.map_or_else(|| "later".to_owned(), |at| format!("at {} UTC", time(at)));
         say(&format!("its window is closed now, and opens {until}"));
     }
     if preview.needs_approval {

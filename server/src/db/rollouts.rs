@@ -104,9 +104,8 @@ pub async fn create(tx: &mut Tx, new: &NewRollout<'_>, now: i64) -> Result<i64, 
                VALUES ($1, $2, 'planned', $3, $4, $5, $6, $7) RETURNING id";
     let (schedule, period, end) =
         new.period.map_or((None, None, None), |(schedule, period, end)| (Some(schedule), Some(period), end));
-    let id = tx
-        .insert(sql, args![new.title, to_json(new.spec)?, new.actor, now, schedule, period, end])
-        .await?;
+    let id =
+        tx.insert(sql, args![new.title, to_json(new.spec)?, new.actor, now, schedule, period, end]).await?;
     note(tx, id, "created", None, None, None, new.actor, now).await?;
     Ok(id)
 }
@@ -207,7 +206,8 @@ pub async fn history(tx: &mut Tx, id: i64, limit: i64) -> Result<Vec<RolloutEven
 /// Adds waves behind those that are there.
 pub async fn add_waves(tx: &mut Tx, id: i64, first: i64, count: i64) -> Result<(), Error> {
     for number in first..first + count {
-        tx.execute("INSERT INTO rollout_waves (rollout_id, number) VALUES ($1, $2)", args![id, number]).await?;
+        tx.execute("INSERT INTO rollout_waves (rollout_id, number) VALUES ($1, $2)", args![id, number])
+            .await?;
     }
     Ok(())
 }
@@ -239,15 +239,8 @@ pub async fn progress(tx: &mut Tx, rollout: &Rollout) -> Result<Progress, Error>
 pub async fn set_wave(tx: &mut Tx, id: i64, number: i64, wave: &WaveProgress) -> Result<(), Error> {
     let sql = "UPDATE rollout_waves SET started_at = $3, settled_at = $4, forgiven = $5, waved_through = $6, released = $7 \
                WHERE rollout_id = $1 AND number = $2";
-    let args = args![
-        id,
-        number,
-        wave.started_at,
-        wave.settled_at,
-        wave.forgiven,
-        wave.waved_through,
-        wave.released
-    ];
+    let args =
+        args![id, number, wave.started_at, wave.settled_at, wave.forgiven, wave.waved_through, wave.released];
     tx.execute(sql, args).await?;
     Ok(())
 }

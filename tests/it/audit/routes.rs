@@ -483,7 +483,8 @@ async fn about_rollouts(walk: &mut Walk<'_>) {
     }
     let mut tx = walk.server.ctx.db.write().await.unwrap();
     let failed = members::Become { state: RolloutClientState::Failed, reason: "", cause: "", job: None };
-    let (id, client) = (numbers[0].parse().unwrap(), clients::find_by_name(&mut tx, "pc-01").await.unwrap().unwrap().id);
+    let (id, client) =
+        (numbers[0].parse().unwrap(), clients::find_by_name(&mut tx, "pc-01").await.unwrap().unwrap().id);
     members::set(&mut tx, id, client, &failed, 1).await.unwrap();
     tx.commit().await.unwrap();
     let change = ("rollout.retry", "rollout ", CHANGED);

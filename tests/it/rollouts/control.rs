@@ -133,7 +133,10 @@ pub(super) async fn a_pause_takes_back_what_nobody_has_begun(engine: Engine) {
     site.until(id, "all have jobs", |view| count(view, "queued") == 6).await;
     let first = site.clients[..2].to_vec();
     assert_eq!(site.claim(&first).await, 2);
-    site.post(&format!("rollouts/{id}/pause"), &json!({ "reason": "the mirror is slow" })).await.ok().unwrap();
+    site.post(&format!("rollouts/{id}/pause"), &json!({ "reason": "the mirror is slow" }))
+        .await
+        .ok()
+        .unwrap();
     let view = site.until(id, "four wait again", |view| count(view, "waiting") == 4).await;
     assert_eq!((&view["reason"], count(&view, "running")), (&json!("admin: the mirror is slow"), 2));
     assert_eq!(site.work(End::Well).await, 0, "what was taken back is not there any more");
@@ -226,13 +229,16 @@ pub(super) async fn a_client_that_makes_no_sense_is_left_out_with_the_reason(eng
     clients::set_stage(&mut tx, site.clients[0], Stage::Retired).await.unwrap();
     clients::set_stage(&mut tx, site.clients[1], Stage::Registered).await.unwrap();
     tx.commit().await.unwrap();
-    let wanted = spec(json!({ "waves": [{ "size": "rest" }], "target": { "clients": ["pc-000", "pc-001", "pc-002"] } }));
+    let wanted = spec(
+        json!({ "waves": [{ "size": "rest" }], "target": { "clients": ["pc-000", "pc-001", "pc-002"] } }),
+    );
     let id = site.begin(&wanted).await;
     let view = site.until(id, "one has a job", |view| count(view, "queued") == 1).await;
     assert_eq!(count(&view, "skipped"), 2);
     let path = format!("/api/v1/rollouts/{id}/clients?state=skipped");
     let left = site.server.get(&path).await.unwrap().ok().unwrap();
-    let reasons: Vec<_> = left["items"].as_array().unwrap().iter().map(|item| item["reason"].clone()).collect();
+    let reasons: Vec<_> =
+        left["items"].as_array().unwrap().iter().map(|item| item["reason"].clone()).collect();
     assert_eq!(reasons, ["retired", "never-installed"]);
     site.work(End::Well).await;
     site.until(id, "it finishes", is_in("finished")).await;

@@ -3,6 +3,7 @@
 //! The engine itself is proved in `server/src/domain/rollout`; here it is what is stored, asked for and carried out.
 
 mod control;
+mod fleet;
 mod schedules;
 mod site;
 mod storms;
@@ -13,7 +14,7 @@ macro_rules! on_both_engines {
     ($($module:ident { $($test:ident,)* })*) => {
         mod sqlite {
             $(mod $module {
-                $(#[tokio::test]
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     crate::rollouts::$module::$test(super::super::Engine::Sqlite).await;
                 })*
@@ -22,7 +23,7 @@ macro_rules! on_both_engines {
 
         mod postgres {
             $(mod $module {
-                $(#[tokio::test]
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     crate::rollouts::$module::$test(super::super::Engine::Postgres).await;
                 })*
@@ -42,6 +43,10 @@ on_both_engines! {
         several_jobs_run_one_after_the_other,
         a_client_that_makes_no_sense_is_left_out_with_the_reason,
         latecomers_get_a_wave_of_their_own,
+    }
+    fleet {
+        a_rollout_outlives_its_server_and_an_agent,
+        a_script_that_fails_runs_on_no_machine_of_the_second_wave,
     }
     schedules {
         a_window_that_closes_takes_back_what_nobody_has_begun,

@@ -22,7 +22,11 @@ pub(super) async fn a_window_that_closes_takes_back_what_nobody_has_begun(engine
     site.advance(2 * HOUR - 1).await;
     assert_eq!(site.claim(&site.clients[..2].to_vec()).await, 2, "a moment before it closes");
     site.advance(1).await;
-    assert_eq!(site.claim(&site.clients.clone()).await, 0, "the queue itself refuses, before anybody has looked");
+    assert_eq!(
+        site.claim(&site.clients.clone()).await,
+        0,
+        "the queue itself refuses, before anybody has looked"
+    );
     site.reap().await;
     let view = site.until(id, "two wait again", |view| count(view, "waiting") == 2).await;
     assert_eq!((count(&view, "running"), &view["state"]), (2, &json!("running")));
@@ -47,8 +51,12 @@ pub(super) async fn a_recurring_rollout_comes_once_in_each_period(engine: Engine
     })) });
     site.post("rollout-schedules", &order).await.ok().unwrap();
     let nothing = json!({ "name": "never", "spec": spec(json!({})) });
-    assert!(site.post("rollout-schedules", &nothing).await.is_problem(422), "one without a window never comes");
-    let list = async |site: &Site| site.server.get("/api/v1/rollouts").await.unwrap().ok().unwrap()["items"].clone();
+    assert!(
+        site.post("rollout-schedules", &nothing).await.is_problem(422),
+        "one without a window never comes"
+    );
+    let list =
+        async |site: &Site| site.server.get("/api/v1/rollouts").await.unwrap().ok().unwrap()["items"].clone();
     site.look().await;
     assert_eq!(list(&site).await, json!([]));
     // Sunday, 4:00 in Berlin, since the clocks skipped an hour.

@@ -42,7 +42,8 @@ pub(super) enum End {
 impl Site {
     pub(super) async fn start(engine: Engine, count: usize) -> Self {
         let server = TestServer::start_with(engine, Clock::fixed(NOON)).await.unwrap();
-        let mut site = Self { server, clients: Vec::new(), running: BTreeMap::new(), looks: Looks::default() };
+        let mut site =
+            Self { server, clients: Vec::new(), running: BTreeMap::new(), looks: Looks::default() };
         for _ in 0..count {
             site.add().await;
         }
@@ -54,7 +55,9 @@ impl Site {
         let name = format!("pc-{:03}", self.clients.len());
         let mut tx = self.server.ctx.db.write().await.unwrap();
         let now = self.server.ctx.now();
-        let id = clients::create(&mut tx, &name, Stage::Installed, &ClientConfig::default(), &[], now).await.unwrap();
+        let id = clients::create(&mut tx, &name, Stage::Installed, &ClientConfig::default(), &[], now)
+            .await
+            .unwrap();
         clients::set_seen(&mut tx, id, "boot", Realm::System, "1", now).await.unwrap();
         tx.commit().await.unwrap();
         self.clients.push(id);

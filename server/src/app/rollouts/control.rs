@@ -40,7 +40,13 @@ struct Change<'a> {
     count: Option<i64>,
 }
 
-async fn change(ctx: &Ctx, mut tx: Tx, rollout: &Rollout, change: &Change<'_>, actor: &str) -> Result<(), Error> {
+async fn change(
+    ctx: &Ctx,
+    mut tx: Tx,
+    rollout: &Rollout,
+    change: &Change<'_>,
+    actor: &str,
+) -> Result<(), Error> {
     let now = ctx.now();
     rollouts::set_state(&mut tx, rollout.id, change.to, change.why, now).await?;
     rollouts::note(&mut tx, rollout.id, change.kind, None, change.count, change.why, actor, now).await?;
@@ -132,13 +138,8 @@ pub async fn pause(ctx: &Ctx, id: i64, reason: &str, actor: &str) -> Result<(), 
         return Err(impossible(&rollout, "paused", "only one that runs can be"));
     }
     let why = person(actor, reason);
-    let paused = Change {
-        action: "pause",
-        kind: "paused",
-        to: RolloutState::Paused,
-        why: Some(&why),
-        count: None,
-    };
+    let paused =
+        Change { action: "pause", kind: "paused", to: RolloutState::Paused, why: Some(&why), count: None };
     change(ctx, tx, &rollout, &paused, actor).await
 }
 
@@ -176,7 +177,9 @@ pub async fn resume(ctx: &Ctx, id: i64, actor: &str) -> Result<(), Error> {
         let mut progress = rollouts::progress(&mut tx, &rollout).await?;
         let waves = progress.waves.len();
         let let_through = match &rollout.why {
-            Some(Why::NobodySucceeded { wave, .. } | Why::NotEnoughSucceeded { wave: Some(wave), .. }) => *wave,
+            Some(Why::NobodySucceeded { wave, .. } | Why::NotEnoughSucceeded { wave: Some(wave), .. }) => {
+                *wave
+            }
             Some(Why::NotEnoughSucceeded { wave: None, .. }) => waves,
             _ => 0,
         };
@@ -253,13 +256,8 @@ pub async fn retry(ctx: &Ctx, id: i64, offline: bool, actor: &str) -> Result<i64
         rollouts::set_wave(&mut tx, id, i64::try_from(place).unwrap_or(i64::MAX), &wave).await?;
     }
     rollouts::clear_end(&mut tx, id).await?;
-    let retried = Change {
-        action: "retry",
-        kind: "retried",
-        to: RolloutState::Running,
-        why: None,
-        count: Some(count),
-    };
+    let retried =
+        Change { action: "retry", kind: "retried", to: RolloutState::Running, why: None, count: Some(count) };
     change(ctx, tx, &rollout, &retried, actor).await?;
     Ok(count)
 }

@@ -141,7 +141,8 @@ async fn look(ctx: &Ctx, tx: &mut Tx, id: i64, knows_offline: bool) -> Result<Op
         }
         // Jobs that somebody holds are taken back only with the rollout.
         Some(Action::TakeBack) => {
-            let ended = rollout.state == RolloutState::Cancelled || rollout.ends_at.is_some_and(|end| end <= now);
+            let ended =
+                rollout.state == RolloutState::Cancelled || rollout.ends_at.is_some_and(|end| end <= now);
             idle.retain(|client| ended || client.state == RolloutClientState::Queued);
             if idle.is_empty() {
                 action = None;
@@ -211,7 +212,8 @@ async fn settle(
     };
     let ids: Vec<_> = client.jobs.iter().map(|(id, _)| *id).collect();
     if !state.is_in_flight() {
-        give::cancel_open(ctx, tx, rollout, client.client, &ids, "its rollout does not go on with it").await?;
+        give::cancel_open(ctx, tx, rollout, client.client, &ids, "its rollout does not go on with it")
+            .await?;
     }
     let telling = client.jobs.iter().find(|(_, seen)| match state {
         RolloutClientState::Failed => matches!(seen.state, JobState::Failed | JobState::Expired),
@@ -220,8 +222,11 @@ async fn settle(
         _ => false,
     });
     let job = telling.or(client.jobs.last()).map(|(id, _)| *id);
-    let cause =
-        if state == RolloutClientState::Failed { cause(&followed.reason, &client.name) } else { String::new() };
+    let cause = if state == RolloutClientState::Failed {
+        cause(&followed.reason, &client.name)
+    } else {
+        String::new()
+    };
     let to = Become { state, reason: &followed.reason, cause: &cause, job };
     members::set(tx, rollout.id, client.client, &to, ctx.now()).await?;
     Ok(())
@@ -269,7 +274,8 @@ async fn act(
                 found.settled_at = Some(now);
             }
             rollouts::set_wave(tx, id, place(*wave), found).await?;
-            let (kind, count) = if begins { ("wave", found.counts.total()) } else { ("settled", found.counts.succeeded) };
+            let (kind, count) =
+                if begins { ("wave", found.counts.total()) } else { ("settled", found.counts.succeeded) };
             if found.counts.total() > 0 {
                 rollouts::note(tx, id, kind, Some(place(*wave)), Some(count), None, "lotse", now).await?;
             }
@@ -289,7 +295,8 @@ async fn act(
             take_back(ctx, tx, rollout, idle, reason).await
         }
         Action::LeaveOut => {
-            let (to, reason) = (RolloutClientState::Skipped, "its turn did not come before the period was over");
+            let (to, reason) =
+                (RolloutClientState::Skipped, "its turn did not come before the period was over");
             members::end_waiting(tx, id, to, reason, now).await?;
             Ok(Vec::new())
         }
@@ -335,7 +342,8 @@ async fn order(
     let mut woken = Vec::with_capacity(found.len());
     for client in &found {
         if let Some(reason) = skipped.get(&client.id) {
-            let to = Become { state: RolloutClientState::Skipped, reason: reason.as_str(), cause: "", job: None };
+            let to =
+                Become { state: RolloutClientState::Skipped, reason: reason.as_str(), cause: "", job: None };
             members::set(tx, rollout.id, client.id, &to, now).await?;
             continue;
         }

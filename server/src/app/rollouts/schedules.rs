@@ -127,7 +127,8 @@ pub async fn change(ctx: &Ctx, name: &str, wanted: &ScheduleChange, actor: &str)
     schedules::set_enabled(&mut tx, found.id, wanted.enabled).await?;
     let state = |enabled: bool| json!({ "enabled": enabled });
     let (before, after) = (state(found.enabled), state(wanted.enabled));
-    audit::note(&mut tx, "rollout.schedule-change", &format!("rollout schedule {name}"), &before, &after).await?;
+    audit::note(&mut tx, "rollout.schedule-change", &format!("rollout schedule {name}"), &before, &after)
+        .await?;
     let kind = if wanted.enabled { "rollout.schedule-on" } else { "rollout.schedule-off" };
     events::add(&mut tx, kind, None, None, actor, name, ctx.now()).await?;
     tx.commit().await?;

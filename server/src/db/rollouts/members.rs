@@ -147,7 +147,13 @@ pub async fn in_flight(tx: &mut Tx, rollout: i64, now: i64) -> Result<Vec<InFlig
 }
 
 /// Clients that wait and are online, the first ones first: those of waves up to one.
-pub async fn next(tx: &mut Tx, rollout: i64, up_to: i64, limit: i64, now: i64) -> Result<Vec<ClientId>, Error> {
+pub async fn next(
+    tx: &mut Tx,
+    rollout: i64,
+    up_to: i64,
+    limit: i64,
+    now: i64,
+) -> Result<Vec<ClientId>, Error> {
     let sql = "SELECT m.client_id FROM rollout_clients m JOIN clients c ON c.id = m.client_id \
                WHERE m.rollout_id = $1 AND m.state = 'waiting' AND m.wave <= $2 AND c.last_seen_at > $3 \
                ORDER BY m.wave, m.place LIMIT $4";
@@ -263,7 +269,13 @@ pub async fn leave(
 }
 
 /// Those that failed, and with `offline` those that were given up, wait again; tells how many.
-pub async fn retry(tx: &mut Tx, rollout: i64, offline: bool, expires_at: i64, now: i64) -> Result<u64, Error> {
+pub async fn retry(
+    tx: &mut Tx,
+    rollout: i64,
+    offline: bool,
+    expires_at: i64,
+    now: i64,
+) -> Result<u64, Error> {
     let states = if offline { "('failed', 'offline-expired')" } else { "('failed')" };
     let sql = format!(
         "UPDATE rollout_clients SET state = 'waiting', reason = '', cause = '', expires_at = $2, changed_at = $3 \
@@ -341,7 +353,13 @@ pub async fn causes(tx: &mut Tx, rollout: i64, limit: i64, names: i64) -> Result
 /// The last place that a client of the rollout has; -1 when it has none.
 pub async fn last_place(tx: &mut Tx, rollout: i64) -> Result<i64, Error> {
     let sql = "SELECT max(place) AS place FROM rollout_clients WHERE rollout_id = $1";
-    Ok(tx.optional(sql, args![rollout]).await?.map(|row| row.opt_int("place")).transpose()?.flatten().unwrap_or(-1))
+    Ok(tx
+        .optional(sql, args![rollout])
+        .await?
+        .map(|row| row.opt_int("place"))
+        .transpose()?
+        .flatten()
+        .unwrap_or(-1))
 }
 
 /// A point in a transaction to which [`back`] takes it back.

@@ -50,7 +50,8 @@ pub(super) fn read(text: &str, zone: Tz) -> Result<Vec<Event>, String> {
 }
 
 fn in_event(event: &icalendar::Event, why: &str) -> String {
-    let name = event.property_value("SUMMARY").or_else(|| event.property_value("UID")).unwrap_or("without a name");
+    let name =
+        event.property_value("SUMMARY").or_else(|| event.property_value("UID")).unwrap_or("without a name");
     format!("event `{name}`: {why}")
 }
 
@@ -81,7 +82,10 @@ fn one(event: &icalendar::Event, zone: Tz, changed: &[(&str, i64)]) -> Result<Ev
     let all = |name: &str| {
         let several = event.multi_properties().get(name).into_iter().flatten();
         let times = several.chain(properties.get(name)).flat_map(|property| {
-            property.value().split(',').map(move |value| instant(value.split('/').next().unwrap_or(value), property, zone))
+            property
+                .value()
+                .split(',')
+                .map(move |value| instant(value.split('/').next().unwrap_or(value), property, zone))
         });
         times.collect::<Result<Vec<_>, String>>()
     };
@@ -127,7 +131,8 @@ fn instant(value: &str, property: &Property, zone: Tz) -> Result<DateTime<rrule:
     let zone = match property.params().get("TZID") {
         Some(named) if !value.ends_with('Z') => {
             let name = named.value().trim_matches('"');
-            name.parse::<Tz>().map_err(|_| format!("there is no time zone `{name}`; use names like Europe/Berlin"))?
+            name.parse::<Tz>()
+                .map_err(|_| format!("there is no time zone `{name}`; use names like Europe/Berlin"))?
         }
         _ => zone,
     };

@@ -178,7 +178,8 @@ pub enum Why {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |wave: &Option<usize>| wave.map_or_else(|| "all waves".to_owned(), |wave| format!("wave {wave}"));
+        let place =
+            |wave: &Option<usize>| wave.map_or_else(|| "all waves".to_owned(), |wave| format!("wave {wave}"));
         match self {
             Self::TooManyFailed { wave, failed, of, max, max_percent } => {
                 write!(f, "{failed} of {of} clients of {} failed, ", place(wave))?;
@@ -371,7 +372,13 @@ fn exceeded(limits: RolloutLimits, wave: Option<usize>, counts: &Counts, forgive
     let (failed, of) = (counts.failed - forgiven, counts.asked());
     let max = limits.max_failed.filter(|max| failed > *max);
     let max_percent = limits.max_failed_percent.filter(|max| failed > 0 && failed * 100 > max * of);
-    (max.is_some() || max_percent.is_some()).then_some(Why::TooManyFailed { wave, failed, of, max, max_percent })
+    (max.is_some() || max_percent.is_some()).then_some(Why::TooManyFailed {
+        wave,
+        failed,
+        of,
+        max,
+        max_percent,
+    })
 }
 
 #[cfg(test)]

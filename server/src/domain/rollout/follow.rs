@@ -31,10 +31,7 @@ pub fn follow(jobs: &[JobSeen]) -> Followed {
     };
     let begun = first(&[JobState::Succeeded]).is_some();
     if jobs.is_empty() {
-        return Followed {
-            state: RolloutClientState::Cancelled,
-            reason: "its jobs were removed".to_owned(),
-        };
+        return Followed { state: RolloutClientState::Cancelled, reason: "its jobs were removed".to_owned() };
     }
     if let Some(job) = first(&[JobState::Failed]) {
         return found(RolloutClientState::Failed, Some(job));

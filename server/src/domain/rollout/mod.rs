@@ -18,7 +18,10 @@ pub use self::{
     cause::cause,
     engine::{Action, Counts, Progress, WaveProgress, Why, decide},
     follow::{Followed, JobSeen, follow},
-    spec::{Latecomers, RolloutJob, RolloutLimits, RolloutSpec, RolloutTarget, RolloutWave, RolloutWork, SpecProblem},
+    spec::{
+        Latecomers, RolloutJob, RolloutLimits, RolloutSpec, RolloutTarget, RolloutWave, RolloutWork,
+        SpecProblem,
+    },
     waves::{WaveSize, order_of, split},
     windows::{Hours, RolloutWindows, Weekly, Window},
     words::{ROLLOUT_CLIENT_STATES, RolloutClientState, RolloutState},

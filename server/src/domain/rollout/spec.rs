@@ -4,10 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{
-    waves::WaveSize,
-    windows::RolloutWindows,
-};
+use super::{waves::WaveSize, windows::RolloutWindows};
 
 const HOUR: i64 = 3600;
 /// Most clients that work at the same time.
@@ -222,9 +219,11 @@ impl RolloutSpec {
                 wrong(&format!("waves[{at}].soak_s"), "0 seconds to 90 days");
             }
         }
-        let limits = self.waves.iter().enumerate().filter_map(|(at, wave)| {
-            wave.limits.map(|limits| (format!("waves[{at}].limits"), limits))
-        });
+        let limits = self
+            .waves
+            .iter()
+            .enumerate()
+            .filter_map(|(at, wave)| wave.limits.map(|limits| (format!("waves[{at}].limits"), limits)));
         for (field, limits) in
             limits.chain([("limits".to_owned(), self.limits), ("wave_limits".to_owned(), self.wave_limits)])
         {
@@ -285,8 +284,16 @@ mod tests {
         assert_eq!(
             fields,
             [
-                "work.jobs", "target", "waves[0].size", "waves[1].size", "waves[1].soak_s", "waves[1].limits",
-                "at_once", "expire_after_s", "windows.time_zone", "windows.open[0]"
+                "work.jobs",
+                "target",
+                "waves[0].size",
+                "waves[1].size",
+                "waves[1].soak_s",
+                "waves[1].limits",
+                "at_once",
+                "expire_after_s",
+                "windows.time_zone",
+                "windows.open[0]"
             ]
         );
     }

@@ -5,7 +5,9 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc, offset::LocalResult};
+use chrono::{
+    DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc, offset::LocalResult,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,7 +67,9 @@ pub struct Weekly {
 
 /// A weekly time that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no weekly time: write it like `sun 02:00-05:00`, `mon-fri 20:00-06:00` or `sat,sun 00:00-24:00`")]
+#[error(
+    "`{0}` is no weekly time: write it like `sun 02:00-05:00`, `mon-fri 20:00-06:00` or `sat,sun 00:00-24:00`"
+)]
 pub struct UnknownTime(String);
 
 impl FromStr for Weekly {
@@ -103,8 +107,10 @@ impl FromStr for Weekly {
 
 impl fmt::Display for Weekly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days: Vec<_> = DAYS.iter().zip(self.days).filter(|(_, chosen)| *chosen).map(|(day, _)| *day).collect();
-        let to = if self.to == NaiveTime::MIN { "24:00".to_owned() } else { self.to.format("%H:%M").to_string() };
+        let days: Vec<_> =
+            DAYS.iter().zip(self.days).filter(|(_, chosen)| *chosen).map(|(day, _)| *day).collect();
+        let to =
+            if self.to == NaiveTime::MIN { "24:00".to_owned() } else { self.to.format("%H:%M").to_string() };
         write!(f, "{} {}-{to}", days.join(","), self.from.format("%H:%M"))
     }
 }
@@ -167,7 +173,10 @@ impl RolloutWindows {
         let mut wrong = |field: String, message: String| found.push(SpecProblem { field, message });
         let name = self.time_zone.as_deref().unwrap_or("UTC");
         let zone = name.parse::<Tz>().unwrap_or_else(|_| {
-            wrong("windows.time_zone".to_owned(), format!("there is no time zone `{name}`; name one like Europe/Berlin"));
+            wrong(
+                "windows.time_zone".to_owned(),
+                format!("there is no time zone `{name}`; name one like Europe/Berlin"),
+            );
             Tz::UTC
         });
         let mut weekly = |field: &str, texts: &[String]| -> Vec<Weekly> {
@@ -196,14 +205,22 @@ impl RolloutWindows {
         };
         let open_events = events("open_calendar", &self.open_calendar);
         let closed_events = events("closed_calendar", &self.closed_calendar).unwrap_or_default();
-        if found.is_empty() { Ok(Hours { zone, open, closed, open_events, closed_events }) } else { Err(found) }
+        if found.is_empty() {
+            Ok(Hours { zone, open, closed, open_events, closed_events })
+        } else {
+            Err(found)
+        }
     }
 }
 
 impl Hours {
     /// Whether work may begin at a time, and until when that is so.
     pub fn at(&self, now: i64) -> Window {
-        if self.open.is_empty() && self.closed.is_empty() && self.open_events.is_none() && self.closed_events.is_empty() {
+        if self.open.is_empty()
+            && self.closed.is_empty()
+            && self.open_events.is_none()
+            && self.closed_events.is_empty()
+        {
             return Window::Open { until: None };
         }
         let today = date(self.zone, now);
@@ -216,11 +233,15 @@ impl Hours {
         };
         let no_events = Vec::new();
         let always = self.open.is_empty() && self.open_events.is_none();
-        let open =
-            if always { vec![(i64::MIN, i64::MAX)] } else { spans(&self.open, self.open_events.as_ref().unwrap_or(&no_events)) };
+        let open = if always {
+            vec![(i64::MIN, i64::MAX)]
+        } else {
+            spans(&self.open, self.open_events.as_ref().unwrap_or(&no_events))
+        };
         let closed = spans(&self.closed, &self.closed_events);
         let known = |until: i64| (until < horizon).then_some(until);
-        let around = |spans: &[Span], at: i64| spans.iter().copied().find(|(from, to)| *from <= at && at < *to);
+        let around =
+            |spans: &[Span], at: i64| spans.iter().copied().find(|(from, to)| *from <= at && at < *to);
         match (around(&open, now), around(&closed, now)) {
             (Some((_, end)), None) => {
                 let next = closed.iter().map(|(from, _)| *from).find(|from| *from > now);
@@ -228,7 +249,8 @@ impl Hours {
             }
             _ => {
                 // The first time that is in an open one and in no closed one: the beginning of an open one, or the end of a closed one.
-                let mut times: Vec<i64> = open.iter().map(|(from, _)| *from).chain(closed.iter().map(|(_, to)| *to)).collect();
+                let mut times: Vec<i64> =
+                    open.iter().map(|(from, _)| *from).chain(closed.iter().map(|(_, to)| *to)).collect();
                 times.sort_unstable();
                 let opens = times
                     .into_iter()

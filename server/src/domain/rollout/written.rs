@@ -18,8 +18,7 @@ pub struct Unreadable {
 /// # Errors
 /// It cannot be read.
 pub fn seconds(text: &str) -> Result<i64, Unreadable> {
-    let unknown =
-        || Unreadable { word: text.to_owned(), what: "span of time", like: "90s, 15m, 2h or 7d" };
+    let unknown = || Unreadable { word: text.to_owned(), what: "span of time", like: "90s, 15m, 2h or 7d" };
     let text = text.trim();
     let unit = text.chars().last().ok_or_else(unknown)?;
     let factor = match unit {
@@ -29,7 +28,8 @@ pub fn seconds(text: &str) -> Result<i64, Unreadable> {
         'd' => 86_400,
         _ => return Err(unknown()),
     };
-    let count: i64 = text.strip_suffix(unit).and_then(|count| count.trim().parse().ok()).ok_or_else(unknown)?;
+    let count: i64 =
+        text.strip_suffix(unit).and_then(|count| count.trim().parse().ok()).ok_or_else(unknown)?;
     count.checked_mul(factor).filter(|seconds| *seconds >= 0).ok_or_else(unknown)
 }
 
@@ -47,8 +47,11 @@ impl FromStr for RolloutWave {
 
     /// `SIZE`, `SIZE/SOAK` or `SIZE/SOAK/pause`; blanks may stand in place of slashes.
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let unknown =
-            || Unreadable { word: text.trim().to_owned(), what: "wave", like: "1, 10%/1h, 20%/0s/pause or rest" };
+        let unknown = || Unreadable {
+            word: text.trim().to_owned(),
+            what: "wave",
+            like: "1, 10%/1h, 20%/0s/pause or rest",
+        };
         let mut parts = text.split(['/', ' ']).map(str::trim).filter(|part| !part.is_empty());
         let size = parts.next().ok_or_else(unknown)?.parse().map_err(|_| unknown())?;
         let mut wave = Self { size, soak_s: 0, pause: false, limits: None };

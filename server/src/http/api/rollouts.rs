@@ -115,7 +115,10 @@ async fn members(
 ) -> Result<Json<Page<RolloutMember>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let state = query.state.as_deref().map(str::parse).transpose().map_err(|error| {
-        Error::invalid(format!("{error}"), "one of waiting, held, queued, running, succeeded, failed, offline-expired, skipped, cancelled")
+        Error::invalid(
+            format!("{error}"),
+            "one of waiting, held, queued, running, succeeded, failed, offline-expired, skipped, cancelled",
+        )
     })?;
     let wanted = Members {
         state,

@@ -8,8 +8,8 @@ use crate::{
     domain::{
         job::JobState,
         rollout::{
-            Hours, JobSeen, RolloutLimits, RolloutTarget, RolloutWave, RolloutWindows, RolloutWork, WaveSize, follow,
-            order_of, split,
+            Hours, JobSeen, RolloutLimits, RolloutTarget, RolloutWave, RolloutWindows, RolloutWork, WaveSize,
+            follow, order_of, split,
         },
     },
 };
@@ -44,7 +44,9 @@ struct Client {
 #[derive(Clone, Debug)]
 enum Event {
     /// The server looks; it is killed after so many steps.
-    Round { steps: usize },
+    Round {
+        steps: usize,
+    },
     /// An agent takes what is queued for it.
     Claim(usize),
     /// Agents take it, all of them.
@@ -52,7 +54,9 @@ enum Event {
     /// A running job ends.
     End(usize, bool),
     /// All running jobs end, one of so many badly.
-    EndAll { one_bad_of: usize },
+    EndAll {
+        one_bad_of: usize,
+    },
     /// An agent is lost while it works: the queue puts the job back.
     Lost(usize),
     Offline(usize),
@@ -136,7 +140,9 @@ impl World {
         // The queue's own reaper.
         for client in &mut self.clients {
             for job in &mut client.jobs {
-                if matches!(job.state, JobState::Held | JobState::Queued) && job.expires_at.is_some_and(|at| at <= self.now) {
+                if matches!(job.state, JobState::Held | JobState::Queued)
+                    && job.expires_at.is_some_and(|at| at <= self.now)
+                {
                     job.state = JobState::Expired;
                 }
             }
@@ -156,7 +162,8 @@ impl World {
                 }
                 if client.state == RolloutClientState::Queued && !client.online {
                     client.jobs.last_mut().unwrap().state = JobState::Cancelled;
-                    client.state = if cancelled { RolloutClientState::Cancelled } else { RolloutClientState::Waiting };
+                    client.state =
+                        if cancelled { RolloutClientState::Cancelled } else { RolloutClientState::Waiting };
                 }
             }
             let started = self.waves[client.wave].started_at.is_some();
@@ -184,7 +191,10 @@ impl World {
         let before = self.clients.iter().map(|client| client.state).collect::<Vec<_>>();
         match action {
             Action::Begin { wave } => {
-                assert!(wave == 0 || self.waves[wave - 1].settled_at.is_some(), "a wave begins after the one before it");
+                assert!(
+                    wave == 0 || self.waves[wave - 1].settled_at.is_some(),
+                    "a wave begins after the one before it"
+                );
                 assert!(self.waves[wave].started_at.is_none() && self.is_open());
                 self.waves[wave].started_at = Some(self.now);
                 for client in self.clients.iter_mut().filter(|client| client.wave == wave) {
@@ -201,17 +211,28 @@ impl World {
                 assert!(self.is_open(), "nothing is ordered while the window is closed");
                 let mut left = at_most;
                 for wave in 0..=up_to {
-                    assert!(self.waves[wave].started_at.is_some(), "nothing is ordered before its wave begins");
+                    assert!(
+                        self.waves[wave].started_at.is_some(),
+                        "nothing is ordered before its wave begins"
+                    );
                     for client in self.clients.iter_mut().filter(|client| client.wave == wave) {
                         if left > 0 && client.online && client.state == RolloutClientState::Waiting {
                             assert!(
-                                client.jobs.iter().all(|job| !matches!(job.state, JobState::Held | JobState::Queued | JobState::Running)),
+                                client.jobs.iter().all(|job| !matches!(
+                                    job.state,
+                                    JobState::Held | JobState::Queued | JobState::Running
+                                )),
                                 "a client with an open job gets another one"
                             );
                             left -= 1;
                             client.state = RolloutClientState::Queued;
                             let (not_before, expires_at) = (self.now, until);
-                            client.jobs.push(Job { state: JobState::Queued, not_before, expires_at, begun: false });
+                            client.jobs.push(Job {
+                                state: JobState::Queued,
+                                not_before,
+                                expires_at,
+                                begun: false,
+                            });
                         }
                     }
                 }
@@ -227,8 +248,11 @@ impl World {
                         && matches!(job.state, JobState::Held | JobState::Queued)
                     {
                         job.state = JobState::Cancelled;
-                        client.state =
-                            if cancelled { RolloutClientState::Cancelled } else { RolloutClientState::Waiting };
+                        client.state = if cancelled {
+                            RolloutClientState::Cancelled
+                        } else {
+                            RolloutClientState::Waiting
+                        };
                     }
                 }
             }
@@ -243,10 +267,14 @@ impl World {
             Action::Halt(why) => (self.state, self.why) = (RolloutState::Halted, Some(why)),
             Action::Finish => {
                 self.state = RolloutState::Finished;
-                assert!(self.clients.iter().all(|client| client.state.is_final()), "it finishes with somebody open");
+                assert!(
+                    self.clients.iter().all(|client| client.state.is_final()),
+                    "it finishes with somebody open"
+                );
             }
         }
-        self.state != RolloutState::Running || before != self.clients.iter().map(|client| client.state).collect::<Vec<_>>()
+        self.state != RolloutState::Running
+            || before != self.clients.iter().map(|client| client.state).collect::<Vec<_>>()
     }
 
     fn resume(&mut self) {
@@ -303,7 +331,8 @@ impl World {
             Event::ClaimAll => (0..self.clients.len()).for_each(|client| self.claim(client)),
             Event::End(client, well) => self.end(client % count, *well),
             Event::EndAll { one_bad_of } => {
-                (0..self.clients.len()).for_each(|client| self.end(client, client % one_bad_of != one_bad_of - 1));
+                (0..self.clients.len())
+                    .for_each(|client| self.end(client, client % one_bad_of != one_bad_of - 1));
             }
             Event::Lost(client) => {
                 if let Some(job) = self.job(*client).filter(|job| job.state == JobState::Running) {
@@ -333,7 +362,11 @@ impl World {
             }
             Event::Pause | Event::Halt => {
                 if self.state == RolloutState::Running {
-                    let to = if matches!(event, Event::Pause) { RolloutState::Paused } else { RolloutState::Halted };
+                    let to = if matches!(event, Event::Pause) {
+                        RolloutState::Paused
+                    } else {
+                        RolloutState::Halted
+                    };
                     self.state = to;
                     self.why = Some(Why::Person { actor: "ann".to_owned(), reason: String::new() });
                 }
@@ -342,13 +375,16 @@ impl World {
             Event::Cancel => {
                 if !self.state.is_final() {
                     self.state = RolloutState::Cancelled;
-                    for client in self.clients.iter_mut().filter(|client| client.state == RolloutClientState::Waiting) {
+                    for client in
+                        self.clients.iter_mut().filter(|client| client.state == RolloutClientState::Waiting)
+                    {
                         client.state = RolloutClientState::Cancelled;
                     }
                 }
             }
             Event::Retry => {
-                if matches!(self.state, RolloutState::Halted | RolloutState::Paused | RolloutState::Finished) {
+                if matches!(self.state, RolloutState::Halted | RolloutState::Paused | RolloutState::Finished)
+                {
                     let again = [RolloutClientState::Failed, RolloutClientState::OfflineExpired];
                     let mut any = false;
                     for client in self.clients.iter_mut().filter(|client| again.contains(&client.state)) {
@@ -373,7 +409,9 @@ impl World {
                         wave,
                         state: RolloutClientState::Waiting,
                         online: true,
-                        expires_at: self.waves[wave].started_at.map(|at| at + self.spec.expire_after_s * SECOND),
+                        expires_at: self.waves[wave]
+                            .started_at
+                            .map(|at| at + self.spec.expire_after_s * SECOND),
                         jobs: Vec::new(),
                         asked: 1,
                         done: 0,
@@ -387,16 +425,31 @@ impl World {
     /// What holds at every moment.
     fn check(&self, before: &[(usize, RolloutClientState)], ran: bool) {
         let flying = self.clients.iter().filter(|client| {
-            client.jobs.iter().any(|job| matches!(job.state, JobState::Held | JobState::Queued | JobState::Running))
+            client
+                .jobs
+                .iter()
+                .any(|job| matches!(job.state, JobState::Held | JobState::Queued | JobState::Running))
         });
         assert!(i64::try_from(flying.count()).unwrap() <= self.spec.at_once, "more at once than allowed");
         for (place, client) in self.clients.iter().enumerate() {
-            assert!(client.done <= client.asked, "client {place} had the work more often than somebody asked for");
-            let open = client.jobs.iter().filter(|job| matches!(job.state, JobState::Held | JobState::Queued | JobState::Running));
+            assert!(
+                client.done <= client.asked,
+                "client {place} had the work more often than somebody asked for"
+            );
+            let open = client
+                .jobs
+                .iter()
+                .filter(|job| matches!(job.state, JobState::Held | JobState::Queued | JobState::Running));
             assert!(open.count() <= 1);
             if let Some((jobs, state)) = before.get(place) {
-                assert!(ran || client.jobs.len() == *jobs, "client {place} is given work while the rollout does not run");
-                assert!(!(state.is_final() && client.jobs.len() > *jobs), "client {place} is given work after its end");
+                assert!(
+                    ran || client.jobs.len() == *jobs,
+                    "client {place} is given work while the rollout does not run"
+                );
+                assert!(
+                    !(state.is_final() && client.jobs.len() > *jobs),
+                    "client {place} is given work after its end"
+                );
             }
             if client.state.is_in_flight() {
                 assert!(!client.jobs.is_empty());
@@ -432,9 +485,14 @@ impl World {
 fn limits() -> impl Strategy<Value = RolloutLimits> {
     let percent = || proptest::option::of(0_i64..=100);
     let count = || proptest::option::of(0_i64..6);
-    (count(), percent(), count(), percent()).prop_map(|(max_failed, max_failed_percent, min_succeeded, min_succeeded_percent)| {
-        RolloutLimits { max_failed, max_failed_percent, min_succeeded, min_succeeded_percent }
-    })
+    (count(), percent(), count(), percent()).prop_map(
+        |(max_failed, max_failed_percent, min_succeeded, min_succeeded_percent)| RolloutLimits {
+            max_failed,
+            max_failed_percent,
+            min_succeeded,
+            min_succeeded_percent,
+        },
+    )
 }
 
 fn spec() -> impl Strategy<Value = RolloutSpec> {
@@ -450,14 +508,21 @@ fn spec() -> impl Strategy<Value = RolloutSpec> {
             ..RolloutWindows::default()
         }),
     ];
-    (proptest::collection::vec(wave, 0..4), limits(), limits(), 1_i64..10, windows, 3600_i64..90_000).prop_map(
-        |(mut waves, limits, wave_limits, at_once, windows, expire_after_s)| {
+    (proptest::collection::vec(wave, 0..4), limits(), limits(), 1_i64..10, windows, 3600_i64..90_000)
+        .prop_map(|(mut waves, limits, wave_limits, at_once, windows, expire_after_s)| {
             waves.push(RolloutWave { size: WaveSize::Rest, soak_s: 600, pause: false, limits: None });
             let work = RolloutWork::Reinstall;
             let target = RolloutTarget { group: Some("lab".to_owned()), ..RolloutTarget::default() };
-            RolloutSpec { waves, limits, wave_limits, at_once, windows, expire_after_s, ..RolloutSpec::new(work, target) }
-        },
-    )
+            RolloutSpec {
+                waves,
+                limits,
+                wave_limits,
+                at_once,
+                windows,
+                expire_after_s,
+                ..RolloutSpec::new(work, target)
+            }
+        })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -504,6 +569,10 @@ proptest! {
             let ran = world.state == RolloutState::Running;
             world.happen(event);
             world.check(&before, ran);
+            let looked = matches!(event, Event::Round { steps: 10_000 });
+            let stopped = !matches!(world.state, RolloutState::Planned | RolloutState::Running);
+            let queued = world.clients.iter().any(|client| client.jobs.iter().any(|job| job.state == JobState::Queued));
+            prop_assert!(!(looked && stopped && queued), "something can begin although the rollout has stopped");
             if cancels == Some(place) {
                 world.happen(&Event::Cancel);
             }
@@ -535,7 +604,10 @@ fn lab(waves: &[(&str, i64)]) -> RolloutSpec {
         limits: None,
     };
     let target = RolloutTarget { group: Some("lab".to_owned()), ..RolloutTarget::default() };
-    RolloutSpec { waves: waves.iter().map(wave).collect(), ..RolloutSpec::new(RolloutWork::Reinstall, target) }
+    RolloutSpec {
+        waves: waves.iter().map(wave).collect(),
+        ..RolloutSpec::new(RolloutWork::Reinstall, target)
+    }
 }
 
 fn started(spec: RolloutSpec, count: usize) -> World {

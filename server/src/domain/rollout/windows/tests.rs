@@ -40,22 +40,52 @@ fn a_weekly_time_is_read_and_written() {
 fn a_sunday_night_is_open_by_the_clock_on_the_wall() {
     let hours = berlin(&["sun 02:00-05:00"], &[]);
     // In winter Berlin is an hour ahead of UTC, in summer two.
-    assert_eq!(hours.at(at("2026-01-11T01:00:00Z")), Window::Open { until: Some(at("2026-01-11T04:00:00Z")) });
-    assert_eq!(hours.at(at("2026-01-11T00:59:59Z")), Window::Closed { until: Some(at("2026-01-11T01:00:00Z")) });
-    assert_eq!(hours.at(at("2026-07-12T00:00:00Z")), Window::Open { until: Some(at("2026-07-12T03:00:00Z")) });
-    assert_eq!(hours.at(at("2026-07-12T03:00:00Z")), Window::Closed { until: Some(at("2026-07-19T00:00:00Z")) });
+    assert_eq!(
+        hours.at(at("2026-01-11T01:00:00Z")),
+        Window::Open { until: Some(at("2026-01-11T04:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-01-11T00:59:59Z")),
+        Window::Closed { until: Some(at("2026-01-11T01:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-07-12T00:00:00Z")),
+        Window::Open { until: Some(at("2026-07-12T03:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-07-12T03:00:00Z")),
+        Window::Closed { until: Some(at("2026-07-19T00:00:00Z")) }
+    );
     // 29 March 2026: the clock goes from 02:00 to 03:00; 25 October: 02:00 to 03:00 come twice.
-    assert_eq!(hours.at(at("2026-03-29T01:00:00Z")), Window::Open { until: Some(at("2026-03-29T03:00:00Z")) });
-    assert_eq!(hours.at(at("2026-10-25T00:00:00Z")), Window::Open { until: Some(at("2026-10-25T04:00:00Z")) });
+    assert_eq!(
+        hours.at(at("2026-03-29T01:00:00Z")),
+        Window::Open { until: Some(at("2026-03-29T03:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-10-25T00:00:00Z")),
+        Window::Open { until: Some(at("2026-10-25T04:00:00Z")) }
+    );
 }
 
 #[test]
 fn a_night_goes_over_midnight_and_a_blackout_wins() {
     let hours = berlin(&["mon-fri 20:00-06:00"], &["wed 22:00-23:00"]);
-    assert!(matches!(hours.at(at("2026-01-10T04:00:00Z")), Window::Open { .. }), "Friday's night ends on Saturday");
-    assert_eq!(hours.at(at("2026-01-10T12:00:00Z")), Window::Closed { until: Some(at("2026-01-12T19:00:00Z")) });
-    assert_eq!(hours.at(at("2026-01-07T20:00:00Z")), Window::Open { until: Some(at("2026-01-07T21:00:00Z")) });
-    assert_eq!(hours.at(at("2026-01-07T21:30:00Z")), Window::Closed { until: Some(at("2026-01-07T22:00:00Z")) });
+    assert!(
+        matches!(hours.at(at("2026-01-10T04:00:00Z")), Window::Open { .. }),
+        "Friday's night ends on Saturday"
+    );
+    assert_eq!(
+        hours.at(at("2026-01-10T12:00:00Z")),
+        Window::Closed { until: Some(at("2026-01-12T19:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-01-07T20:00:00Z")),
+        Window::Open { until: Some(at("2026-01-07T21:00:00Z")) }
+    );
+    assert_eq!(
+        hours.at(at("2026-01-07T21:30:00Z")),
+        Window::Closed { until: Some(at("2026-01-07T22:00:00Z")) }
+    );
 }
 
 #[test]
@@ -91,7 +121,10 @@ fn a_calendar_closes_with_its_recurring_events() {
     let is_open = |text: &str| matches!(hours.at(at(text)), Window::Open { .. });
     assert!(!is_open("2025-12-24T12:00:00Z"));
     assert!(!is_open("2028-01-01T12:00:00Z"), "every year");
-    assert_eq!(hours.at(at("2026-01-04T22:00:00Z")), Window::Closed { until: Some(at("2026-01-04T23:00:00Z")) });
+    assert_eq!(
+        hours.at(at("2026-01-04T22:00:00Z")),
+        Window::Closed { until: Some(at("2026-01-04T23:00:00Z")) }
+    );
     assert!(!is_open("2026-02-27T08:00:00Z"), "the last Friday of February, 9:00 in Berlin");
     assert!(is_open("2026-02-27T11:00:00Z"), "four hours are over");
     assert!(is_open("2026-03-27T08:00:00Z"), "left out by EXDATE");
@@ -108,14 +141,23 @@ fn a_calendar_that_cannot_be_read_is_refused_in_words() {
         windows.read().unwrap_err().remove(0).message
     };
     let event = |lines: &str| {
-        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\n{lines}END:VEVENT\r\nEND:VCALENDAR\r\n")
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\n{lines}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
     };
     assert!(of("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n").contains("no event"));
     assert!(of("hello").contains("the calendar"), "{}", of("hello"));
-    assert!(of(&event("DTSTART;TZID=Mars:20260101T000000\r\nDURATION:PT1H\r\n")).contains("no time zone `Mars`"));
+    assert!(
+        of(&event("DTSTART;TZID=Mars:20260101T000000\r\nDURATION:PT1H\r\n")).contains("no time zone `Mars`")
+    );
     assert!(of(&event("DTSTART:20260101T000000Z\r\n")).contains("no length"));
-    assert!(of(&event("DTSTART:20260101T000000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=SECONDLY\r\n")).contains("more often"));
-    assert!(of(&event("DTSTART:20260101T000000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=SOMETIMES\r\n")).contains("RRULE"));
+    assert!(
+        of(&event("DTSTART:20260101T000000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=SECONDLY\r\n"))
+            .contains("more often")
+    );
+    assert!(
+        of(&event("DTSTART:20260101T000000Z\r\nDURATION:PT1H\r\nRRULE:FREQ=SOMETIMES\r\n")).contains("RRULE")
+    );
 }
 
 /// Whether the clock on the wall shows a time of the week that one of them names: minute by minute, without any arithmetic of zones.

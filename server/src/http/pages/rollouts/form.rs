@@ -140,11 +140,7 @@ impl Words {
         let target = RolloutTarget {
             group: some(&self.group),
             query: some(&self.query),
-            clients: self
-                .clients
-                .split([' ', ',', '\n', '\r'])
-                .filter_map(some)
-                .collect(),
+            clients: self.clients.split([' ', ',', '\n', '\r']).filter_map(some).collect(),
             latecomers: match self.latecomers.as_str() {
                 "last-wave" => Latecomers::LastWave,
                 "new-wave" => Latecomers::NewWave,
@@ -194,9 +190,20 @@ struct View {
     groups: Vec<String>,
     problem: Option<Problem>,
     preview: Option<RolloutPreview>,
-    /// Widths of the drawn waves, in per cent.
-    widths: Vec<f64>,
+    /// Its waves, drawn.
+    waves: Vec<Drawn>,
     opens: String,
+}
+
+/// A wave as it would be.
+#[derive(Serialize)]
+struct Drawn {
+    number: usize,
+    size: String,
+    clients: i64,
+    names: String,
+    /// In per cent of all clients.
+    width: f64,
 }
 
 #[derive(Default, Deserialize)]
@@ -228,19 +235,24 @@ async fn show(
     let mut choices: Vec<_> = ctx
         .catalog
         .job_types()
-        .map(|(name, found)| Choice {
-            name: name.clone(),
-            title: job_title(ctx, visitor.language, name),
-            params: found.params.0.keys().cloned().collect::<Vec<_>>().join(", "),
+        .map(|found| Choice {
+            title: job_title(ctx, visitor.language, &found.name),
+            params: found.params.iter().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+            name: found.name.clone(),
         })
         .collect();
     choices.sort_by(|one, other| one.title.cmp(&other.title));
     #[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than an f64 has digits")]
     let width = |clients: i64, all: i64| (clients as f64 / all.max(1) as f64 * 1000.0).round() / 10.0;
-    let widths = preview
-        .iter()
-        .flat_map(|preview| preview.waves.iter().map(|wave| width(wave.clients, preview.clients)))
-        .collect();
+    let drawn = |preview: &RolloutPreview| {
+        let waves = (1..).zip(&preview.waves).map(|(number, wave)| {
+            let more = wave.clients > i64::try_from(wave.names.len()).unwrap_or(0) && !wave.names.is_empty();
+            let (size, clients) = (wave.size.clone(), wave.clients);
+            let names = wave.names.join(", ") + if more { " …" } else { "" };
+            Drawn { number, size, clients, names, width: width(clients, preview.clients) }
+        });
+        waves.collect()
+    };
     let opens = preview.as_ref().and_then(|preview| preview.window.until.filter(|_| !preview.window.open));
     let view = View {
         page: visitor.frame("/rollouts"),
@@ -248,7 +260,7 @@ async fn show(
         choices,
         groups: groups.into_iter().map(|group| group.name).collect(),
         problem,
-        widths,
+        waves: preview.as_ref().map(drawn).unwrap_or_default(),
         opens: opens
             .map(|at| Moment::new(at, ctx.now(), visitor.language).full().to_owned())
             .unwrap_or_default(),

@@ -90,7 +90,10 @@ mod tests {
     fn the_parts_of_a_bar_fill_it() {
         let counts = Counts { succeeded: 1, failed: 1, waiting: 1, ..Counts::default() };
         let parts = parts(&counts);
-        assert_eq!(parts.iter().map(|part| part.state).collect::<Vec<_>>(), ["succeeded", "failed", "waiting"]);
+        assert_eq!(
+            parts.iter().map(|part| part.state).collect::<Vec<_>>(),
+            ["succeeded", "failed", "waiting"]
+        );
         let last = parts.last().unwrap();
         assert!((last.x + last.width - 100.0).abs() < 0.01);
         assert!(super::parts(&Counts::default()).is_empty());
