@@ -10,7 +10,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
-    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS},
+    domain::settings::{RETENTION_BOOT_LINES, RETENTION_EVENTS, RETENTION_OUTPUT_DAYS},
     queue,
 };
 
@@ -33,6 +33,8 @@ const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
 const MEASURE_EVERY: Duration = Duration::from_hours(1);
 /// Timelines and events are cut to their newest lines, and old answers forgotten, this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// Microseconds of a day.
+const DAY: i64 = 86_400 * SECOND;
 /// So many lines are kept of machines that nobody knows.
 const STRANGERS_LINES: i64 = 50_000;
 
@@ -178,6 +180,16 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
     events::prune(&mut tx, settings.number(&RETENTION_EVENTS)).await?;
     answers::prune(&mut tx, ctx.now()).await?;
     tx.commit().await?;
+    let before = ctx.now() - settings.number(&RETENTION_OUTPUT_DAYS) * DAY;
+    loop {
+        // In small pieces: others want to write meanwhile.
+        let mut tx = ctx.db.write().await?;
+        let removed = attempts::remove_output(&mut tx, before, ctx.now()).await?;
+        tx.commit().await?;
+        if removed == 0 {
+            break;
+        }
+    }
     sessions::prune(ctx).await?;
     Ok(())
 }

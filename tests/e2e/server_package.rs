@@ -19,7 +19,7 @@ use crate::{
 /// The commands of the book, each followed by what has to be true then. The first that fails ends it.
 const BOOK: &str = r#"set -eu
 export DEBIAN_FRONTEND=noninteractive
-page() { curl -fsS --cacert /var/lib/lotse/ca.pem -o /dev/null -w '%{http_code}\n' "https://$(hostname --fqdn):8443/login"; }
+page() { curl -fsS --cacert /var/lib/lotse/ca.pem -o /dev/null -w '%{http_code}\n' "https://$1:8443/login"; }
 apt-get -q update >&2
 # Without what is only recommended: an emulated machine takes long for each package.
 apt-get -q -y --no-install-recommends install /root/lotse.deb dnsmasq sqlite3 curl sudo >&2
@@ -28,7 +28,11 @@ journalctl --sync
 journalctl -u lotse -o cat | grep -o -m 1 'login#lotse_'
 export LOTSE_TOKEN=$(sudo -u lotse lotse token create --data /var/lib/lotse --role admin --expires 1)
 lotse info >&2
-page
+page localhost
+mkdir -p /etc/lotse
+printf 'host = "%s"\n' "$(hostname --fqdn)" >> /etc/lotse/lotse.toml
+systemctl restart lotse
+page "$(hostname --fqdn)"
 lotse client add before-backup
 mkdir /backup && chown lotse /backup
 sudo -u lotse sqlite3 /var/lib/lotse/lotse.sqlite ".backup /backup/lotse.sqlite"
@@ -45,7 +49,7 @@ lotse ca | cmp - /root/before && echo same CA
 lotse client list --output json | grep -o '"name": *"[a-z-]*"'
 apt-get -q -y --reinstall install /root/lotse.deb >&2
 systemctl restart lotse
-page
+page "$(hostname --fqdn)"
 lotse pxe dnsmasq --interface lo --proxy 127.0.0.0 > /etc/dnsmasq.d/lotse.conf
 dnsmasq --test 2>&1
 systemd-analyze security --no-pager lotse.service | tail -n 1 >&2
@@ -55,6 +59,7 @@ test -e /var/lib/lotse/lotse.sqlite && echo kept
 
 const SAID: &str = "\
 login#lotse_
+200
 200
 same CA
 \"name\": \"before-backup\"

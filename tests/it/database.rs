@@ -47,6 +47,7 @@ async fn exercise(location: &Location) {
     clients_and_groups(&db).await;
     queue_of_one_client(&db).await;
     reports(&db).await;
+    output_without_end(&db).await;
     dependencies(&db).await;
     identities_and_people(&db).await;
     images_layouts_and_timelines(&db).await;
@@ -275,6 +276,43 @@ async fn reports(db: &Db) {
     assert_eq!(jobs::find(&mut tx, number).await.unwrap().unwrap().state, JobState::Succeeded);
     assert_eq!(attempts::list(&mut tx, number).await.unwrap().len(), 1);
     assert_eq!(jobs::last_failed(&mut tx, id).await.unwrap(), None);
+}
+
+async fn output_without_end(db: &Db) {
+    let id = client(db, "endless", 21).await;
+    let mut tx = db.write().await.unwrap();
+    queue::enqueue(&mut tx, &job(id, "endless"), NOW).await.unwrap();
+    let (_, attempt) = queue::claim(&mut tx, id, Realm::System, "b", 60, NOW).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let long = usize::try_from(attempts::OUTPUT_LIMIT / 4).unwrap();
+    for seq in 1..=6 {
+        let line = "x".repeat(long);
+        let kind = EventKind::Output { step: "s".to_owned(), stream: Stream::Stdout, line };
+        let said = report(db, id, attempt, &[Event { seq, at: NOW, kind }]).await;
+        assert_eq!((said.stored_seq, said.verdict), (seq, Verdict::Continue));
+    }
+    let done = Event { seq: 7, at: NOW, kind: EventKind::Finished { outcome: Outcome::Succeeded } };
+    report(db, id, attempt, &[done]).await;
+    assert_eq!(
+        seqs_and_notes(db, attempt).await,
+        [(1, false), (2, false), (3, false), (4, true), (7, false)]
+    );
+
+    let mut tx = db.write().await.unwrap();
+    assert_eq!(attempts::remove_output(&mut tx, NOW, NOW).await.unwrap(), 0, "it is not older than that");
+    while attempts::remove_output(&mut tx, NOW + 1, NOW).await.unwrap() > 0 {}
+    tx.commit().await.unwrap();
+    assert_eq!(seqs_and_notes(db, attempt).await, [(7, true)], "a reader that resumes still gets to the end");
+    let mut tx = db.read().await.unwrap();
+    assert_eq!(attempts::find(&mut tx, attempt).await.unwrap().unwrap().state, AttemptState::Succeeded);
+}
+
+/// The numbers of the events that are kept, and which of them are the server's own words.
+async fn seqs_and_notes(db: &Db, attempt: AttemptId) -> Vec<(u64, bool)> {
+    let mut tx = db.read().await.unwrap();
+    let events = attempts::events(&mut tx, attempt, 0, 100).await.unwrap();
+    let is_note = |kind: &EventKind| matches!(kind, EventKind::Output { stream: Stream::Agent, .. });
+    events.iter().map(|event| (event.seq, is_note(&event.kind))).collect()
 }
 
 async fn dependencies(db: &Db) {

@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::Error;
+pub use crate::db::overview::Happened;
 use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
         Tx,
-        events::ServerEvent,
         overview::{self as rows, Few},
     },
     domain::{
@@ -49,8 +49,8 @@ pub struct Overview {
     pub running_count: i64,
     /// The newest of them.
     pub running: Vec<Running>,
-    /// What has happened last, newest first, with the client's name.
-    pub happened: Vec<(ServerEvent, Option<String>)>,
+    /// What has happened last, newest first.
+    pub happened: Vec<Happened>,
     /// Jobs that ended on each of the last days, the last one is today (UTC).
     pub days: Vec<Day>,
 }

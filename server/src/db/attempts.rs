@@ -4,14 +4,19 @@ use std::sync::LazyLock;
 
 use wire::{
     AttemptId, ClientId, JobId,
-    event::{Event, EventKind},
+    event::{Event, EventKind, Stream},
 };
 
 use super::{Error, Row, Tx, args, to_json};
 use crate::domain::job::{Attempt, AttemptState, Job};
 
+/// So many bytes of output are kept of one attempt: whoever prints without end must not fill the server's disk.
+pub const OUTPUT_LIMIT: i64 = 32 << 20;
+/// Attempts whose output is removed in one statement.
+const REMOVED_AT_ONCE: i64 = 500;
+
 pub(super) const COLUMNS: &str = "id, job_id, client_id, number, boot_id, state, reason, step, percent, message, started_at, \
-                       leased_until, finished_at, stored_seq";
+                       leased_until, finished_at, stored_seq, output_bytes";
 
 pub(super) fn from_row(row: &Row) -> Result<Attempt, Error> {
     Ok(Attempt {
@@ -29,6 +34,7 @@ pub(super) fn from_row(row: &Row) -> Result<Attempt, Error> {
         leased_until: row.int("leased_until")?,
         finished_at: row.opt_int("finished_at")?,
         stored_seq: row.int("stored_seq")?,
+        output_bytes: row.int("output_bytes")?,
     })
 }
 
@@ -110,12 +116,12 @@ pub async fn finish(
 }
 
 /// Stores events that follow the last stored one without a gap; what is stored already is skipped, what comes after a gap is left.
-/// Gives the number of the last stored event.
+/// Of output beyond [`OUTPUT_LIMIT`] only one line that tells so is kept. Gives the number of the last stored event.
 pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i64, Error> {
     let mut stored = attempt.stored_seq;
     let (mut step, mut percent, mut message) =
         (attempt.step.clone(), attempt.percent, attempt.message.clone());
-    let mut new = Vec::new();
+    let (mut new, mut output_bytes) = (Vec::new(), attempt.output_bytes);
     for event in events {
         let Ok(seq) = i64::try_from(event.seq) else { break };
         if seq <= stored {
@@ -124,8 +130,25 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
         if seq != stored + 1 {
             break;
         }
-        new.push(args![attempt.id, seq, event.at, to_json(&event.kind)?]);
         stored = seq;
+        if let EventKind::Output { step, line, .. } = &event.kind {
+            let before = output_bytes;
+            output_bytes =
+                output_bytes.saturating_add(i64::try_from(line.len()).unwrap_or(i64::MAX).saturating_add(1));
+            if before > OUTPUT_LIMIT {
+                continue;
+            }
+            if output_bytes > OUTPUT_LIMIT {
+                let line = format!(
+                    "There is more output than {} MiB. What follows is not kept.",
+                    OUTPUT_LIMIT >> 20
+                );
+                let end = EventKind::Output { step: step.clone(), stream: Stream::Agent, line };
+                new.push(args![attempt.id, seq, event.at, to_json(&end)?]);
+                continue;
+            }
+        }
+        new.push(args![attempt.id, seq, event.at, to_json(&event.kind)?]);
         match &event.kind {
             EventKind::StepStarted { step: started } => {
                 (step, percent, message) = (started.clone(), 0, String::new());
@@ -137,7 +160,7 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
             EventKind::Output { .. } | EventKind::Finished { .. } | EventKind::Unknown => {}
         }
     }
-    if new.is_empty() {
+    if stored == attempt.stored_seq {
         return Ok(stored);
     }
     let mut new = new.into_iter();
@@ -147,8 +170,8 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
         }
     }
     tx.execute(
-        "UPDATE attempts SET stored_seq = $1, step = $2, percent = $3, message = $4 WHERE id = $5",
-        args![stored, step, percent, message, attempt.id],
+        "UPDATE attempts SET stored_seq = $1, step = $2, percent = $3, message = $4, output_bytes = $5 WHERE id = $6",
+        args![stored, step, percent, message, output_bytes, attempt.id],
     )
     .await?;
     Ok(stored)
@@ -177,4 +200,25 @@ pub async fn events(tx: &mut Tx, id: AttemptId, after: i64, limit: i64) -> Resul
             Ok(Event { seq: row.int("seq")?.unsigned_abs(), at: row.int("at")?, kind: row.json("event")? })
         })
         .collect()
+}
+
+/// Removes what was reported of attempts that ended before then, but for the line that says so. How each ended stays.
+/// Gives how many attempts it was; call again until none is left.
+pub async fn remove_output(tx: &mut Tx, before: i64, now: i64) -> Result<u64, Error> {
+    let sql = "SELECT id, stored_seq, step FROM attempts \
+               WHERE finished_at IS NOT NULL AND output_removed_at IS NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2";
+    let old = tx.all(sql, args![before, REMOVED_AT_ONCE]).await?;
+    for row in &old {
+        let (id, seq) = (row.int("id")?, row.int("stored_seq")?);
+        tx.execute("DELETE FROM attempt_events WHERE attempt_id = $1", args![id]).await?;
+        tx.execute("UPDATE attempts SET output_removed_at = $1 WHERE id = $2", args![now, id]).await?;
+        if seq > 0 {
+            let line =
+                "The output was removed for its age, as the settings say (retention.output-days).".to_owned();
+            let left = EventKind::Output { step: row.text("step")?, stream: Stream::Agent, line };
+            let sql = "INSERT INTO attempt_events (attempt_id, seq, at, event) VALUES ($1, $2, $3, $4)";
+            tx.execute(sql, args![id, seq, now, to_json(&left)?]).await?;
+        }
+    }
+    Ok(old.len() as u64)
 }

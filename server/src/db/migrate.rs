@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
     (13, include_str!("../../migrations/0013_rollouts.sql")),
+    (16, include_str!("../../migrations/0016_output.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -125,9 +125,24 @@ pub async fn running(tx: &mut Tx, limit: i64) -> Result<Vec<(String, String, Att
 }
 
 /// What has happened last, newest first, with the client's name.
-pub async fn happened(tx: &mut Tx, limit: i64) -> Result<Vec<(ServerEvent, Option<String>)>, Error> {
-    let sql = "SELECT e.id, e.at, e.kind, e.client_id, e.job_id, e.actor, e.detail, c.name FROM events e \
-               LEFT JOIN clients c ON c.id = e.client_id ORDER BY e.id DESC LIMIT $1";
+pub async fn happened(tx: &mut Tx, limit: i64) -> Result<Vec<Happened>, Error> {
+    let sql = "SELECT e.id, e.at, e.kind, e.client_id, e.job_id, e.actor, e.detail, c.name, j.job_type FROM events e \
+               LEFT JOIN clients c ON c.id = e.client_id LEFT JOIN jobs j ON j.id = e.job_id ORDER BY e.id DESC LIMIT $1";
     let rows = tx.all(sql, args![limit]).await?;
-    rows.iter().map(|row| Ok((events::from_row(row)?, row.opt_text("name")?))).collect()
+    let happened = |row: &Row| {
+        let (client, job_type) = (row.opt_text("name")?, row.opt_text("job_type")?);
+        Ok(Happened { event: events::from_row(row)?, client, job_type })
+    };
+    rows.iter().map(happened).collect()
+}
+
+/// An event with the names that people know.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// What happened.
+    pub event: ServerEvent,
+    /// Name of the client that it is about.
+    pub client: Option<String>,
+    /// Type of the job that it is about.
+    pub job_type: Option<String>,
 }

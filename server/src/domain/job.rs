@@ -305,6 +305,8 @@ pub struct Attempt {
     pub finished_at: Option<i64>,
     /// Number of the last stored event.
     pub stored_seq: i64,
+    /// Bytes of the lines of output that were reported.
+    pub output_bytes: i64,
 }
 
 #[cfg(test)]

@@ -79,11 +79,13 @@ pub static MAIL_FROM: Setting = text("mail.from", 253);
 pub static RETENTION_EVENTS: Setting = number("retention.events", 1_000, 100_000_000, 500_000);
 /// So many lines of boot timelines are kept.
 pub static RETENTION_BOOT_LINES: Setting = number("retention.boot-lines", 1_000, 100_000_000, 500_000);
+/// What attempts printed is kept for so many days after their end.
+pub static RETENTION_OUTPUT_DAYS: Setting = number("retention.output-days", 1, 3_650, 180);
 /// Notices that were sent or given up are kept for so many days.
 pub static RETENTION_NOTICE_DAYS: Setting = number("retention.notice-days", 1, 3_650, 30);
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 13] = [
+pub static SETTINGS: [&Setting; 14] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -96,6 +98,7 @@ pub static SETTINGS: [&Setting; 13] = [
     &MAIL_FROM,
     &RETENTION_EVENTS,
     &RETENTION_BOOT_LINES,
+    &RETENTION_OUTPUT_DAYS,
     &RETENTION_NOTICE_DAYS,
 ];
 

@@ -25,6 +25,7 @@ fn attempt(id: i64, number: i64, state: AttemptState, reason: &str, events: Vec<
         leased_until: 1,
         finished_at: Some(1),
         stored_seq: i64::try_from(events.len()).unwrap(),
+        output_bytes: 0,
     };
     AttemptRecord { attempt, events }
 }
