@@ -208,7 +208,7 @@ async fn create(api: &Api, create: Create) -> anyhow::Result<()> {
     match (made.id, create.start) {
         (None, _) => note("Nothing was made."),
         (Some(id), true) => {
-            say(&format!("The rollout {id} is started; `lotse rollout watch {id}` shows it live."))
+            say(&format!("The rollout {id} is started; `lotse rollout watch {id}` shows it live."));
         }
         (Some(id), false) => say(&format!("The rollout {id} is made; `lotse rollout start {id}` starts it.")),
     }

@@ -4,6 +4,7 @@
 
 mod control;
 mod fleet;
+mod pages;
 mod schedules;
 mod site;
 mod storms;
@@ -47,6 +48,9 @@ on_both_engines! {
     fleet {
         a_rollout_outlives_its_server_and_an_agent,
         a_script_that_fails_runs_on_no_machine_of_the_second_wave,
+    }
+    pages {
+        a_rollout_is_shown_made_and_ordered_about_on_pages,
     }
     schedules {
         a_window_that_closes_takes_back_what_nobody_has_begun,

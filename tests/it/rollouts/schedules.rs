@@ -18,9 +18,10 @@ pub(super) async fn a_window_that_closes_takes_back_what_nobody_has_begun(engine
     assert_eq!((&view["doing"]["kind"], count(&view, "waiting")), (&json!("window"), 4));
     site.advance(12 * HOUR).await;
     site.until(id, "the window is open", |view| count(view, "queued") == 4).await;
+    let there = site.clients[..2].to_vec();
     // Two hours of the window, because the clocks skip one.
     site.advance(2 * HOUR - 1).await;
-    assert_eq!(site.claim(&site.clients[..2].to_vec()).await, 2, "a moment before it closes");
+    assert_eq!(site.claim(&there).await, 2, "a moment before it closes");
     site.advance(1).await;
     assert_eq!(
         site.claim(&site.clients.clone()).await,

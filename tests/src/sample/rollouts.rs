@@ -26,6 +26,7 @@ use wire::ClientId;
 use super::{DAY, HOUR, MINUTE};
 
 /// Fills in rollouts for clients of the sample.
+#[expect(clippy::too_many_lines, reason = "three rollouts, row by row")]
 pub(super) async fn fill(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;

@@ -46,7 +46,7 @@ pub(super) fn read(text: &str, zone: Tz) -> Result<Vec<Event>, String> {
             changed.push((event.property_value("UID").unwrap_or_default(), at.timestamp_micros()));
         }
     }
-    events.iter().map(|event| one(*event, zone, &changed).map_err(|why| in_event(*event, &why))).collect()
+    events.iter().map(|event| one(event, zone, &changed).map_err(|why| in_event(event, &why))).collect()
 }
 
 fn in_event(event: &icalendar::Event, why: &str) -> String {
@@ -70,7 +70,7 @@ fn one(event: &icalendar::Event, zone: Tz, changed: &[(&str, i64)]) -> Result<Ev
         return Err("it has no length, or is longer than 62 days".to_owned());
     }
     let mut set = RRuleSet::new(begins);
-    let rule = properties.get("RRULE").map(|rule| rule.value());
+    let rule = properties.get("RRULE").map(Property::value);
     if let Some(rule) = rule {
         let rule: RRule<Unvalidated> =
             in_utc(rule, start, zone)?.parse().map_err(|error| format!("RRULE {rule}: {error}"))?;

@@ -261,10 +261,10 @@ fn run(spec: &RolloutSpec, at: &Progress, all: Counts, window: Window, now: i64)
     }
     let is_open = matches!(window, Window::Open { .. });
     let Some(current) = at.current() else {
-        return match at.waves.is_empty() {
-            true => Some(Action::Finish),
-            false => is_open.then_some(Action::Begin { wave: 0 }),
-        };
+        if at.waves.is_empty() {
+            return Some(Action::Finish);
+        }
+        return is_open.then_some(Action::Begin { wave: 0 });
     };
     if let Some(action) = advance(spec, at, all, current, is_open, now) {
         return Some(action);

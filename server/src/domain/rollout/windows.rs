@@ -242,22 +242,18 @@ impl Hours {
         let known = |until: i64| (until < horizon).then_some(until);
         let around =
             |spans: &[Span], at: i64| spans.iter().copied().find(|(from, to)| *from <= at && at < *to);
-        match (around(&open, now), around(&closed, now)) {
-            (Some((_, end)), None) => {
-                let next = closed.iter().map(|(from, _)| *from).find(|from| *from > now);
-                Window::Open { until: known(next.map_or(end, |next| next.min(end))) }
-            }
-            _ => {
-                // The first time that is in an open one and in no closed one: the beginning of an open one, or the end of a closed one.
-                let mut times: Vec<i64> =
-                    open.iter().map(|(from, _)| *from).chain(closed.iter().map(|(_, to)| *to)).collect();
-                times.sort_unstable();
-                let opens = times
-                    .into_iter()
-                    .find(|at| *at > now && around(&open, *at).is_some() && around(&closed, *at).is_none());
-                Window::Closed { until: opens.and_then(known) }
-            }
+        if let (Some((_, end)), None) = (around(&open, now), around(&closed, now)) {
+            let next = closed.iter().map(|(from, _)| *from).find(|from| *from > now);
+            return Window::Open { until: known(next.map_or(end, |next| next.min(end))) };
         }
+        // The first time that is in an open one and in no closed one: the beginning of an open one, or the end of a closed one.
+        let mut times: Vec<i64> =
+            open.iter().map(|(from, _)| *from).chain(closed.iter().map(|(_, to)| *to)).collect();
+        times.sort_unstable();
+        let opens = times
+            .into_iter()
+            .find(|at| *at > now && around(&open, *at).is_some() && around(&closed, *at).is_none());
+        Window::Closed { until: opens.and_then(known) }
     }
 }
 

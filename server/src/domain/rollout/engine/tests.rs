@@ -187,6 +187,7 @@ impl World {
     }
 
     /// Carries an action out; tells whether anything changed.
+    #[expect(clippy::too_many_lines, reason = "one arm for each action")]
     fn act(&mut self, action: Action) -> bool {
         let before = self.clients.iter().map(|client| client.state).collect::<Vec<_>>();
         match action {
@@ -323,6 +324,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn happen(&mut self, event: &Event) {
         let count = self.clients.len().max(1);
         match event {
@@ -458,7 +460,7 @@ impl World {
     }
 
     /// Everything goes well from now on, and somebody looks after it.
-    fn to_the_end(&mut self) {
+    fn end_well(&mut self) {
         for client in &mut self.clients {
             client.online = true;
         }
@@ -577,7 +579,7 @@ proptest! {
                 world.happen(&Event::Cancel);
             }
         }
-        world.to_the_end();
+        world.end_well();
         for client in &world.clients {
             prop_assert!(client.state.is_final());
         }
