@@ -262,7 +262,7 @@ pub(super) fn check(ctx: &Ctx, spec: &mut RolloutSpec) -> Result<(), Error> {
                 Ok((_, params)) => job.params = params,
                 Err(Error::Invalid { fields: wrong, .. }) => {
                     fields.extend(wrong.into_iter().map(|problem| FieldProblem {
-                        field: format!("{place}.params.{}", problem.field),
+                        field: format!("{place}.{}", problem.field),
                         message: problem.message,
                     }));
                 }

@@ -498,7 +498,13 @@ async fn about_rollouts(walk: &mut Walk<'_>) {
     walk.step(p(Method::POST, "/api/v1/rollout-schedules"), &[], &order, new).await;
     let (route, weekly) = ("/api/v1/rollout-schedules/{name}", &[("name", "weekly")]);
     let change = ("rollout.schedule-change", object, CHANGED);
-    walk.step(p(Method::PATCH, route), weekly, &json!({ "enabled": false }), change).await;
+    walk.step(
+        p(Method::POST, "/api/v1/rollout-schedules/{name}/switch"),
+        weekly,
+        &json!({ "enabled": false }),
+        change,
+    )
+    .await;
     walk.step(p(Method::DELETE, route), weekly, none, ("rollout.unschedule", object, GONE)).await;
 }
 

@@ -118,7 +118,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/rollouts/{id}/retry", Role::Operator),
     (GET, "/api/v1/rollout-schedules", Role::Viewer),
     (POST, "/api/v1/rollout-schedules", Role::Operator),
-    (PATCH, "/api/v1/rollout-schedules/{name}", Role::Operator),
+    (POST, "/api/v1/rollout-schedules/{name}/switch", Role::Operator),
     (DELETE, "/api/v1/rollout-schedules/{name}", Role::Operator),
     (GET, "/api/v1/filters", Role::Viewer),
     (POST, "/api/v1/filters", Role::Viewer),

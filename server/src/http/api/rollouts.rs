@@ -33,7 +33,8 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(cancel))
         .routes(routes!(retry))
         .routes(routes!(schedules, schedule))
-        .routes(routes!(change_schedule, delete_schedule))
+        .routes(routes!(change_schedule))
+        .routes(routes!(delete_schedule))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -247,7 +248,7 @@ async fn schedule(
 }
 
 /// Switches a recurring rollout on or off.
-#[utoipa::path(patch, path = "/rollout-schedules/{name}", request_body = ScheduleChange, responses((status = 204)))]
+#[utoipa::path(post, path = "/rollout-schedules/{name}/switch", request_body = ScheduleChange, responses((status = 204)))]
 async fn change_schedule(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
