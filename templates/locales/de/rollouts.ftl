@@ -25,11 +25,11 @@ rollout-client-cancelled = abgebrochen
 rollout-why-failed = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }
-} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind { $limit }.
+} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind höchstens { $limit }.
 rollout-why-failed-percent = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }
-} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind { $limit } %.
+} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind höchstens { $limit } %.
 rollout-why-few = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }
@@ -67,6 +67,7 @@ rollout-wave-goes = läuft
 rollout-wave-done = fertig
 rollout-wave-soaks = wird beobachtet
 rollout-wave-waits = wartet
+rollout-wave-stands = steht
 rollout-wave-pause = Hier hält der Rollout, bis jemand ihn fortsetzt
 rollout-wave-soaks-until = Die nächste Welle beginnt frühestens { $at }.
 rollout-causes = Warum es fehlschlug
@@ -79,15 +80,27 @@ rollout-calendar = nach Kalender
 rollout-history = Verlauf
 rollout-history-created = Angelegt
 rollout-history-started = Gestartet
-rollout-history-wave = Welle { $wave } begonnen: { $count } Clients
-rollout-history-settled = Welle { $wave } gut genug: auf { $count } Clients gelungen
+rollout-history-wave = Welle { $wave } begonnen: { $count ->
+    [one] ein Client
+   *[other] { $count } Clients
+}
+rollout-history-settled = Welle { $wave } ist gut genug: { $count ->
+    [one] auf einem Client
+   *[other] auf { $count } Clients
+} gelungen
 rollout-history-paused = Pausiert
 rollout-history-resumed = Fortgesetzt
 rollout-history-halted = Angehalten
-rollout-history-retried = { $count } Clients werden wiederholt
+rollout-history-retried = { $count ->
+    [one] Ein Client wird wiederholt
+   *[other] { $count } Clients werden wiederholt
+}
 rollout-history-finished = Beendet
 rollout-history-cancelled = Abgebrochen
-rollout-history-latecomers = { $count } Nachzügler in Welle { $wave }
+rollout-history-latecomers = { $count ->
+    [one] Ein Nachzügler
+   *[other] { $count } Nachzügler
+} in Welle { $wave }
 rollout-clients = Clients des Rollouts
 rollout-clients-none = Kein Client ist in diesem Zustand.
 rollout-all-states = alle

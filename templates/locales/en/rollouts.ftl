@@ -25,16 +25,16 @@ rollout-client-cancelled = cancelled
 rollout-why-failed = { $wave ->
     [0] In all waves
    *[other] In wave { $wave }
-} { $count } of { $of } clients failed; { $limit } may.
+}, { $count } of { $of } clients failed; at most { $limit } may.
 rollout-why-failed-percent = { $wave ->
     [0] In all waves
    *[other] In wave { $wave }
-} { $count } of { $of } clients failed; { $limit } % may.
+}, { $count } of { $of } clients failed; at most { $limit } % may.
 rollout-why-few = { $wave ->
     [0] In all waves
    *[other] In wave { $wave }
-} only { $count } of { $of } clients succeeded.
-rollout-why-nobody = In wave { $wave } none of the { $of } clients succeeded, so it shows nothing.
+}, only { $count } of { $of } clients succeeded.
+rollout-why-nobody = In wave { $wave }, none of the { $of } clients succeeded, so it shows nothing.
 rollout-why-pause = Wave { $wave } begins only when somebody resumes the rollout.
 rollout-why-person = { $actor } wants it so.
 rollout-halted = This rollout was halted
@@ -67,6 +67,7 @@ rollout-wave-goes = under way
 rollout-wave-done = done
 rollout-wave-soaks = soaks
 rollout-wave-waits = waits
+rollout-wave-stands = stands still
 rollout-wave-pause = Here the rollout stops until somebody resumes it
 rollout-wave-soaks-until = The next wave begins { $at } at the earliest.
 rollout-causes = Why it failed
@@ -79,15 +80,27 @@ rollout-calendar = by calendar
 rollout-history = History
 rollout-history-created = Made
 rollout-history-started = Started
-rollout-history-wave = Wave { $wave } began: { $count } clients
-rollout-history-settled = Wave { $wave } is good enough: { $count } clients succeeded
+rollout-history-wave = Wave { $wave } began: { $count ->
+    [one] one client
+   *[other] { $count } clients
+}
+rollout-history-settled = Wave { $wave } is good enough: { $count ->
+    [one] one client
+   *[other] { $count } clients
+} succeeded
 rollout-history-paused = Paused
 rollout-history-resumed = Resumed
 rollout-history-halted = Halted
-rollout-history-retried = { $count } clients are tried again
+rollout-history-retried = { $count ->
+    [one] One client is tried again
+   *[other] { $count } clients are tried again
+}
 rollout-history-finished = Finished
 rollout-history-cancelled = Cancelled
-rollout-history-latecomers = { $count } latecomers in wave { $wave }
+rollout-history-latecomers = { $count ->
+    [one] One latecomer
+   *[other] { $count } latecomers
+} in wave { $wave }
 rollout-clients = Clients of the rollout
 rollout-clients-none = No client is in this state.
 rollout-all-states = all

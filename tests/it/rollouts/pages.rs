@@ -66,7 +66,7 @@ pub(super) async fn a_rollout_is_shown_made_and_ordered_about_on_pages(engine: E
     }
     let page = get(&browser, &format!("/rollouts/{id}"), "de").await;
     assert!(
-        page.text.contains("In Welle 1 sind 2 von 2 Clients fehlgeschlagen; erlaubt sind 10 %."),
+        page.text.contains("In Welle 1 sind 2 von 2 Clients fehlgeschlagen; erlaubt sind höchstens 10 %."),
         "{}",
         page.text
     );

@@ -17,7 +17,7 @@ use server::{
         reach::Sees,
         rollout::{
             RolloutClientState, RolloutJob, RolloutSpec, RolloutState, RolloutTarget, RolloutWork,
-            WaveProgress, Why, cause,
+            WaveProgress, WaveSize, Why, cause,
         },
     },
 };
@@ -41,7 +41,8 @@ pub(super) async fn fill(ctx: &Ctx) -> Result<()> {
     let target = RolloutTarget { group: Some("computer-lab".to_owned()), ..RolloutTarget::default() };
     let job = |job_type: &str, params| RolloutJob { job_type: job_type.to_owned(), params };
     let spec = |job| RolloutSpec::new(RolloutWork::Jobs { jobs: vec![job] }, target.clone());
-    let firefox = spec(job("package-install", serde_json::json!({ "packages": ["firefox-esr"] })));
+    let mut firefox = spec(job("package-install", serde_json::json!({ "packages": ["firefox-esr"] })));
+    firefox.waves[1].size = WaveSize::Percent(25);
     let of_wave = |place: usize| {
         if place == 0 {
             0

@@ -326,6 +326,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(id): Path<i64>) -> 
     drop(tx);
     let (now, language) = (ctx.now(), visitor.language);
     let windows = found.rollout.spec.windows.clone();
+    let runs = found.rollout.state == RolloutState::Running;
     let cause = |cause: RolloutCause| CauseRow {
         more: cause.count - i64::try_from(cause.clients.len()).unwrap_or(0),
         cause: cause.cause,
@@ -336,7 +337,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(id): Path<i64>) -> 
         page: visitor.frame("/rollouts"),
         doing: DoingView::new(&found.doing, now, language),
         target: TargetView::new(&found.rollout.spec),
-        waves: found.waves.iter().map(|wave| WaveRow::new(wave, now, language)).collect(),
+        waves: found.waves.iter().map(|wave| WaveRow::new(wave, runs, now, language)).collect(),
         causes: found.causes.into_iter().map(cause).collect(),
         history: found.history.into_iter().rev().map(|event| history(event, now, language)).collect(),
         at_once: found.rollout.spec.at_once,

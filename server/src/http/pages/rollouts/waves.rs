@@ -22,7 +22,7 @@ pub(super) struct WaveRow {
     counts: Counts,
     total: i64,
     parts: Vec<Part>,
-    /// `waits`, `goes`, `soaks` or `done`.
+    /// `waits`, `goes`, `stands` (because the rollout does), `soaks` or `done`.
     standing: &'static str,
     started: Option<Moment>,
     soaks_until: String,
@@ -57,9 +57,10 @@ pub(super) fn parts(counts: &Counts) -> Vec<Part> {
 }
 
 impl WaveRow {
-    pub(super) fn new(wave: &RolloutWaveView, now: i64, language: &str) -> Self {
+    pub(super) fn new(wave: &RolloutWaveView, runs: bool, now: i64, language: &str) -> Self {
         let standing = match (wave.started_at, wave.settled_at, wave.soaks_until) {
             (None, _, _) => "waits",
+            (Some(_), None, _) if !runs && wave.counts.in_flight() == 0 => "stands",
             (Some(_), None, _) => "goes",
             (Some(_), Some(_), Some(_)) => "soaks",
             (Some(_), Some(_), None) if wave.counts.open() > 0 => "goes",
