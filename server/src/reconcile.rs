@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, job_scripts, reports, rollouts, sessions, settings},
+    app::{Error, approvals, batches, inventory, job_scripts, report_mails, reports, rollouts, sessions, settings},
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -49,7 +49,11 @@ async fn count(ctx: &Ctx, stop: &CancellationToken) {
     measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = measure.tick() => logged("counting for reports", reports::measure(ctx).await),
+            _ = measure.tick() => {
+                logged("counting for reports", reports::measure(ctx).await);
+                logged("forgetting old changes of packages", inventory::prune(ctx).await);
+                logged("forgetting old sendings of reports", report_mails::prune(ctx).await);
+            }
             () = stop.cancelled() => break,
         }
     }

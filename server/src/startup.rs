@@ -20,8 +20,8 @@ use tower_http::{
 };
 
 use crate::{
-    app::{images::Builds, job_scripts, login::Tries, overview::EndedJobs},
-    auth::ldap::Directory,
+    app::{accounts as app_accounts, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     catalog::Catalog,
@@ -85,6 +85,7 @@ impl Server {
         let pages = Pages::load(&config.share)?;
         let (presence, tries) = (Presence::default(), Tries::default());
         let directory = config.ldap.clone().map(Directory::open).transpose()?;
+        let login_service = config.oidc.clone().map(LoginService::open).transpose()?;
         let ctx = Ctx::new(Doors {
             config,
             addresses,
@@ -100,9 +101,11 @@ impl Server {
             builds: Builds::default(),
             tries,
             directory,
+            login_service,
             presence,
         });
         job_scripts::reload(&ctx).await?;
+        app_accounts::seal_second_factors(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }

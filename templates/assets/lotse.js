@@ -15,6 +15,13 @@ function followEvents() {
   });
 }
 
+const signs = { install: "+", upgrade: "↑", downgrade: "↓", reinstall: "=", remove: "−", purge: "−" };
+
+function packageChange(change) {
+  const versions = [change.from, change.to].filter(Boolean).join(" → ");
+  return `${signs[change.change] ?? "?"} ${change.package} ${versions}${change.is_security ? "  (security)" : ""}`;
+}
+
 // Lines have numbers: the browser sends the last one when it comes back, so none is lost or shown twice.
 function followOutput(output) {
   const source = new EventSource(output.dataset.output);
@@ -33,6 +40,7 @@ function followOutput(output) {
   source.addEventListener("output", (message) => {
     const event = JSON.parse(message.data);
     if (event.event === "output") line(event.line, kinds[event.stream] ?? "");
+    if (event.event === "transaction") event.transaction.changes.forEach((change) => line(packageChange(change), "agent"));
     if (event.event === "step-started") line(`── ${titles[event.step] ?? event.step}`, "step");
     if (event.event === "finished" && event.outcome.outcome === "failed") {
       line(`${titles[event.outcome.step] ?? event.outcome.step}: ${event.outcome.reason}`, "failed");

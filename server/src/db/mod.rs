@@ -33,6 +33,7 @@ pub mod packages;
 pub mod people;
 pub mod presets;
 pub mod reach;
+pub mod report_mails;
 pub mod reports;
 pub mod rollouts;
 pub mod rules;

@@ -188,9 +188,8 @@ report-rows = { $count ->
    *[other] { $count } Zeilen
  }
 report-more = Gezeigt werden die ersten 500; CSV und JSON enthalten alle.
-note-updates-by-jobs = Gezählt wird, was Lotse selbst getan hat (Installation, Aktualisierung aller Pakete). Welche Aktualisierungen anstehen, melden die Agenten noch nicht.
+note-updates-by-jobs = Manche Agenten haben ihre Updates noch nicht gemeldet. Bei deren Clients zählt, wann Lotse zuletzt alle Pakete aktualisiert hat.
 note-some-not-measured = Einige Clients haben sich noch nicht gemeldet; über sie ist nichts bekannt.
-note-packages-not-reported = Einzelne Pakete melden die Agenten noch nicht.
 note-usage-not-reported = Wie voll die Dateisysteme sind, wird noch nicht gemeldet; gezeigt wird, was partitioniert ist.
 note-age-by-firmware = Ohne Kaufdatum (`purchased_on` des Clients) zählt das Datum der Firmware; sie kann jünger sein als der Rechner.
 note-more-changes = Es gibt mehr als 10 000 Änderungen: Wählen Sie eine kürzere Zeit.

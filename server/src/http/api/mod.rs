@@ -11,11 +11,13 @@ mod clients;
 mod files;
 mod filters;
 mod groups;
+mod inventory;
 mod job_scripts;
 mod jobs;
 mod machines;
 mod misc;
 mod repeat;
+mod report_mails;
 mod reports;
 pub(crate) mod rollouts;
 mod settings;
@@ -92,6 +94,9 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/notes", Role::Helpdesk),
     (DELETE, "/api/v1/clients/{name}/notes/{id}", Role::Operator),
     (GET, "/api/v1/clients/{name}/history", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages/history", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages/comparison", Role::Viewer),
     (GET, "/api/v1/presets", Role::Viewer),
     (GET, "/api/v1/presets/{name}", Role::Viewer),
     (PUT, "/api/v1/presets/{name}", Role::Operator),
@@ -211,6 +216,13 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/channels/{name}", Role::Admin),
     (POST, "/api/v1/channels/{name}/test", Role::Admin),
     (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/report-mails", Role::Admin),
+    (POST, "/api/v1/report-mails", Role::Admin),
+    (GET, "/api/v1/report-mails/{name}", Role::Admin),
+    (PUT, "/api/v1/report-mails/{name}", Role::Admin),
+    (DELETE, "/api/v1/report-mails/{name}", Role::Admin),
+    (POST, "/api/v1/report-mails/{name}/send", Role::Admin),
+    (GET, "/api/v1/report-mails/{name}/sendings", Role::Admin),
     (GET, "/api/v1/notices", Role::Admin),
     (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
@@ -224,6 +236,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(groups::router())
         .merge(jobs::router())
         .merge(machines::router())
+        .merge(inventory::router())
         .merge(files::router())
         .merge(job_scripts::router())
         .merge(misc::router())
@@ -233,6 +246,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(approvals::router())
         .merge(channels::router())
         .merge(reports::router())
+        .merge(report_mails::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

@@ -1,16 +1,11 @@
 //! The first page: what needs somebody now, what is running, what has happened.
 
-use axum::{
-    Router,
-    extract::State,
-    response::{IntoResponse, Redirect, Response},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use serde::Serialize;
 
 use super::{
     Rejection,
-    frame::{Frame, Visitor, page, query_encoded},
+    frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
     words::{event_detail, job_title, step_title, told},
 };
@@ -18,7 +13,6 @@ use crate::{
     app::overview::{self, Concern, Day, Happened, Overview},
     clock::date,
     context::Ctx,
-    domain::reach::Sees,
 };
 
 /// Height of the chart of jobs, in its own units.
@@ -107,14 +101,9 @@ struct BarPart {
     height: f64,
 }
 
-async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Response, Rejection> {
-    // Its sums are over all clients, so it is for those who see all of them; the others begin with the list of theirs.
-    if visitor.actor()?.sees() != Sees::Everything {
-        return Ok(Redirect::to("/clients").into_response());
-    }
-    let overview = overview::look(&ctx).await?;
-    let shown = page(&ctx, &visitor, "pages/overview.html", &view(&ctx, &visitor, overview))?;
-    Ok(shown.into_response())
+async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
+    let overview = overview::look(&ctx, &visitor.actor()?.sees()).await?;
+    page(&ctx, &visitor, "pages/overview.html", &view(&ctx, &visitor, overview))
 }
 
 fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {

@@ -192,6 +192,6 @@ async fn delete_preset(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Redirect, Rejection> {
-    presets::delete(&ctx, &name, visitor.name()).await?;
+    presets::delete(&ctx, &name, None, visitor.name()).await?;
     Ok(Redirect::to("/add-client"))
 }

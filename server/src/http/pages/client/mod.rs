@@ -5,6 +5,7 @@ mod edit;
 pub(super) mod hardware;
 mod install;
 mod order;
+mod packages;
 mod watched;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     app::{
-        boot_timeline, clients, job_records,
+        boot_timeline, clients, inventory, job_records,
         notes::{self, Note, ServerEvent},
     },
     context::Ctx,
@@ -38,6 +39,7 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
+        inventory::Inventory,
         people::Role,
     },
 };
@@ -58,6 +60,7 @@ pub(super) fn router() -> Router<Ctx> {
         .merge(edit::router())
         .merge(install::router())
         .merge(order::router())
+        .merge(packages::router())
 }
 
 #[derive(Serialize)]
@@ -80,6 +83,7 @@ struct View {
     agent_version: String,
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
+    inventory: Option<Inventory>,
     earlier: Vec<LineView>,
     timeline: Vec<LineView>,
     expected: Option<Expectation>,
@@ -152,6 +156,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
+    let inventory = inventory::summary(&mut tx, client.id).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
@@ -202,6 +207,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         users: client.config.users.iter().map(|user| user.name.clone()).collect(),
         agent_version: client.agent_version.clone().unwrap_or_default(),
         facts: client.facts.as_ref().map(facts_view),
+        inventory,
         facts_at: client.facts_at.map(moment),
         timeline: seen.split_off(seen.len().saturating_sub(LATEST)),
         earlier: seen,
