@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2016,SC2086  # apt formats are not shell variables; package lists are lists of words
 # Installs what building, running and testing Lotse needs on a Debian machine (12 or 13), and nothing twice:
-# when everything is there it ends in well under a second. Needs root (or sudo) only when something is missing.
+# when everything is there it ends in well under a second. With `bench` also what only benchmarks need. Needs root (or sudo) only when something is missing.
 # It does not install Rust itself: that is rustup's work, and the last line says so when cargo is missing.
 set -eu
 
@@ -19,7 +19,7 @@ emulator="qemu-system-x86 ovmf"
 packages="build-essential ca-certificates curl git make pkg-config python3 python3-venv openssh-client iproute2
     mmdebstrap debootstrap debian-archive-keyring busybox-static squashfs-tools cpio zstd xz-utils kmod
     ipxe dnsmasq-base xorriso mtools dosfstools e2fsprogs xfsprogs btrfs-progs gdisk fdisk shellcheck
-    python3-aiosmtpd slapd ldap-utils
+    python3-aiosmtpd slapd ldap-utils apt-utils gnupg gpgv
     grub-common grub-pc-bin grub-efi-amd64-bin grub-efi-amd64-signed shim-signed isolinux uidmap chromium"
 
 step() { printf 'setup: %s\n' "$*"; }
@@ -119,6 +119,17 @@ if ! ls -d "$tools"/login-service/lib/python3*/site-packages/canaille-"$canaille
     step "installing Canaille $canaille from PyPI into $tools/login-service"
     quietly python3 -m venv "$tools/login-service"
     quietly "$tools/login-service/bin/pip" install --quiet "canaille[front,oidc]~=$canaille.0"
+fi
+
+# What the package cache is measured beside: unpacked and not installed, so that nothing of it begins to serve on this machine.
+rivals=$tools/rivals
+if [ "${1:-}" = bench ] && ! [ -x "$rivals/usr/sbin/apt-cacher-ng" ]; then
+    step "unpacking nginx and apt-cacher-ng into $rivals"
+    libraries=$(apt-cache depends nginx apt-cacher-ng | awk '$1 == "Depends:" && $2 ~ /^(lib|zlib)/ { print $2 }' | sort -u)
+    quietly apt_get install --no-install-recommends $libraries
+    (cd "$scratch" && quietly apt-get download nginx nginx-common apt-cacher-ng)
+    mkdir -p "$rivals"
+    for package in "$scratch"/*.deb; do dpkg-deb -x "$package" "$rivals"; done
 fi
 
 if ! command -v cargo > /dev/null && ! [ -x "$cargo_bin/cargo" ]; then

@@ -60,6 +60,9 @@ pub struct Settings {
     #[arg(long = "mirrors", env = "LOTSE_MIRRORS", value_name = "NAME=URL", value_delimiter = ',')]
     #[serde(rename = "mirrors")]
     pub mirrors: Vec<String>,
+    /// Keyrings with which a mirror's suites are verified, `NAME=FILE`; default are those that the distributions name.
+    #[arg(long, env = "LOTSE_CACHE_KEYRINGS", value_name = "NAME=FILE", value_delimiter = ',')]
+    pub cache_keyrings: Vec<String>,
     /// Agents lose their work when nothing is heard of them for so many seconds, 3 to 3600; default is 60.
     #[arg(long, env = "LOTSE_LEASE", value_name = "SECONDS")]
     pub lease: Option<u32>,
@@ -115,6 +118,8 @@ pub struct Config {
     pub site_scripts: Option<PathBuf>,
     /// Mirrors for the package pull-through: name and base URL without a slash at its end.
     pub mirrors: Vec<(String, String)>,
+    /// Keyrings for single mirrors: name and file.
+    pub cache_keyrings: Vec<(String, PathBuf)>,
     /// Length of a lease in seconds. By default a network that is away for a minute or two costs no attempt; a machine that was
     /// restarted is noticed by its next poll, long before.
     pub lease_s: u32,
@@ -210,6 +215,8 @@ impl Config {
         };
         let mirrors = if over.mirrors.is_empty() { base.mirrors } else { over.mirrors };
         let mirrors = mirrors.iter().map(|text| mirror(text)).collect::<Result<Vec<_>, _>>()?;
+        let keyrings = if over.cache_keyrings.is_empty() { base.cache_keyrings } else { over.cache_keyrings };
+        let cache_keyrings = keyrings.iter().map(|text| keyring(text)).collect::<Result<Vec<_>, _>>()?;
         let lease_s = over.lease.or(base.lease).unwrap_or(180);
         if !(3..=3600).contains(&lease_s) {
             let message = format!("`{lease_s}` must be 3 to 3600 seconds");
@@ -256,6 +263,7 @@ impl Config {
             share: over.share.or(base.share).unwrap_or_else(|| PathBuf::from("/usr/share/lotse")),
             site_scripts,
             mirrors,
+            cache_keyrings,
             lease_s,
             installer_command_line,
             ldap,
@@ -300,6 +308,7 @@ impl Said {
         }
         let list = |name, over: bool, base: bool| (name, by(name, over, base));
         said.push(list("mirrors", !over.mirrors.is_empty(), !base.mirrors.is_empty()));
+        said.push(list("cache-keyrings", !over.cache_keyrings.is_empty(), !base.cache_keyrings.is_empty()));
         said.push(list("webhook-allow", !over.webhook_allow.is_empty(), !base.webhook_allow.is_empty()));
         Self(said)
     }
@@ -329,6 +338,10 @@ impl Said {
                     .collect::<Vec<_>>()
                     .join(", "),
             ),
+            "cache-keyrings" => {
+                let pair = |(name, path): &(String, PathBuf)| format!("{name}={}", path.display());
+                Some(config.cache_keyrings.iter().map(pair).collect::<Vec<_>>().join(", "))
+            }
             _ => {
                 let allowed = config.notices.webhook_allow.iter().map(ToString::to_string);
                 Some(allowed.collect::<Vec<_>>().join(", "))
@@ -394,6 +407,16 @@ fn mirror(text: &str) -> Result<(String, String), Error> {
         return Err(message());
     }
     Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
+fn keyring(text: &str) -> Result<(String, PathBuf), Error> {
+    let value = |message| Error::Value { name: "cache-keyrings", message };
+    let (name, path) = text.split_once('=').ok_or_else(|| value(format!("`{text}` must be NAME=FILE")))?;
+    let path = PathBuf::from(path);
+    if !path.is_file() {
+        return Err(value(format!("`{}` is not a file", path.display())));
+    }
+    Ok((name.to_owned(), path))
 }
 
 /// The address from which this machine would send to another network: no packet is sent for it.

@@ -7,6 +7,7 @@ use crate::{
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::mirror::Mirrors,
+    cache::Cache,
     catalog::Catalog,
     clock::Clock,
     config::Config,
@@ -39,6 +40,8 @@ pub struct Doors {
     pub catalog: Catalog,
     /// Where packages come from.
     pub mirrors: Mirrors,
+    /// What is kept of them.
+    pub cache: Cache,
     /// Pages for people.
     pub pages: Pages,
     /// Jobs that ended in hours that are over.

@@ -8,6 +8,7 @@ pub mod app;
 pub mod auth;
 pub mod blobs;
 pub mod boot;
+pub mod cache;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

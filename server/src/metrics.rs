@@ -15,7 +15,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{app::measures::Measured, db::timings};
+use crate::{
+    app::{cache::CacheStatus, measures::Measured},
+    db::timings,
+};
 
 /// Requests take from under a millisecond to a minute (a poll that waits).
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -38,6 +41,23 @@ struct OutcomeLabels {
 struct JobLabels {
     job_type: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MirrorLabel {
+    mirror: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabels {
+    mirror: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WayLabels {
+    mirror: String,
+    way: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -201,10 +221,46 @@ impl Metrics {
             Unit::Seconds,
             timings.commit.clone(),
         );
+        cached(&mut all, &measured.cache);
         let mut text = String::new();
         encode(&mut text, &all)?;
         Ok(text)
     }
+}
+
+/// The package cache and its mirrors; their counts only grow, as long as the server runs.
+fn cached(all: &mut Registry, cache: &CacheStatus) {
+    let gauge = |value: u64| {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge
+    };
+    all.register_with_unit("cache_size", "What lies in the package cache", Unit::Bytes, gauge(cache.bytes));
+    all.register_with_unit(
+        "cache_limit",
+        "Most that the package cache keeps",
+        Unit::Bytes,
+        gauge(cache.limit_bytes),
+    );
+    all.register("cache_files", "Files in the package cache", gauge(cache.files));
+    let (requests, bytes) =
+        (Family::<ResultLabels, Counter>::default(), Family::<WayLabels, Counter>::default());
+    let (refused, up) = (Family::<MirrorLabel, Counter>::default(), Family::<MirrorLabel, Gauge>::default());
+    for mirror in &cache.mirrors {
+        let name = || mirror.name.clone();
+        for (result, count) in [("hit", mirror.hits), ("miss", mirror.misses), ("joined", mirror.joined)] {
+            requests.get_or_create(&ResultLabels { mirror: name(), result }).inc_by(count);
+        }
+        for (way, count) in [("served", mirror.served_bytes), ("fetched", mirror.fetched_bytes)] {
+            bytes.get_or_create(&WayLabels { mirror: name(), way }).inc_by(count);
+        }
+        refused.get_or_create(&MirrorLabel { mirror: name() }).inc_by(mirror.refused);
+        up.get_or_create(&MirrorLabel { mirror: name() }).set(i64::from(mirror.down_since.is_none()));
+    }
+    all.register("cache_requests", "Requests to the package cache, by mirror and result", requests);
+    all.register("cache_transferred_bytes", "Bytes to clients and from mirrors", bytes);
+    all.register("cache_refused", "Files of mirrors that were not what is signed", refused);
+    all.register("cache_mirror_up", "Whether a mirror answered when it was last asked", up);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The server's door to other programs: the recipes that build images. Argument vectors, never shell text.
+//! The server's door to other programs: the recipes that build images, and what verifies signatures. Argument vectors, never shell text.
 
 use std::process::Stdio;
 
@@ -32,4 +32,22 @@ pub(crate) async fn run(argv: &[String], mut on_line: impl FnMut(&str)) -> anyho
         bail!("{program} ended with {status}; its messages are above");
     }
     Ok(())
+}
+
+/// Runs a program to its end and gives its standard output, whatever its status says; its standard error is not kept.
+///
+/// # Errors
+/// It cannot be started.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(crate) async fn output(argv: &[String]) -> anyhow::Result<String> {
+    let Some((program, arguments)) = argv.split_first() else { bail!("there is no program to run") };
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("starting {program}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

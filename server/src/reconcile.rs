@@ -6,7 +6,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, inventory, job_scripts, report_mails, reports, rollouts, sessions, settings},
+    app::{
+        Error, approvals, batches, cache, inventory, job_scripts, report_mails, reports, rollouts, sessions,
+        settings,
+    },
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -81,6 +84,7 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
                     heard_at = Some(Instant::now());
                 }
                 logged("looking after the queue", looked);
+                logged("looking after the package cache", cache::look_after(ctx).await);
                 logged("ending requests that nobody approved in time", approvals::expire(ctx).await);
             }
             _ = presence.tick() => logged("writing who was heard", self::presence(ctx).await),
@@ -195,5 +199,6 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
         }
     }
     sessions::prune(ctx).await?;
+    ctx.cache.prune();
     Ok(())
 }

@@ -20,10 +20,11 @@ use tower_http::{
 };
 
 use crate::{
-    app::{accounts as app_accounts, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    app::{accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
+    cache::{Cache, Declared, Setup},
     catalog::Catalog,
     clock::{Clock, SECOND},
     config::Config,
@@ -67,6 +68,7 @@ impl Server {
         let catalog = Catalog::load(&config.share, config.site_scripts.as_deref())?;
         let mirrors = Mirrors::open(&config.mirrors, |name| catalog.names_mirror(name))
             .context("setting up the client for mirrors")?;
+        let cache = open_cache(&config, &mirrors, &catalog, &clock)?;
         let bind = |address: SocketAddr| -> anyhow::Result<TcpListener> {
             let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
             listener.set_nonblocking(true)?;
@@ -95,6 +97,7 @@ impl Server {
             blobs,
             catalog,
             mirrors,
+            cache,
             pages,
             ended: EndedJobs::default(),
             metrics: Metrics::new(now),
@@ -106,6 +109,7 @@ impl Server {
         });
         job_scripts::reload(&ctx).await?;
         app_accounts::seal_second_factors(&ctx).await?;
+        cache::apply_settings(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -240,12 +244,32 @@ fn make_private(data: &Path) -> anyhow::Result<()> {
     fs_err::create_dir_all(data)?;
     // The CA certificate and the addresses are for everybody on the machine; keys and database protect themselves.
     fs_err::set_permissions(data, std::fs::Permissions::from_mode(0o711))?;
-    for private in ["keys", "blobs"] {
+    for private in ["keys", "blobs", "cache"] {
         let path = data.join(private);
         fs_err::create_dir_all(&path)?;
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Its limit and whether it asks its mirrors are settings, which the database knows.
+fn open_cache(config: &Config, mirrors: &Mirrors, catalog: &Catalog, clock: &Clock) -> anyhow::Result<Cache> {
+    let declared = catalog.distributions().flat_map(|(_, distribution)| {
+        distribution.sources.iter().map(|source| Declared {
+            mirror: source.mirror.clone(),
+            suite: source.suite.clone(),
+            architecture: distribution.architecture.clone(),
+            keyring: distribution.keyring.clone().into(),
+        })
+    });
+    Cache::open(Setup {
+        directory: &config.data.join("cache"),
+        mirrors,
+        declared: declared.collect(),
+        keyrings: &config.cache_keyrings,
+        limit: u64::MAX,
+        clock: clock.clone(),
+    })
 }
 
 fn certificate_names(host: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! Timing never fails the program: it ends with success when everything could be measured.
 
 mod agent;
+mod cache;
 mod console;
 mod fanout;
 mod installation;
@@ -51,6 +52,7 @@ enum What {
     Console,
     Rollouts,
     Agent,
+    Cache,
     Installation,
 }
 
@@ -95,6 +97,9 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     }
     if wants(What::Agent) {
         lines.extend(agent::measure(arguments.watch).await.context("measuring the agent")?);
+    }
+    if wants(What::Cache) {
+        lines.extend(cache::measure().await.context("measuring the package cache")?);
     }
     if wants(What::Installation) {
         let measured = installation::measure(arguments.installations, &arguments.distribution).await;

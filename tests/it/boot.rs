@@ -1,11 +1,8 @@
 //! The plain listener: what firmware, installers and package managers reach, and what nobody does.
 
-use axum::{Router, routing::get};
-use harness::server::{Engine, TestServer, config};
+use harness::server::{Engine, TestServer};
 use reqwest::StatusCode;
 use serde_json::json;
-use server::{clock::Clock, startup::Server};
-use tokio_util::sync::CancellationToken;
 
 async fn fetch(url: String) -> (StatusCode, String) {
     let answer = reqwest::get(url).await.unwrap();
@@ -45,61 +42,6 @@ async fn the_time_is_signed_for_one_nonce_and_garbage_is_refused() {
     let (status, _) = fetch(format!("{boot}/boot/trust?nonce={}", "a".repeat(200))).await;
     assert!(status.is_client_error());
     server.stop().await.unwrap();
-}
-
-/// A mirror that the test made, and a server that takes packages from it.
-async fn with_mirror(mirror: &str) -> (tempfile::TempDir, String, CancellationToken) {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let directory = tempfile::tempdir().unwrap();
-    let mut config = config(directory.path().join("data"), None);
-    config.mirrors =
-        vec![("debian".to_owned(), mirror.to_owned()), ("node_20.x".to_owned(), mirror.to_owned())];
-    let server = Server::bind(config, Clock::system()).await.unwrap();
-    let boot = server.ctx().addresses.boot.clone();
-    let stop = CancellationToken::new();
-    tokio::spawn(server.run(stop.clone()));
-    (directory, boot, stop)
-}
-
-#[tokio::test]
-async fn packages_come_through_from_the_named_mirror_and_from_nowhere_else() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = Router::new()
-        .route("/debian/pool/a.deb", get(async || "a package"))
-        .route("/secret", get(async || "not for you"));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    let (_directory, boot, stop) = with_mirror(&format!("http://{address}/debian")).await;
-    assert_eq!(
-        fetch(format!("{boot}/mirror/debian/pool/a.deb")).await,
-        (StatusCode::OK, "a package".to_owned())
-    );
-    assert_eq!(fetch(format!("{boot}/mirror/debian/pool/b.deb")).await.0, StatusCode::NOT_FOUND);
-    for path in [
-        "/mirror/debian/..%2fsecret",
-        "/mirror/debian/../secret",
-        "/mirror/debian/%2e%2e/secret",
-        "/mirror/other/pool/a.deb",
-        "/mirror/node_20.x/pool/a.deb",
-        "/mirror/debian/http://127.0.0.1/secret?x",
-        "/mirror/debian//secret",
-    ] {
-        let (status, text) = fetch(format!("{boot}{path}")).await;
-        assert!(status.is_client_error() && !text.contains("not for you"), "{path} gave {status}: {text}");
-    }
-    stop.cancel();
-}
-
-#[tokio::test]
-async fn a_mirror_that_is_down_is_said_to_be_down() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let (_directory, boot, stop) = with_mirror(&format!("http://{address}/debian")).await;
-    let (status, text) = fetch(format!("{boot}/mirror/debian/dists/x")).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(text.contains("the mirror debian does not answer") && text.contains("apt-get update"), "{text}");
-    stop.cancel();
 }
 
 #[tokio::test]

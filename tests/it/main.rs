@@ -12,6 +12,7 @@ mod audit;
 mod bad_days;
 mod boot;
 mod browser;
+mod cache;
 mod database;
 mod directory;
 mod fleet;

@@ -1,5 +1,6 @@
 //! What system tests share: a server in the test's own process, the lab of real machines, and whole sites with a server.
 
+pub mod archive;
 pub mod browser;
 pub mod cookies;
 pub mod directory;

@@ -77,6 +77,7 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         share: repository(),
         site_scripts: None,
         mirrors: Vec::new(),
+        cache_keyrings: Vec::new(),
         lease_s: 60,
         installer_command_line: String::new(),
         ldap: None,

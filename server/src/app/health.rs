@@ -7,7 +7,10 @@ use std::{
 
 use tokio::net::UdpSocket;
 
-use super::Error;
+use super::{
+    Error,
+    cache::{self, MirrorStatus},
+};
 use crate::{
     clock::{self, SECOND},
     context::Ctx,
@@ -272,7 +275,7 @@ fn built(names: &[String]) -> Part {
         .remedy(format!("run on the server: `lotse image build {missing}`"))
 }
 
-/// Every mirror through the server's own pull-through, as clients reach it; and how far our clock is from theirs.
+/// Every mirror through the package cache, as clients reach it; and how far our clock is from theirs.
 async fn mirrors(ctx: &Ctx) -> (Vec<Part>, Part) {
     let known = ctx.mirrors.list();
     if known.is_empty() {
@@ -281,16 +284,12 @@ async fn mirrors(ctx: &Ctx) -> (Vec<Part>, Part) {
         return (vec![part.remedy(remedy)], health::clock(None));
     }
     let asked = known.iter().map(|(name, _)| one_mirror(ctx, name));
-    let mut parts = Vec::new();
-    let mut ahead = None;
-    for (part, theirs) in futures_util::future::join_all(asked).await {
-        parts.push(part);
-        ahead = ahead.or(theirs);
-    }
+    let parts = futures_util::future::join_all(asked).await;
+    let ahead = known.iter().find_map(|(name, _)| cache::mirror(ctx, name)?.ahead_s);
     (parts, health::clock(ahead))
 }
 
-async fn one_mirror(ctx: &Ctx, name: &str) -> (Part, Option<i64>) {
+async fn one_mirror(ctx: &Ctx, name: &str) -> Part {
     let suite = ctx
         .catalog
         .distributions()
@@ -301,29 +300,51 @@ async fn one_mirror(ctx: &Ctx, name: &str) -> (Part, Option<i64>) {
     let begun = Instant::now();
     let answer = ctx.mirrors.client().get(url).timeout(PATIENCE).send().await;
     let ms = begun.elapsed().as_millis();
-    let part = |condition, finding, said: String| {
+    let status = cache::mirror(ctx, name);
+    let part = |condition, finding: &str, said: String| {
         Part::new(format!("mirror {name}"), condition, finding, said).value("name", name)
     };
+    if let Some(found) = status.as_ref().and_then(|status| fault(ctx, status, &part)) {
+        return found;
+    }
     let why = match answer {
         Ok(answer) if answer.status().is_success() => {
-            let ahead = answer
-                .headers()
-                .get(reqwest::header::DATE)
-                .and_then(|date| date.to_str().ok())
-                .and_then(|date| {
-                    time::OffsetDateTime::parse(date, &time::format_description::well_known::Rfc2822).ok()
-                })
-                .map(|theirs| (ctx.now() - clock::micros(theirs)) / SECOND);
-            let said = format!("answers in {ms} ms");
-            return (part(Condition::Good, "mirror", said).value("ms", ms), ahead);
+            return part(Condition::Good, "mirror", format!("answers in {ms} ms")).value("ms", ms);
         }
         Ok(answer) => answer.status().to_string(),
         Err(error) => reason(error),
     };
-    let bad = part(Condition::Bad, "mirror-gone", format!("cannot be reached: {why}")).value("why", why).remedy(
+    part(Condition::Bad, "mirror-gone", format!("cannot be reached: {why}")).value("why", why).remedy(
         "look at the network and proxy of the server's host, or name another mirror in `mirrors`; installations need it",
-    );
-    (bad, None)
+    )
+}
+
+/// What the package cache has against a mirror.
+fn fault(ctx: &Ctx, mirror: &MirrorStatus, part: impl Fn(Condition, &str, String) -> Part) -> Option<Part> {
+    if mirror.lacks_keyring {
+        let said = "cannot be verified: no keyring is there, so nothing is passed on".to_owned();
+        let remedy = "install the distribution's keyring on the server, or name one in `cache-keyrings`";
+        return Some(part(Condition::Bad, "mirror-keyless", said).remedy(remedy));
+    }
+    if ctx.cache.is_offline() {
+        let said = "is not asked: the package cache is offline".to_owned();
+        let remedy = "`lotse setting set cache.offline off` when the mirror shall be asked again";
+        return Some(part(Condition::Warning, "mirror-offline", said).remedy(remedy));
+    }
+    if let Some(why) = &mirror.down_why {
+        let said = format!("{why}; clients get what lies in the package cache");
+        let remedy = "look at the network and proxy of the server's host, or name another mirror in `mirrors`; installations need it";
+        return Some(part(Condition::Bad, "mirror-down", said).value("why", why).remedy(remedy));
+    }
+    let unfit = mirror.unfit.as_ref()?;
+    let said = format!("gives wrong files: {} {}; they are not passed on", unfit.path, unfit.why);
+    let remedy = "try again in a few minutes: a mirror in the middle of an update looks the same; if it stays so, name another mirror in `mirrors`";
+    Some(
+        part(Condition::Bad, "mirror-unfit", said)
+            .value("path", &unfit.path)
+            .value("why", &unfit.why)
+            .remedy(remedy),
+    )
 }
 
 /// The login service, when there is one.

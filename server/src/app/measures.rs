@@ -1,6 +1,9 @@
 //! What a site is measured by: asked for when somebody scrapes, kept nowhere.
 
-use super::Error;
+use super::{
+    Error,
+    cache::{self, CacheStatus},
+};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -27,6 +30,8 @@ pub struct Measured {
     pub oldest_s: i64,
     /// Attempts that ended after `ended_after` and until `ended_until`, by job type and outcome.
     pub ended: Vec<(String, AttemptState, i64)>,
+    /// The package cache of this node.
+    pub cache: CacheStatus,
     /// Where the span begins.
     pub ended_after: i64,
     /// Where it ends.
@@ -49,6 +54,7 @@ pub async fn measure(ctx: &Ctx) -> Result<Measured, Error> {
         open: measures::open_jobs(&mut tx).await?,
         oldest_s: oldest.map_or(0, |at| (now - at) / SECOND),
         ended: measures::ended(&mut tx, ended_after, ended_until).await?,
+        cache: cache::status(ctx),
         ended_after,
         ended_until,
     })

@@ -6,6 +6,7 @@ pub mod approvals;
 pub mod audit;
 pub mod batches;
 pub mod boot_timeline;
+pub mod cache;
 pub mod channels;
 pub mod clients;
 mod directory;

@@ -160,5 +160,5 @@ pub async fn set(
     }
     tx.commit().await?;
     ctx.presence.events_came();
-    Ok(())
+    super::cache::apply_settings(ctx).await
 }

@@ -1,4 +1,4 @@
-//! The package pull-through: clients reach the mirrors of the server's own machine under `/mirror/NAME/…`, and nothing else.
+//! The mirrors of the server's own machine: clients reach them, through the package cache, under `/mirror/NAME/…`, and nothing else.
 
 use std::{path::Path, time::Duration};
 
@@ -29,8 +29,15 @@ impl Mirrors {
             .read_timeout(Duration::from_secs(60))
             // A mirror may move a file, but cannot make this server ask other hosts in its place.
             .redirect(Policy::custom(|attempt| {
-                let first = attempt.previous().first().and_then(|url| url.host_str().map(str::to_owned));
-                let stays = attempt.url().host_str().map(str::to_owned) == first;
+                let to = attempt.url();
+                let stays = attempt.previous().first().is_some_and(|first| {
+                    let upgraded = first.scheme() == "http"
+                        && to.scheme() == "https"
+                        && to.port().is_none()
+                        && first.port().is_none();
+                    first.host_str() == to.host_str()
+                        && (first.port_or_known_default() == to.port_or_known_default() || upgraded)
+                });
                 if attempt.previous().len() > MOST_REDIRECTS {
                     attempt.error("it redirects without end")
                 } else if stays {
@@ -106,14 +113,6 @@ fn named(url: &str) -> Option<(String, String)> {
     (!name.is_empty()).then(|| (name.to_owned(), url.to_owned()))
 }
 
-/// A path below a mirror that means only itself: no empty part, no `.` or `..`, no query, nothing that a URL would read differently.
-pub fn is_plain(path: &str) -> bool {
-    !path.is_empty()
-        && path.len() <= 1024
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+~:=,@".contains(&b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,28 +130,5 @@ mod tests {
                 ("debian-security".to_owned(), "https://mirror.example/debian-security".to_owned())
             ]
         );
-    }
-
-    #[test]
-    fn a_path_cannot_lead_out_of_its_mirror() {
-        assert!(is_plain("pool/main/g/gcc/libstdc++6_12.2.0-14+deb12u1_amd64.deb"));
-        assert!(is_plain("dists/bookworm/InRelease"));
-        for path in [
-            "",
-            "../x",
-            "a//b",
-            "a/../b",
-            "a/./b",
-            "/a",
-            "a/",
-            "a?b",
-            "a#b",
-            "a%2e%2e/b",
-            "a b",
-            "http://x/y",
-            "@evil.example/x ",
-        ] {
-            assert!(!is_plain(path), "{path} was accepted");
-        }
     }
 }

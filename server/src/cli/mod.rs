@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod audit;
+mod cache;
 mod channel;
 mod client;
 mod file;
@@ -137,6 +138,9 @@ enum Command {
     /// Who is told of what happens: by mail and by webhook
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
+    /// The package cache: mirrors, stored files
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Reports: updates, reboots, silent clients, failures, hardware, software, packages, disks, age, changes
     Report(report::ReportWords),
     /// Reports that are mailed by the calendar
@@ -233,6 +237,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Audit(command) => audit::audit(&connect()?, command).await,
         Command::Setting(command) => audit::setting(&connect()?, command).await,
         Command::Approval(command) => audit::approval(&connect()?, command).await,
+        Command::Cache(command) => cache::run(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
         Command::ReportMail(command) => report_mail::run(&connect()?, command).await,
         Command::Report(words) => report::run(&connect()?, words).await,

@@ -90,7 +90,8 @@ pub async fn newest(tx: &mut Tx) -> Result<i64, Error> {
 /// Whoever reaches a listener can cause some; this is what keeps them from filling the disk.
 pub async fn prune(tx: &mut Tx, kept: i64) -> Result<u64, Error> {
     let sql = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - $1 \
-               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts', 'login.failed')";
+               AND kind IN ('client.boot', 'client.discovered', 'client.alarm', 'client.facts', 'login.failed', \
+               'mirror.unfit', 'mirror.down', 'mirror.back')";
     tx.execute(sql, args![kept]).await
 }
 

@@ -1,6 +1,6 @@
 //! What admins set while the server runs: every setting with its type, its bounds and its default. Pure.
 //!
-//! Titles and explanations stand in `templates/locales/*/audit.ftl` under `setting-NAME`, with hyphens for dots; a test keeps them
+//! Titles and explanations stand in `templates/locales/*/audit.ftl`, those of the package cache in `cache.ftl`, under `setting-NAME`, with hyphens for dots; a test keeps them
 //! complete. What only the configuration file decides is not here.
 
 use std::collections::BTreeMap;
@@ -86,6 +86,11 @@ pub static RETENTION_OUTPUT_DAYS: Setting = number("retention.output-days", 1, 3
 /// Notices that were sent or given up are kept for so many days.
 pub static RETENTION_NOTICE_DAYS: Setting = number("retention.notice-days", 1, 3_650, 30);
 
+/// `on`: the package cache asks no mirror.
+pub static CACHE_OFFLINE: Setting =
+    Setting { name: "cache.offline", kind: Kind::Choice(&["off", "on"]), number: 0, text: "off" };
+/// The package cache keeps so many GiB.
+pub static CACHE_LIMIT_GIB: Setting = number("cache.limit-gib", 1, 1_000_000, 50);
 /// Changes of the packages of clients are kept for so many days.
 pub static RETENTION_PACKAGE_DAYS: Setting = number("retention.package-days", 1, 3_650, 365);
 
@@ -93,7 +98,7 @@ pub static RETENTION_PACKAGE_DAYS: Setting = number("retention.package-days", 1,
 pub type Retracted = BTreeMap<String, Vec<String>>;
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 16] = [
+pub static SETTINGS: [&Setting; 18] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -109,6 +114,8 @@ pub static SETTINGS: [&Setting; 16] = [
     &RETENTION_BOOT_LINES,
     &RETENTION_OUTPUT_DAYS,
     &RETENTION_NOTICE_DAYS,
+    &CACHE_OFFLINE,
+    &CACHE_LIMIT_GIB,
     &RETENTION_PACKAGE_DAYS,
 ];
 
@@ -324,8 +331,14 @@ mod tests {
     #[test]
     fn every_setting_and_every_word_of_it_is_explained_in_every_language() {
         for texts in [
-            include_str!("../../../templates/locales/en/audit.ftl"),
-            include_str!("../../../templates/locales/de/audit.ftl"),
+            concat!(
+                include_str!("../../../templates/locales/en/audit.ftl"),
+                include_str!("../../../templates/locales/en/cache.ftl")
+            ),
+            concat!(
+                include_str!("../../../templates/locales/de/audit.ftl"),
+                include_str!("../../../templates/locales/de/cache.ftl")
+            ),
         ] {
             let is_there = |key: &str| texts.contains(&format!("\n{key} = "));
             for setting in SETTINGS {

@@ -4,23 +4,21 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tower::ServiceExt;
 use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::{Rejection, extract::Json};
+use super::{Rejection, extract::Json, packages};
 use crate::{
     app::Error,
     boot::{
-        mirror, neighbour,
+        neighbour,
         script::{self, Program},
         timeline,
     },
@@ -39,7 +37,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/ca.pem", get(ca))
         .route("/boot/blobs/{sha256}", get(blob))
         .route("/boot/dhcp", axum::routing::post(dhcp))
-        .route("/mirror/{name}/{*path}", get(pull_through))
+        .route("/mirror/{name}/{*path}", get(packages::get))
         .layer(DefaultBodyLimit::max(4096))
         // Until the answer begins: files may take as long as they move.
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
@@ -147,70 +145,4 @@ async fn dhcp(State(ctx): State<Ctx>, Json(event): Json<DhcpEvent>) -> Result<St
     };
     timeline::note(&ctx, event.mac, BootEventKind::Dhcp, &words).await;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Headers that make sense between apt and its mirror, in both directions.
-const REQUEST_HEADERS: [header::HeaderName; 4] =
-    [header::RANGE, header::IF_RANGE, header::IF_MODIFIED_SINCE, header::IF_NONE_MATCH];
-const RESPONSE_HEADERS: [header::HeaderName; 7] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::ACCEPT_RANGES,
-    header::LAST_MODIFIED,
-    header::ETAG,
-    header::CACHE_CONTROL,
-];
-
-async fn pull_through(
-    State(ctx): State<Ctx>,
-    Path((name, path)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Rejection> {
-    let base = ctx.mirrors.url(&name).ok_or_else(|| Error::not_found(format!("mirror {name}")))?;
-    if !mirror::is_plain(&path) {
-        return Err(Error::invalid(
-            "the path is not a plain path below the mirror",
-            "ask for a file as the index names it",
-        )
-        .into());
-    }
-    let mut request = ctx.mirrors.client().get(format!("{base}/{path}")).timeout(Duration::from_hours(1));
-    for name in REQUEST_HEADERS {
-        if let Some(value) = headers.get(&name) {
-            request = request.header(name, value);
-        }
-    }
-    let upstream = request.send().await.map_err(|error| {
-        if error.is_redirect() {
-            let error = anyhow::Error::from(error);
-            let reason = error.root_cause().to_string();
-            tracing::warn!(mirror = name, path, reason, "a redirect is not followed");
-            return Error::Unavailable {
-                title: format!("the mirror {name} cannot be used: {reason}"),
-                remedy: format!(
-                    "name the mirror's real address in the server's configuration: mirrors = [\"{name}=URL\"]"
-                ),
-            };
-        }
-        tracing::warn!(
-            mirror = name,
-            path,
-            error = format!("{:#}", anyhow::Error::from(error)),
-            "the mirror does not answer"
-        );
-        Error::Unavailable {
-            title: format!("the mirror {name} does not answer"),
-            remedy: "look whether the server reaches its own package mirror: `apt-get update` there"
-                .to_owned(),
-        }
-    })?;
-    let mut response = Response::builder().status(upstream.status());
-    for name in RESPONSE_HEADERS {
-        if let Some(value) = upstream.headers().get(&name) {
-            response = response.header(name, value);
-        }
-    }
-    let body = Body::from_stream(upstream.bytes_stream().map_err(std::io::Error::other));
-    response.body(body).map_err(|error| Error::Internal(error.into()).into())
 }

@@ -7,6 +7,7 @@ pub mod boot;
 mod extract;
 pub mod metrics;
 mod origin;
+mod packages;
 pub mod pages;
 mod problem;
 mod stream;

@@ -93,8 +93,13 @@ impl Walk<'_> {
 }
 
 /// What is sent there is only looked at; a build that runs elsewhere tells how far it is, and is in memory only.
-const CHANGE_NOTHING: [&str; 3] =
-    ["/api/v1/layout-checks", "/api/v1/job-scripts/{name}/render", "/api/v1/image-builds"];
+/// What is fetched into the package cache is what any client makes it fetch.
+const CHANGE_NOTHING: [&str; 4] = [
+    "/api/v1/layout-checks",
+    "/api/v1/job-scripts/{name}/render",
+    "/api/v1/image-builds",
+    "/api/v1/cache/fetch",
+];
 
 const NEW: (bool, bool) = (false, true);
 const CHANGED: (bool, bool) = (true, true);

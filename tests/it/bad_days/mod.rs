@@ -8,7 +8,6 @@ mod downloads;
 mod full_disk;
 mod listeners;
 mod machines;
-mod mirrors;
 mod repeated;
 mod requests;
 mod retired;

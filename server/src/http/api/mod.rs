@@ -6,6 +6,7 @@ mod accounts;
 mod approvals;
 pub(super) mod audit;
 mod batches;
+mod cache;
 mod channels;
 mod clients;
 mod files;
@@ -223,6 +224,10 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/report-mails/{name}", Role::Admin),
     (POST, "/api/v1/report-mails/{name}/send", Role::Admin),
     (GET, "/api/v1/report-mails/{name}/sendings", Role::Admin),
+    (GET, "/api/v1/cache", Role::Viewer),
+    (GET, "/api/v1/cache/files", Role::Viewer),
+    (POST, "/api/v1/cache/clean", Role::Admin),
+    (POST, "/api/v1/cache/fetch", Role::Operator),
     (GET, "/api/v1/notices", Role::Admin),
     (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
@@ -245,6 +250,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(settings::router())
         .merge(approvals::router())
         .merge(channels::router())
+        .merge(cache::router())
         .merge(reports::router())
         .merge(report_mails::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));

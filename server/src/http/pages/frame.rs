@@ -65,6 +65,7 @@ const NAVIGATION: &[(&str, &str)] = &[
     ("/layouts", "nav-layouts"),
     ("/job-scripts", "nav-job-scripts"),
     ("/images", "nav-images"),
+    ("/package-cache", "nav-package-cache"),
     ("/reports", "nav-reports"),
     ("/accounts", "nav-accounts"),
     ("/tokens", "nav-tokens"),

@@ -8,6 +8,7 @@ mod accounts;
 mod approvals;
 mod audit;
 mod batches;
+mod cache;
 mod channels;
 mod chart;
 mod client;
@@ -112,6 +113,8 @@ pub const ROUTES: &[Route] = &[
     (GET, "/jobs/{id}", Role::Viewer),
     (POST, "/jobs/{id}/{order}", Role::Helpdesk),
     (GET, "/about", Role::Viewer),
+    (GET, "/package-cache", Role::Viewer),
+    (POST, "/package-cache/clean", Role::Admin),
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
     (GET, "/job-scripts", Role::Viewer),
@@ -191,6 +194,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(jobs::router())
         .merge(about::router())
         .merge(images::router())
+        .merge(cache::router())
         .merge(job_scripts::router())
         .merge(layouts::router())
         .merge(reports::router())

@@ -19,6 +19,13 @@ pub(super) async fn about_people_and_settings(walk: &mut Walk<'_>) {
     .await;
     let wanted = json!({ "retention.events": 1000 });
     walk.step(
+        p(Method::POST, "/api/v1/cache/clean"),
+        &[],
+        &json!({ "unused_days": 1 }),
+        ("cache.clean", "package cache", GONE),
+    )
+    .await;
+    walk.step(
         p(Method::PATCH, "/api/v1/settings"),
         &[],
         &wanted,

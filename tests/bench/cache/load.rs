@@ -1,0 +1,117 @@
+//! Clients that fetch files as apt does, over kept connections of HTTP/1.1, and look at nothing but the length: the load must cost less
+//! than what is measured.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use super::{rate, rivals::Program};
+
+/// Bytes that are read in one go.
+const PIECE: usize = 256 << 10;
+
+struct Client {
+    socket: TcpStream,
+    piece: Vec<u8>,
+    host: String,
+    prefix: String,
+}
+
+impl Client {
+    async fn connect(host: &str, prefix: &str) -> Result<Self> {
+        let socket = TcpStream::connect(host).await?;
+        Ok(Self { socket, piece: vec![0; PIECE], host: host.to_owned(), prefix: prefix.to_owned() })
+    }
+
+    /// Fetches a file, and gives its length.
+    async fn fetch(&mut self, path: &str) -> Result<usize> {
+        let request = format!("GET {}/{path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.prefix, self.host);
+        self.socket.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        let (length, mut got) = loop {
+            let read = self.socket.read(&mut self.piece).await?;
+            ensure!(read > 0, "the connection ended before the answer to {path}");
+            head.extend_from_slice(&self.piece[..read]);
+            if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+                let text = String::from_utf8_lossy(&head[..end]).to_ascii_lowercase();
+                ensure!(text.starts_with("http/1.1 200"), "{path}: {text}");
+                let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+                break (length.context("no length")?.trim().parse::<usize>()?, head.len() - end - 4);
+            }
+        };
+        while got < length {
+            let read = self.socket.read(&mut self.piece).await?;
+            ensure!(read > 0, "{path} broke off after {got} of {length} bytes");
+            got += read;
+        }
+        Ok(length)
+    }
+}
+
+/// Every file once, by so many clients together; MiB a second.
+pub(super) async fn each_once(program: &Program, paths: &[String], clients: usize) -> Result<f64> {
+    let (next, paths) = (Arc::new(AtomicUsize::new(0)), Arc::new(paths.to_vec()));
+    let mut working = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..clients {
+        let (next, paths) = (Arc::clone(&next), Arc::clone(&paths));
+        let (host, prefix) = (program.host.clone(), program.prefix.clone());
+        working.spawn(async move {
+            let mut client = Client::connect(&host, &prefix).await?;
+            let mut bytes = 0;
+            while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+                bytes += client.fetch(path).await?;
+            }
+            anyhow::Ok(bytes)
+        });
+    }
+    let mut bytes = 0;
+    while let Some(done) = working.join_next().await {
+        bytes += done.context("a client broke down")??;
+    }
+    Ok(rate(bytes, begun.elapsed().as_secs_f64()))
+}
+
+/// The same files again and again until the time is over; MiB a second.
+pub(super) async fn again_and_again(
+    program: &Program,
+    paths: &[String],
+    clients: usize,
+    seconds: f64,
+) -> Result<f64> {
+    let paths = Arc::new(paths.to_vec());
+    let mut working = JoinSet::new();
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs_f64(seconds);
+    for number in 0..clients {
+        let paths = Arc::clone(&paths);
+        let (host, prefix) = (program.host.clone(), program.prefix.clone());
+        working.spawn(async move {
+            let mut client = Client::connect(&host, &prefix).await?;
+            let mut bytes = 0;
+            for path in paths.iter().cycle().skip(number) {
+                bytes += client.fetch(path).await?;
+                if Instant::now() >= end {
+                    break;
+                }
+            }
+            anyhow::Ok(bytes)
+        });
+    }
+    let mut bytes = 0;
+    while let Some(done) = working.join_next().await {
+        bytes += done.context("a client broke down")??;
+    }
+    Ok(rate(bytes, begun.elapsed().as_secs_f64()))
+}
