@@ -185,9 +185,10 @@ impl Server {
             notices::run(told, notices_stop).await;
             Ok(())
         });
-        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        let (ordered, orders_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
-            reconcile::batches(batched, batches_stop).await;
+            let batches = reconcile::batches(ordered.clone(), orders_stop.clone());
+            tokio::join!(batches, Box::pin(reconcile::rollouts(ordered, orders_stop)));
             Ok(())
         });
         write_addresses(&ctx)?;

@@ -21,5 +21,6 @@ mod login;
 mod metrics;
 mod oidc;
 mod races;
+mod rollouts;
 mod search;
 mod tidy;

@@ -4,6 +4,7 @@
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
 mod packages;
+mod rollouts;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
@@ -123,6 +124,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     }
     let (running, held) = site.work().await?;
     site.newcomers().await?;
+    rollouts::fill(ctx).await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",

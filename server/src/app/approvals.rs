@@ -58,9 +58,25 @@ tokio::task_local! {
 /// It needs an approval; or the approval that it is carried out with does not hold any more.
 pub async fn gate(
     ctx: &Ctx,
+    tx: Tx,
+    wish: &Wish,
+    risk: Option<Risk>,
+    clients: usize,
+    actor: &str,
+) -> Result<Tx, Error> {
+    gate_when(ctx, tx, wish, risk, false, clients, actor).await
+}
+
+/// The same, where the object itself may want a second person whatever the settings say.
+///
+/// # Errors
+/// As [`gate`].
+pub async fn gate_when(
+    ctx: &Ctx,
     mut tx: Tx,
     wish: &Wish,
     risk: Option<Risk>,
+    always: bool,
     clients: usize,
     actor: &str,
 ) -> Result<Tx, Error> {
@@ -76,7 +92,8 @@ pub async fn gate(
     let mass = i64::try_from(clients).unwrap_or(i64::MAX) > settings.number(&APPROVAL_MASS_ABOVE);
     let risks = risk.into_iter().chain(mass.then_some(Risk::MassAction));
     let mut needed = risks.filter(|risk| settings.has(&APPROVAL_ACTIONS, risk.as_str()));
-    let Some(risk) = needed.next() else { return Ok(tx) };
+    let wanted = || always.then_some(risk.unwrap_or(Risk::MassAction));
+    let Some(risk) = needed.next().or_else(wanted) else { return Ok(tx) };
     let now = ctx.now();
     let person = people::person(&mut tx, &origin.via, &origin.actor).await?;
     let mut approval = Approval {

@@ -41,6 +41,7 @@ pub mod recovery;
 pub mod report_mails;
 pub mod reports;
 pub mod retirement;
+pub mod rollouts;
 pub mod rules;
 pub mod search;
 pub mod sessions;

@@ -18,6 +18,7 @@ mod package;
 mod pxe;
 mod report;
 mod report_mail;
+mod rollout;
 mod serve;
 mod sse;
 
@@ -110,6 +111,9 @@ enum Command {
     /// Packages of clients
     #[command(subcommand)]
     Package(package::PackageCommand),
+    /// Rollouts: the same work for many clients, in waves that stop by themselves
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -225,6 +229,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Package(command) => package::package(&connect()?, command).await,
+        Command::Rollout(command) => rollout::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,

@@ -35,6 +35,7 @@ pub mod presets;
 pub mod reach;
 pub mod report_mails;
 pub mod reports;
+pub mod rollouts;
 pub mod rules;
 pub mod search;
 pub mod sessions;

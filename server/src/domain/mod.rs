@@ -18,6 +18,7 @@ pub mod people;
 pub mod reach;
 pub mod report;
 pub mod report_mail;
+pub mod rollout;
 pub mod rule;
 pub mod search;
 pub mod settings;

@@ -78,6 +78,7 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("channels", "{name}") => "mail".to_owned(),
             ("do", "{order}") => "redo".to_owned(),
             ("batches", "{id}") => "1".to_owned(),
+            ("rollouts", "{id}") => "1".to_owned(),
             ("job-scripts", "{name}") => "package-install".to_owned(),
             ("samples", "{sample}") => "two".to_owned(),
             ("reports", "{name}") => "failures".to_owned(),

@@ -10,6 +10,7 @@ use super::super::{
     jobs::{self, JobOrder},
     mass_installation::{self, MassOrder},
     recovery, retirement,
+    rollouts::{self, ScheduleOrder},
 };
 use crate::{
     context::Ctx,
@@ -68,6 +69,21 @@ pub enum Wish {
         /// What, and for which.
         order: Box<BatchOrder>,
     },
+    /// Start a rollout.
+    StartRollout {
+        /// Its number.
+        rollout: i64,
+    },
+    /// Let a rollout go on.
+    ResumeRollout {
+        /// Its number.
+        rollout: i64,
+    },
+    /// Let a rollout come again and again.
+    ScheduleRollout {
+        /// What, and under which name.
+        order: Box<ScheduleOrder>,
+    },
     /// Queue a job for every member of a group.
     GroupJobs {
         /// Its name.
@@ -89,6 +105,9 @@ impl Wish {
             | Self::RetryJob { .. }
             | Self::Recover { .. }
             | Self::MassInstall { .. }
+            | Self::StartRollout { .. }
+            | Self::ResumeRollout { .. }
+            | Self::ScheduleRollout { .. }
             | Self::GroupJobs { .. } => Role::Operator,
             Self::DeleteClient { .. } => Role::Admin,
         }
@@ -107,6 +126,13 @@ impl Wish {
                 format!("install {clients} machines, without passwords: set those afterwards")
             }
             Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
+            Self::StartRollout { rollout } => format!("start rollout {rollout} for {clients} clients"),
+            Self::ResumeRollout { rollout } => {
+                format!("let rollout {rollout} go on with the {clients} clients that wait")
+            }
+            Self::ScheduleRollout { order } => {
+                format!("roll out {} again and again, now for {clients} clients", order.name)
+            }
             Self::GroupJobs { group, order } => {
                 format!("{} on the {clients} clients of group {group}", order.job_type)
             }
@@ -129,6 +155,9 @@ impl Wish {
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
             Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
             Self::MassInstall { order } => mass_installation::begin(ctx, order, actor).await.map(drop),
+            Self::StartRollout { rollout } => rollouts::start(ctx, *rollout, actor).await,
+            Self::ResumeRollout { rollout } => rollouts::resume(ctx, *rollout, actor).await,
+            Self::ScheduleRollout { order } => rollouts::schedule(ctx, order, actor).await,
             Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
             Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
         }
@@ -152,7 +181,11 @@ impl Wish {
                 let group = crate::db::groups::get(tx, group).await?.filter(|group| group.query.is_none());
                 group.map(|group| vec![group.id])
             }
-            Self::MassInstall { .. } | Self::Batch { .. } => None,
+            Self::MassInstall { .. }
+            | Self::Batch { .. }
+            | Self::StartRollout { .. }
+            | Self::ResumeRollout { .. }
+            | Self::ScheduleRollout { .. } => None,
         };
         Ok(reach.on(&groups.unwrap_or_default()))
     }

@@ -20,6 +20,7 @@ mod misc;
 mod repeat;
 mod report_mails;
 mod reports;
+pub(crate) mod rollouts;
 mod settings;
 mod spec;
 mod tag;
@@ -111,6 +112,20 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/batches", Role::Helpdesk),
     (GET, "/api/v1/batches/{id}", Role::Viewer),
     (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/rollouts", Role::Viewer),
+    (POST, "/api/v1/rollouts", Role::Operator),
+    (GET, "/api/v1/rollouts/{id}", Role::Viewer),
+    (GET, "/api/v1/rollouts/{id}/clients", Role::Viewer),
+    (POST, "/api/v1/rollouts/{id}/start", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/pause", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/resume", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/halt", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/cancel", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/retry", Role::Operator),
+    (GET, "/api/v1/rollout-schedules", Role::Viewer),
+    (POST, "/api/v1/rollout-schedules", Role::Operator),
+    (POST, "/api/v1/rollout-schedules/{name}/switch", Role::Operator),
+    (DELETE, "/api/v1/rollout-schedules/{name}", Role::Operator),
     (GET, "/api/v1/filters", Role::Viewer),
     (POST, "/api/v1/filters", Role::Viewer),
     (DELETE, "/api/v1/filters/{id}", Role::Viewer),
@@ -221,6 +236,7 @@ pub const ROUTES: &[Route] = &[
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
         .merge(batches::router())
+        .merge(rollouts::router())
         .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())

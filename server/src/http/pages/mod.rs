@@ -30,6 +30,7 @@ mod overview;
 mod report_mails;
 mod reports;
 mod rights;
+mod rollouts;
 mod rules;
 mod session;
 mod settings;
@@ -94,6 +95,13 @@ pub const ROUTES: &[Route] = &[
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
+    (GET, "/rollouts", Role::Viewer),
+    (GET, "/rollouts/{id}", Role::Viewer),
+    (GET, "/rollouts/{id}/clients", Role::Viewer),
+    (POST, "/rollouts/{id}/{order}", Role::Operator),
+    (POST, "/rollout-schedules/{name}/{order}", Role::Operator),
+    (GET, "/new-rollout", Role::Operator),
+    (POST, "/new-rollout", Role::Operator),
     (GET, "/discovered", Role::Viewer),
     (POST, "/discovered", Role::Operator),
     (GET, "/rules", Role::Viewer),
@@ -177,6 +185,7 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(batches::router())
+        .merge(rollouts::router())
         .merge(groups::router())
         .merge(client::router())
         .merge(discovered::router())
