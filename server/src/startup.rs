@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
+use futures_util::future::BoxFuture;
 use sd_notify::NotifyState;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -175,22 +176,12 @@ impl Server {
                 tftp::serve(ctx, address, stop).await.with_context(|| format!("serving TFTP on {address}"))
             });
         }
-        let (reconciled, reconcile_stop) = (ctx.clone(), stop.clone());
-        tasks.spawn(async move {
-            Box::pin(reconcile::run(reconciled, reconcile_stop)).await;
-            Ok(())
-        });
-        let (told, notices_stop) = (ctx.clone(), stop.clone());
-        tasks.spawn(async move {
-            notices::run(told, notices_stop).await;
-            Ok(())
-        });
-        let (ordered, orders_stop) = (ctx.clone(), stop.clone());
-        tasks.spawn(async move {
-            let batches = reconcile::batches(ordered.clone(), orders_stop.clone());
-            tokio::join!(batches, Box::pin(reconcile::rollouts(ordered, orders_stop)));
-            Ok(())
-        });
+        for part in by_itself(&ctx, &stop) {
+            tasks.spawn(async move {
+                part.await;
+                Ok(())
+            });
+        }
         write_addresses(&ctx)?;
         tracing::info!(
             https = ctx.addresses.https,
@@ -216,6 +207,16 @@ impl Server {
         ctx.db.close().await;
         result
     }
+}
+
+/// What runs without being asked for, until `stop` fires.
+fn by_itself(ctx: &Ctx, stop: &CancellationToken) -> [BoxFuture<'static, ()>; 4] {
+    [
+        Box::pin(reconcile::run(ctx.clone(), stop.clone())),
+        Box::pin(notices::run(ctx.clone(), stop.clone())),
+        Box::pin(reconcile::batches(ctx.clone(), stop.clone())),
+        Box::pin(reconcile::rollouts(ctx.clone(), stop.clone())),
+    ]
 }
 
 /// Tells the service manager, if one waits to hear it (`sd_notify(3)`): who starts the unit gets a server that answers.

@@ -139,7 +139,7 @@ impl DebconfAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transaction {
     /// Each package once, by name.
-    pub changes: Vec<PackageChange>,
+    pub changes: Vec<TransactionChange>,
     /// What has to be fetched.
     #[serde(default)]
     pub download_bytes: u64,
@@ -150,7 +150,7 @@ pub struct Transaction {
 
 /// What happens to one package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PackageChange {
+pub struct TransactionChange {
     /// Its name.
     pub package: String,
     /// Architecture, as the package manager names it; empty where it does not.

@@ -155,7 +155,7 @@ fn golden_names() -> BTreeSet<String> {
         facts::Nic,
         facts::OperatingSystem,
         package_work::DebconfAnswer,
-        package_work::PackageChange,
+        package_work::TransactionChange,
         package_work::PackageWork,
         package_work::Transaction,
         packages::Condition,

@@ -12,7 +12,7 @@ use std::{
 
 use wire::{
     event::Stream,
-    package_work::{ChangeKind, PackageAction, PackageChange, PackageWork, Transaction},
+    package_work::{ChangeKind, PackageAction, PackageWork, Transaction, TransactionChange},
 };
 
 use super::{StepContext, StepError};
@@ -96,9 +96,9 @@ async fn ask(ctx: &StepContext<'_>, command: &Command) -> Result<String, StepErr
 
 /// Refuses what the work does not allow.
 fn check(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError> {
-    let goes = |it: &&PackageChange| matches!(it.change, ChangeKind::Remove | ChangeKind::Purge);
+    let goes = |it: &&TransactionChange| matches!(it.change, ChangeKind::Remove | ChangeKind::Purge);
     let is_removal = matches!(work.action, PackageAction::Remove | PackageAction::Purge);
-    let gone: Vec<&PackageChange> = transaction.changes.iter().filter(goes).collect();
+    let gone: Vec<&TransactionChange> = transaction.changes.iter().filter(goes).collect();
     if gone.iter().any(|it| it.package == OURSELVES) {
         let text = "this would remove lotse-agent, by which the server reaches this machine; retire the client instead";
         return Err(StepError::Refused(text.to_owned()));
@@ -122,7 +122,7 @@ fn check(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError>
         let text = format!("this would downgrade {}, which was not allowed", back.join(", "));
         return Err(StepError::Refused(text));
     }
-    let is_retracted = |it: &&PackageChange| {
+    let is_retracted = |it: &&TransactionChange| {
         work.retracted.get(&it.package).is_some_and(|versions| versions.contains(&it.to))
     };
     if let Some(it) = transaction.changes.iter().find(is_retracted) {

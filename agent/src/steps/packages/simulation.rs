@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wire::package_work::{ChangeKind, PackageChange, Transaction};
+use wire::package_work::{ChangeKind, Transaction, TransactionChange};
 
 /// Where security updates of Debian and Ubuntu come from, as apt writes origins (`Label:version/suite`).
 const SECURITY: [&str; 2] = ["Debian-Security:", "-security"];
@@ -12,7 +12,7 @@ const SECURITY: [&str; 2] = ["Debian-Security:", "-security"];
 pub(super) fn transaction(simulated: &str, asked: &[String]) -> Transaction {
     let asked: BTreeSet<&str> = asked.iter().map(|name| bare(name)).collect();
     let downgraded = listed_below(simulated, "The following packages will be DOWNGRADED:");
-    let mut changes: Vec<PackageChange> =
+    let mut changes: Vec<TransactionChange> =
         simulated.lines().filter_map(|line| change(line, &downgraded, &asked)).collect();
     changes.sort_by(|a, b| (&a.package, &a.architecture).cmp(&(&b.package, &b.architecture)));
     changes
@@ -26,13 +26,13 @@ pub(super) fn bare(name: &str) -> &str {
 }
 
 /// `Inst name[:arch] [from] (to origin, origin [arch]) …`, `Remv name [from]`, `Purg name [from]`.
-fn change(line: &str, downgraded: &BTreeSet<&str>, asked: &BTreeSet<&str>) -> Option<PackageChange> {
+fn change(line: &str, downgraded: &BTreeSet<&str>, asked: &BTreeSet<&str>) -> Option<TransactionChange> {
     let (word, rest) = line.split_once(' ')?;
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (package, architecture) = name.split_once(':').unwrap_or((name, ""));
     let from =
         rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(version, _)| version);
-    let mut found = PackageChange {
+    let mut found = TransactionChange {
         package: package.to_owned(),
         architecture: architecture.to_owned(),
         change: ChangeKind::Remove,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn in_words(transaction: &Transaction) -> Vec<String> {
-        let one = |it: &PackageChange| {
+        let one = |it: &TransactionChange| {
             let mark = if it.is_dependency { " (needed)" } else { "" };
             format!("{:?} {}:{} {}>{}{mark}", it.change, it.package, it.architecture, it.from, it.to)
         };

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use wire::{
     AttemptId, JobId,
     event::{Event, EventKind, Outcome, Stream},
-    package_work::{ChangeKind, PackageChange},
+    package_work::{ChangeKind, TransactionChange},
 };
 
 use crate::{
@@ -152,7 +152,7 @@ struct Shown<'a> {
 }
 
 /// One change of a package in a line.
-fn changed(change: &PackageChange) -> String {
+fn changed(change: &TransactionChange) -> String {
     let sign = match change.change {
         ChangeKind::Install => '+',
         ChangeKind::Upgrade => '↑',
