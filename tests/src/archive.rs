@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -164,8 +163,8 @@ impl Archive {
         for (name, wanted) in [("MD5", "false"), ("SHA1", "false"), ("SHA512", "false")] {
             command.args(["-o", &format!("APT::FTPArchive::Release::{name}={wanted}")]);
         }
-        let mut release =
-            fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>().into_bytes();
+        let more = fields.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        let mut release = more.collect::<Vec<_>>().concat().into_bytes();
         release.extend(output(command.arg("release").arg(".").current_dir(&folder))?);
         fs_err::write(folder.join("Release"), &release)?;
         let sign = |how: &str, name: &str| {
@@ -379,30 +378,37 @@ impl Shared {
             socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await?;
             return Ok(true);
         };
-        let mut answer = Vec::new();
+        let from = from.filter(|_| if_range.is_none() || if_range.as_ref() == Some(&etag));
+        self.send(&path, &content, &etag, from, manner, socket).await
+    }
+
+    /// Sends a file or the rest of it, in some manner; false when the connection must end.
+    async fn send(
+        &self,
+        path: &str,
+        content: &[u8],
+        etag: &str,
+        from: Option<u64>,
+        manner: Option<Manner>,
+        socket: &mut TcpStream,
+    ) -> Result<bool> {
         let common = format!("etag: {etag}\r\nlast-modified: Sat, 21 Nov 2026 00:00:00 GMT\r\n");
-        let start = match from.filter(|_| if_range.is_none() || if_range.as_ref() == Some(&etag)) {
-            Some(from) => {
-                let (size, start) = (content.len(), usize::try_from(from)?.min(content.len()));
-                let last = size.saturating_sub(1);
-                write!(
-                    answer,
-                    "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes {from}-{last}/{size}\r\n{common}content-length: {}\r\n\r\n",
-                    size - start
-                )?;
-                start
-            }
-            None => {
-                write!(answer, "HTTP/1.1 200 OK\r\n{common}content-length: {}\r\n\r\n", content.len())?;
-                0
-            }
+        let size = content.len();
+        let start = usize::try_from(from.unwrap_or(0))?.min(size);
+        let status = match from {
+            Some(from) => format!(
+                "206 Partial Content\r\ncontent-range: bytes {from}-{}/{size}",
+                size.saturating_sub(1)
+            ),
+            None => "200 OK".to_owned(),
         };
+        let answer = format!("HTTP/1.1 {status}\r\n{common}content-length: {}\r\n\r\n", size - start);
         let body = &content[start..];
-        socket.write_all(&answer).await?;
+        socket.write_all(answer.as_bytes()).await?;
         match manner {
             Some(Manner::BreaksAfter(bytes)) => {
                 socket.write_all(&body[..bytes.min(body.len())]).await?;
-                self.manners.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+                self.manners.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
                 socket.shutdown().await?;
                 return Ok(false);
             }

@@ -297,7 +297,7 @@ async fn one_mirror(ctx: &Ctx, name: &str) -> Part {
     let part = |condition, finding: &str, said: String| {
         Part::new(format!("mirror {name}"), condition, finding, said).value("name", name)
     };
-    if let Some(found) = status.as_ref().and_then(|status| fault(ctx, status, &part)) {
+    if let Some(found) = status.as_ref().and_then(|status| fault(ctx, status, part)) {
         return found;
     }
     let why = match answer {

@@ -69,14 +69,14 @@ impl Cache {
         let mut refreshing = tokio::spawn(async move { cache.refresh(&asked).await });
         let refreshed = match &current {
             None => (&mut refreshing).await,
-            Some(current) => match tokio::time::timeout(PATIENCE, &mut refreshing).await {
-                Ok(refreshed) => refreshed,
-                Err(_) => {
+            Some(current) => {
+                let Ok(refreshed) = tokio::time::timeout(PATIENCE, &mut refreshing).await else {
                     let mirror = suite.mirror.as_str().into();
                     let slow = Failure::Down { mirror, why: "is slow".into() };
                     return Ok((Arc::clone(current), Some(slow)));
-                }
-            },
+                };
+                refreshed
+            }
         };
         match (refreshed.map_err(|error| Failure::broken("asking for a suite", &error))?, suite.current()) {
             (Ok(()), Some(current)) => Ok((current, None)),

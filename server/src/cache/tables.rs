@@ -35,7 +35,7 @@ type Rows = [u8; ROW];
 #[derive(Debug)]
 pub(super) struct Tables {
     directory: PathBuf,
-    tables: RwLock<HashMap<String, Vec<Arc<Table>>>>,
+    by_mirror: RwLock<HashMap<String, Vec<Arc<Table>>>>,
     remembered: Mutex<HashMap<String, Wanted>>,
 }
 
@@ -66,12 +66,12 @@ impl Tables {
             let found: Vec<_> = found.into_iter().map(|(_, table)| table).collect();
             tables.insert(mirror.file_name().to_string_lossy().into_owned(), found);
         }
-        Ok(Self { directory, tables: RwLock::new(tables), remembered: Mutex::default() })
+        Ok(Self { directory, by_mirror: RwLock::new(tables), remembered: Mutex::default() })
     }
 
     /// Whether an index was read already.
     pub(super) fn has(&self, mirror: &str, index: &Sha256) -> bool {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.by_mirror.read().unwrap_or_else(PoisonError::into_inner);
         tables.get(mirror).is_some_and(|tables| tables.iter().any(|table| table.index == *index))
     }
 
@@ -105,7 +105,7 @@ impl Tables {
         let place = folder.join(index.as_str());
         partial.persist(&place).map_err(|error| error.error)?;
         let table = Arc::new(Table::open(&place, index.clone())?);
-        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.by_mirror.write().unwrap_or_else(PoisonError::into_inner);
         let of_mirror = tables.entry(mirror.to_owned()).or_default();
         of_mirror.retain(|known| known.index != *index);
         of_mirror.insert(0, table);
@@ -124,7 +124,7 @@ impl Tables {
             return Ok(Some(found.clone()));
         }
         let tables = {
-            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let tables = self.by_mirror.read().unwrap_or_else(PoisonError::into_inner);
             tables.get(mirror).cloned().unwrap_or_default()
         };
         let key = key(path);
@@ -145,7 +145,7 @@ impl Tables {
     /// # Errors
     /// The disk refuses.
     pub(super) fn prune(&self, needed: impl Fn(&str, &Sha256) -> bool, now: i64) -> io::Result<()> {
-        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.by_mirror.write().unwrap_or_else(PoisonError::into_inner);
         for (mirror, tables) in &mut *tables {
             let mut kept = Vec::new();
             for table in tables.drain(..) {
@@ -205,7 +205,8 @@ mod tests {
 
     fn packages(hash: char, names: impl Iterator<Item = usize>) -> String {
         let hash = hash.to_string().repeat(64);
-        names.map(|name| format!("Filename: pool/{name}.deb\nSize: {name}\nSHA256: {hash}\n\n")).collect()
+        let paragraph = |name| format!("Filename: pool/{name}.deb\nSize: {name}\nSHA256: {hash}\n\n");
+        names.map(paragraph).collect::<Vec<_>>().concat()
     }
 
     #[test]
