@@ -24,6 +24,8 @@ use crate::{blobs, clock::SECOND};
 
 /// Generations that are kept, the newest included.
 const GENERATIONS: usize = 4;
+/// That a suite could not be had is remembered for at least so long.
+const FAILED_FOR: i64 = 60 * SECOND;
 /// Earlier ones are kept for so long.
 const KEPT_FOR: i64 = 7 * 86_400 * SECOND;
 
@@ -132,10 +134,14 @@ impl Suites {
         found
     }
 
-    /// Forgets suites that were asked for, and that the mirror does not have.
-    pub(super) fn forget_empty(&self) {
+    /// Forgets suites that were asked for a while ago, and that the mirror does not have.
+    pub(super) fn forget_empty(&self, now: i64) {
+        let lately = |suite: &Suite| {
+            let failed = suite.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.as_ref().is_some_and(|(at, _)| now - at < FAILED_FOR)
+        };
         let mut suites = self.suites.write().unwrap_or_else(PoisonError::into_inner);
-        suites.retain(|_, suite| suite.current().is_some() || Arc::strong_count(suite) > 1);
+        suites.retain(|_, suite| suite.current().is_some() || lately(suite) || Arc::strong_count(suite) > 1);
     }
 
     /// Whether a generation that is kept lists this content.
