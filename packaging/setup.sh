@@ -12,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 tools=${LOTSE_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/lotse-tools}
 zigbuild=0.24
 schemathesis=4.32
+canaille=0.3
 
 # On Debian 12 these come from backports: stable's QEMU is too old beside a backported qemu-utils.
 emulator="qemu-system-x86 ovmf"
@@ -111,6 +112,13 @@ if ! "$tools/fuzz/bin/schemathesis" --version 2> /dev/null | grep -q " $schemath
     step "installing schemathesis $schemathesis from PyPI into $tools/fuzz"
     quietly python3 -m venv "$tools/fuzz"
     quietly "$tools/fuzz/bin/pip" install --quiet "schemathesis~=$schemathesis.0"
+fi
+
+# A login service (OpenID Connect) for the tests.
+if ! ls -d "$tools"/login-service/lib/python3*/site-packages/canaille-"$canaille".*.dist-info > /dev/null 2>&1; then
+    step "installing Canaille $canaille from PyPI into $tools/login-service"
+    quietly python3 -m venv "$tools/login-service"
+    quietly "$tools/login-service/bin/pip" install --quiet "canaille[front,oidc]~=$canaille.0"
 fi
 
 # What the package cache is measured beside: unpacked and not installed, so that nothing of it begins to serve on this machine.

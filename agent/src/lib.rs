@@ -13,6 +13,7 @@ pub mod host;
 pub mod identity;
 pub mod journal;
 pub mod pace;
+pub mod packages;
 pub mod plan;
 pub mod report;
 pub mod runner;

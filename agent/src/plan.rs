@@ -9,6 +9,7 @@ use wire::{
     ClientId,
     enrol::{Identity, Realm},
     facts::Firmware,
+    package_work::{Conffiles, PackageAction, PackageWork},
     plan::{Plan, SignedPlan},
     step::{StepKind, WipeMethod},
     storage::{StorageAction, StorageWork, Volume},
@@ -111,6 +112,8 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::Shutdown {}
         | StepKind::Rescue { .. } => true,
         StepKind::Script { .. }
+        // It could go on. But a package that takes the machine down with it would do so for ever: attempts are counted.
+        | StepKind::Packages(_)
         | StepKind::Storage(_)
         | StepKind::Debootstrap { .. }
         | StepKind::WipeDisk { .. }
@@ -132,6 +135,10 @@ fn newer(kind: &StepKind) -> Option<&'static str> {
         }
         StepKind::BootLoader { firmware: Firmware::Unknown, .. } => Some("firmware"),
         StepKind::WipeDisk { method: WipeMethod::Unknown, .. } => Some("method"),
+        StepKind::Packages(PackageWork { action: PackageAction::Unknown, .. }) => Some("package work"),
+        StepKind::Packages(PackageWork { conffiles: Conffiles::Unknown, .. }) => {
+            Some("choice of configuration files")
+        }
         _ => None,
     }
 }

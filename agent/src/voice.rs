@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use wire::event::{EventKind, Stream};
+use wire::{
+    event::{EventKind, Stream},
+    package_work::Transaction,
+};
 
 use crate::{host::Host, spool::Spool, steps::Voice};
 
@@ -28,6 +31,11 @@ impl Voice for SpoolVoice<'_> {
     fn line(&self, stream: Stream, line: &str) {
         let kind = EventKind::Output { step: self.step.to_owned(), stream, line: line.to_owned() };
         self.spool.push(self.host.now(), kind);
+    }
+
+    fn transaction(&self, is_preview: bool, transaction: &Transaction) {
+        let (step, transaction) = (self.step.to_owned(), transaction.clone());
+        self.spool.push(self.host.now(), EventKind::Transaction { step, is_preview, transaction });
     }
 
     fn progress(&self, percent: u8, message: &str) {

@@ -1,5 +1,5 @@
 //! The server's configuration: a TOML file, over it environment variables, over them flags; every value in all three, but what has several
-//! values of its own (`[ldap]`), which stands in the file alone.
+//! values of its own (`[ldap]`, `[oidc]`), which stands in the file alone.
 //!
 //! `packaging/config/lotse.example.toml` documents each value; a test keeps it complete.
 
@@ -12,7 +12,7 @@ use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
-    auth::ldap,
+    auth::{ldap, oidc},
     db::Location,
     domain::{
         client::is_domain,
@@ -87,6 +87,9 @@ pub struct Settings {
     /// A directory whose people may log in; only in the file.
     #[arg(skip)]
     pub ldap: Option<ldap::Settings>,
+    /// A login service whose people may log in; only in the file.
+    #[arg(skip)]
+    pub oidc: Option<oidc::Settings>,
     /// Log lines as JSON.
     #[arg(long, env = "LOTSE_LOG_JSON", num_args = 0..=1, default_missing_value = "true")]
     pub log_json: Option<bool>,
@@ -124,6 +127,8 @@ pub struct Config {
     pub installer_command_line: String,
     /// A directory whose people may log in.
     pub ldap: Option<ldap::Settings>,
+    /// A login service whose people may log in.
+    pub oidc: Option<oidc::Settings>,
     /// Log lines as JSON.
     pub log_json: bool,
     /// How notices leave.
@@ -166,7 +171,7 @@ pub enum Error {
         #[source]
         source: Box<toml::de::Error>,
     },
-    /// The description of the directory cannot be used.
+    /// The description of the directory or of the login service cannot be used.
     #[error("{0}")]
     Directory(String),
     /// A value cannot be used.
@@ -229,6 +234,10 @@ impl Config {
         if let Some(settings) = &ldap {
             settings.check().map_err(|error| Error::Directory(error.to_string()))?;
         }
+        let oidc = over.oidc.or(base.oidc);
+        if let Some(settings) = &oidc {
+            settings.check().map_err(|error| Error::Directory(error.to_string()))?;
+        }
         let site_scripts = over.site_scripts.or(base.site_scripts);
         if let Some(path) = site_scripts.as_ref().filter(|path| !path.is_dir()) {
             let message = format!("`{}` is not a directory", path.display());
@@ -258,6 +267,7 @@ impl Config {
             lease_s,
             installer_command_line,
             ldap,
+            oidc,
             log_json: over.log_json.or(base.log_json).unwrap_or(false),
             notices: Notices { mail_password_file, ca: notice_ca, webhook_allow },
             decided: Vec::new(),
@@ -510,5 +520,6 @@ mod tests {
             .collect();
         let example = toml::from_str::<Settings>(&values.join("\n")).unwrap();
         example.ldap.unwrap().check().unwrap();
+        example.oidc.unwrap().check().unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     app::{images::Builds, login::Tries, overview::EndedJobs},
-    auth::ldap::Directory,
+    auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::mirror::Mirrors,
     cache::Cache,
@@ -54,6 +54,8 @@ pub struct Doors {
     pub tries: Tries,
     /// The directory that knows people who have no account here.
     pub directory: Option<Directory>,
+    /// The login service that knows people who have no account here.
+    pub login_service: Option<LoginService>,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

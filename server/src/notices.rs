@@ -6,7 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, notices},
+    app::{Error, notices, report_mails},
     context::Ctx,
 };
 
@@ -31,6 +31,7 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
                 _ = gather.tick() => {
                     logged("gathering notices", notices::gather(&ctx).await);
                     logged("sending notices", notices::deliver(&ctx).await);
+                    logged("sending reports", report_mails::work(&ctx).await);
                 }
                 _ = health.tick() => logged("looking how clients are", notices::watch_health(&ctx).await),
                 _ = prune.tick() => logged("forgetting old notices", notices::prune(&ctx).await),

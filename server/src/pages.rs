@@ -2,6 +2,8 @@
 //!
 //! Invariant: a text that is missing in a language, and a value that a template names but nobody gave, are errors, not gaps.
 
+mod sentences;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -12,6 +14,8 @@ use std::{
 use fluent_templates::{ArcLoader, LanguageIdentifier, fluent_bundle::FluentValue};
 use serde::Serialize;
 use tera::{Context, Kwargs, State, Tera, TeraResult};
+
+use self::sentences::Sentences;
 
 /// The languages of the pages; the first one is for those who want none of them.
 pub const LANGUAGES: [&str; 2] = ["en", "de"];
@@ -53,6 +57,7 @@ pub struct Asset {
 pub struct Pages {
     languages: BTreeMap<&'static str, Tera>,
     texts: Arc<ArcLoader>,
+    sentences: BTreeMap<&'static str, Arc<Sentences>>,
     assets: BTreeMap<String, Asset>,
 }
 
@@ -65,18 +70,23 @@ impl Pages {
         let root = share.join("templates");
         let texts = texts(&root)?;
         let templates = templates(&root)?;
-        let mut languages = BTreeMap::new();
+        let (mut languages, mut sentences) = (BTreeMap::new(), BTreeMap::new());
         for language in LANGUAGES {
             let mut tera = Tera::default();
             let id: LanguageIdentifier =
                 language.parse().map_err(|error| Error::Texts(format!("{language}: {error}")))?;
             let texts = Arc::clone(&texts);
             tera.register_function("t", move |words: Kwargs, _: &State<'_>| text(&texts, &id, &words));
+            let known = Arc::new(read_sentences(&root, language)?);
+            sentences.insert(language, Arc::clone(&known));
+            tera.register_function("said", move |words: Kwargs, _: &State<'_>| -> TeraResult<String> {
+                Ok(known.say(words.must_get("text")?).into_owned())
+            });
             tera.add_raw_templates(templates.iter().map(|(name, text)| (name.as_str(), text.as_str())))
                 .map_err(|error| Error::Templates(error.to_string()))?;
             languages.insert(language, tera);
         }
-        Ok(Self { languages, texts, assets: assets(&root.join("assets"))? })
+        Ok(Self { languages, texts, sentences, assets: assets(&root.join("assets"))? })
     }
 
     /// Writes a page.
@@ -101,6 +111,11 @@ impl Pages {
         self.texts.lookup_no_default_fallback(&id, key, Some(&values.collect()))
     }
 
+    /// What the server or an agent says in English, in the reader's language where that is known.
+    pub fn say<'a>(&self, language: &str, english: &'a str) -> Cow<'a, str> {
+        self.sentences.get(language).map_or(Cow::Borrowed(english), |known| known.say(english))
+    }
+
     /// A file that pages refer to.
     pub fn asset(&self, name: &str) -> Option<&Asset> {
         self.assets.get(name)
@@ -115,6 +130,12 @@ fn texts(root: &Path) -> Result<Arc<ArcLoader>, Error> {
         .build()
         .map_err(|error| Error::Texts(error.to_string()))?;
     Ok(Arc::new(loader))
+}
+
+fn read_sentences(root: &Path, language: &str) -> Result<Sentences, Error> {
+    let file = root.join("sentences").join(language).with_extension("yaml");
+    let text = fs_err::read_to_string(&file).map_err(Error::Read)?;
+    Sentences::read(&text).map_err(|error| Error::Texts(format!("{}: {error}", file.display())))
 }
 
 /// `{{ t(key="stage-installed", count=3) }}`: the text of a language, with values.

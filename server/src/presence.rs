@@ -54,6 +54,7 @@ pub struct Presence {
     events: Arc<Notify>,
     outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
     batches: Notify,
+    rollouts: Notify,
     closing: CancellationToken,
 }
 
@@ -212,6 +213,16 @@ impl Presence {
     /// Says that an order for many clients was given.
     pub fn batch_came(&self) {
         self.batches.notify_one();
+    }
+
+    /// Fires when somebody changed a rollout.
+    pub fn rollouts(&self) -> &Notify {
+        &self.rollouts
+    }
+
+    /// Says that somebody changed a rollout.
+    pub fn rollout_came(&self) {
+        self.rollouts.notify_one();
     }
 
     fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {

@@ -6,7 +6,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Error, approvals, batches, cache, job_scripts, reports, sessions, settings},
+    app::{
+        Error, approvals, batches, cache, inventory, job_scripts, report_mails, reports, rollouts, sessions,
+        settings,
+    },
     clock::SECOND,
     context::Ctx,
     db::{answers, attempts, boot, clients, events, jobs},
@@ -21,6 +24,11 @@ const PRESENCE_EVERY: Duration = Duration::from_secs(15);
 
 /// Orders for many clients that another server left behind are looked for this often.
 const BATCHES_EVERY: Duration = Duration::from_secs(10);
+
+/// Rollouts are looked after this often, ...
+const ROLLOUTS_EVERY: Duration = Duration::from_secs(2);
+/// ... and not more often than that, however much happens.
+const ROLLOUTS_PAUSE: Duration = Duration::from_millis(300);
 
 /// Own job scripts that another node has changed are read this often.
 const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
@@ -44,7 +52,11 @@ async fn count(ctx: &Ctx, stop: &CancellationToken) {
     measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = measure.tick() => logged("counting for reports", reports::measure(ctx).await),
+            _ = measure.tick() => {
+                logged("counting for reports", reports::measure(ctx).await);
+                logged("forgetting old changes of packages", inventory::prune(ctx).await);
+                logged("forgetting old sendings of reports", report_mails::prune(ctx).await);
+            }
             () = stop.cancelled() => break,
         }
     }
@@ -93,6 +105,31 @@ pub async fn batches(ctx: Ctx, stop: CancellationToken) {
             () = stop.cancelled() => break,
         }
         logged("carrying out orders for many clients", batches::work(&ctx).await);
+    }
+}
+
+/// Looks after rollouts until `stop` fires: now and then, when somebody changed one, and when something happened to a job.
+pub async fn rollouts(ctx: Ctx, stop: CancellationToken) {
+    let mut now_and_then = tokio::time::interval(ROLLOUTS_EVERY);
+    now_and_then.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let events = ctx.presence.events();
+    let mut looks = rollouts::Looks::default();
+    loop {
+        tokio::select! {
+            () = ctx.presence.rollouts().notified() => {}
+            () = events.notified() => {}
+            _ = now_and_then.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        match rollouts::work(&ctx, &mut looks).await {
+            Ok(true) => ctx.presence.rollout_came(),
+            Ok(false) => {}
+            Err(error) => logged("looking after rollouts", Err(error)),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ROLLOUTS_PAUSE) => {}
+            () = stop.cancelled() => break,
+        }
     }
 }
 

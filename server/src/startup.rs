@@ -20,8 +20,8 @@ use tower_http::{
 };
 
 use crate::{
-    app::{cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
-    auth::ldap::Directory,
+    app::{accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
     cache::{Cache, Declared, Setup},
@@ -87,6 +87,7 @@ impl Server {
         let pages = Pages::load(&config.share)?;
         let (presence, tries) = (Presence::default(), Tries::default());
         let directory = config.ldap.clone().map(Directory::open).transpose()?;
+        let login_service = config.oidc.clone().map(LoginService::open).transpose()?;
         let ctx = Ctx::new(Doors {
             config,
             addresses,
@@ -103,9 +104,11 @@ impl Server {
             builds: Builds::default(),
             tries,
             directory,
+            login_service,
             presence,
         });
         job_scripts::reload(&ctx).await?;
+        app_accounts::seal_second_factors(&ctx).await?;
         cache::apply_settings(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
@@ -182,9 +185,10 @@ impl Server {
             notices::run(told, notices_stop).await;
             Ok(())
         });
-        let (batched, batches_stop) = (ctx.clone(), stop.clone());
+        let (ordered, orders_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
-            reconcile::batches(batched, batches_stop).await;
+            let batches = reconcile::batches(ordered.clone(), orders_stop.clone());
+            tokio::join!(batches, Box::pin(reconcile::rollouts(ordered, orders_stop)));
             Ok(())
         });
         write_addresses(&ctx)?;

@@ -15,11 +15,21 @@ function followEvents() {
   });
 }
 
+const signs = { install: "+", upgrade: "↑", downgrade: "↓", reinstall: "=", remove: "−", purge: "−" };
+
+function packageChange(change) {
+  const versions = [change.from, change.to].filter(Boolean).join(" → ");
+  return `${signs[change.change] ?? "?"} ${change.package} ${versions}${change.is_security ? "  (security)" : ""}`;
+}
+
 // Lines have numbers: the browser sends the last one when it comes back, so none is lost or shown twice.
 function followOutput(output) {
   const source = new EventSource(output.dataset.output);
+  const titles = JSON.parse(output.dataset.steps || "{}");
   const kinds = { stdout: "", stderr: "stderr", agent: "agent" };
   const line = (text, kind) => {
+    // A newer attempt has taken its place.
+    if (!output.isConnected) source.close();
     const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
     const element = document.createElement("span");
     element.className = kind;
@@ -30,12 +40,46 @@ function followOutput(output) {
   source.addEventListener("output", (message) => {
     const event = JSON.parse(message.data);
     if (event.event === "output") line(event.line, kinds[event.stream] ?? "");
-    if (event.event === "step-started") line(`── ${event.step}`, "step");
+    if (event.event === "transaction") event.transaction.changes.forEach((change) => line(packageChange(change), "agent"));
+    if (event.event === "step-started") line(`── ${titles[event.step] ?? event.step}`, "step");
     if (event.event === "finished" && event.outcome.outcome === "failed") {
-      line(`${event.outcome.step}: ${event.outcome.reason}`, "failed");
+      line(`${titles[event.outcome.step] ?? event.outcome.step}: ${event.outcome.reason}`, "failed");
     }
   });
   source.addEventListener("end", () => source.close());
+}
+
+// Pages that follow what happens may come to show the output of a newer attempt.
+const followed = new WeakSet();
+function followOutputs() {
+  for (const output of document.querySelectorAll("[data-output]")) {
+    if (followed.has(output)) continue;
+    followed.add(output);
+    followOutput(output);
+  }
+}
+
+// What was said to be so old when the page was written gets older while somebody looks. Not by the browser's clock, which may be wrong.
+const ages = new WeakMap();
+function ago(seconds) {
+  const german = document.documentElement.lang === "de";
+  if (seconds < 5) return german ? "jetzt" : "now";
+  let [count, unit] = [seconds, "s"];
+  if (seconds >= 60) [count, unit] = [seconds / 60, "min"];
+  if (seconds >= 3600) [count, unit] = [seconds / 3600, "h"];
+  if (seconds >= 172800) [count, unit] = [seconds / 86400, german ? "Tagen" : "days"];
+  return german ? `vor ${Math.floor(count)} ${unit}` : `${Math.floor(count)} ${unit} ago`;
+}
+function growOlder() {
+  for (const time of document.querySelectorAll("time[data-age]")) {
+    let age = ages.get(time);
+    if (age?.said !== time.dataset.age) {
+      age = { said: time.dataset.age, since: performance.now() };
+      ages.set(time, age);
+    }
+    const text = ago(Number(age.said) + Math.floor((performance.now() - age.since) / 1000));
+    if (time.textContent !== text) time.textContent = text;
+  }
 }
 
 // The link of the first login carries its secret behind the hash sign, which no browser sends by itself.
@@ -51,5 +95,8 @@ window.addEventListener("hashchange", loginByLink);
 document.addEventListener("DOMContentLoaded", () => {
   loginByLink();
   followEvents();
-  document.querySelectorAll("[data-output]").forEach(followOutput);
+  followOutputs();
+  document.body.addEventListener("htmx:after:swap", followOutputs);
+  growOlder();
+  setInterval(growOlder, 5000);
 });

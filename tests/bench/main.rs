@@ -8,6 +8,7 @@ mod console;
 mod fanout;
 mod installation;
 mod queue;
+mod rollouts;
 mod table;
 
 use anyhow::{Context, Result};
@@ -26,6 +27,9 @@ struct Arguments {
     /// Clients of the console's database.
     #[arg(long, default_value_t = 50_000)]
     clients: u32,
+    /// Simulated agents of the rollout.
+    #[arg(long, default_value_t = 5_000)]
+    agents: u32,
     /// Jobs of the console's database.
     #[arg(long, default_value_t = 1_000_000)]
     jobs: u32,
@@ -46,6 +50,7 @@ enum What {
     Queue,
     Fanout,
     Console,
+    Rollouts,
     Agent,
     Cache,
     Installation,
@@ -86,6 +91,9 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     if wants(What::Console) {
         let measured = console::measure(arguments.clients, arguments.jobs).await;
         lines.extend(measured.context("measuring the console")?);
+    }
+    if wants(What::Rollouts) {
+        lines.extend(rollouts::measure(arguments.agents).await.context("measuring a rollout")?);
     }
     if wants(What::Agent) {
         lines.extend(agent::measure(arguments.watch).await.context("measuring the agent")?);

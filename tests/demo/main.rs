@@ -115,7 +115,8 @@ async fn run(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
         println!("  export LOTSE_DATA={} HOME={}", site.data().display(), directory.display());
         println!("  {} client list", Programs::built()?.lotse.display());
         println!(
-            "In a browser, as admin (once; the certificate is by the server's own CA, whose fingerprint is above):"
+            "To do it all again in a browser on this computer, open this link; it works once, then you have a password. The browser \
+             warns of the certificate, since the server's own CA made it:"
         );
         println!("  {}", site.lotse(&["account", "link", "admin"]).await?.trim());
         tokio::signal::ctrl_c().await?;

@@ -50,7 +50,7 @@ lotse client list --output json | grep -o '"name": *"[a-z-]*"'
 apt-get -q -y --reinstall install /root/lotse.deb >&2
 systemctl restart lotse
 page "$(hostname --fqdn)"
-lotse pxe dnsmasq --interface lo --proxy 127.0.0.0 > /etc/dnsmasq.d/lotse.conf
+lotse pxe dnsmasq --interface lo --proxy 127.0.0.0 --host 127.0.0.1 > /etc/dnsmasq.d/lotse.conf
 dnsmasq --test 2>&1
 systemd-analyze security --no-pager lotse.service | tail -n 1 >&2
 apt-get -q -y remove lotse >&2

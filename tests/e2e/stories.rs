@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Story,
+    browser_installation::browser_installation,
     server_package::server_package_as_the_operators_book_says,
     ssh::{key_pair, ssh},
 };
@@ -49,6 +50,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(rescue_with_ssh_until_released),
     story!(debootstrap_debian12),
     story!(server_package_as_the_operators_book_says),
+    story!(browser_installation),
 ];
 
 /// A site with the images for a distribution.

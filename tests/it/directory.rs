@@ -60,6 +60,32 @@ async fn membership_is_found_by_the_groups_members_as_well() {
 }
 
 #[tokio::test]
+async fn groups_of_several_places_count_together() {
+    let directory = Directory::start().unwrap();
+    let mut settings = Settings { membership: Membership::Member, ..directory.settings().unwrap() };
+    settings.roles[0].group = format!("cn=room-102,ou=rooms,{}", harness::directory::BASE);
+    let one_place = settings.group_base.clone();
+    settings.group_base.push(format!("ou=rooms,{}", harness::directory::BASE));
+    for (places, answered) in [(one_place, 401), (settings.group_base.clone(), 303)] {
+        let (server, _) = server_with(Settings { group_base: places, ..settings.clone() }).await;
+        assert_eq!(login(&server, "ann", "ann's password").await.0, answered);
+        server.stop().await.unwrap();
+    }
+}
+
+/// slapd does not know the rule of Active Directory: it answers that nothing fits, and that is no role and no failure.
+#[tokio::test]
+async fn a_directory_that_cannot_follow_groups_itself_gives_no_role() {
+    let directory = Directory::start().unwrap();
+    let settings = Settings { membership: Membership::InChain, ..directory.settings().unwrap() };
+    let (server, _) = server_with(settings).await;
+    let (answered, _, text) = login(&server, "ann", "ann's password").await;
+    assert_eq!(answered, 401);
+    assert!(text.contains("The directory gives you no role here."), "{text}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn who_has_a_wrong_password_or_no_role_is_not_let_in() {
     let directory = Directory::start().unwrap();
     let (server, _) = server_with(directory.settings().unwrap()).await;

@@ -249,6 +249,51 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     server.stop().await.unwrap();
 }
 
+/// What the database holds of a second factor: the one that is asked for, and the one that was shown.
+async fn kept(server: &TestServer) -> (String, String) {
+    let mut tx = server.ctx.db.read().await.unwrap();
+    let (_, known) = server::db::accounts::find(&mut tx, "ann").await.unwrap().unwrap();
+    (known.totp_secret.unwrap_or_default(), known.totp_offered.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_second_factor_is_sealed_in_the_database_and_an_open_one_is_sealed_at_the_next_start() {
+    let (server, clock) = start().await;
+    let browser = ann(&server, Role::Viewer).await;
+    let page = browser.post("/account/second-factor", &[]).await.unwrap();
+    let secret = page.text.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0.replace(' ', "");
+    assert!(kept(&server).await.1.starts_with("sealed1."));
+    let code = code_of(&secret, clock.now()).unwrap();
+    browser.post("/account/second-factor", &[("code", &code)]).await.unwrap();
+    let (sealed, _) = kept(&server).await;
+    assert!(sealed.starts_with("sealed1.") && !sealed.contains(&secret), "{sealed}");
+    // As an older server has kept it.
+    let open =
+        format!("UPDATE users SET totp_secret = '{secret}', totp_offered = '{secret}' WHERE name = 'ann'");
+    server.meddle(&open).await.unwrap();
+    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    let (again, offered) = kept(&server).await;
+    assert!(again.starts_with("sealed1.") && offered.starts_with("sealed1.") && again != sealed);
+    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    assert_eq!(kept(&server).await.0, again);
+    clock.advance(30);
+    let mut login = Browser::new(&server).unwrap();
+    let step = step_of(&mut login).await;
+    let code = code_of(&secret, clock.now()).unwrap();
+    assert_eq!(login.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 303);
+    // Another's does not open in its place.
+    let sql = "UPDATE users SET totp_secret = (SELECT totp_secret FROM users WHERE name = 'ann') WHERE name = 'admin'";
+    server.meddle(sql).await.unwrap();
+    let link = server.first_login.split_once('#').unwrap().1.to_owned();
+    let mut admin = Browser::new(&server).unwrap();
+    let asked = admin.login(&[("link", &link)]).await.unwrap().text;
+    let step = asked.split_once("name=\"step\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    clock.advance(30);
+    let code = code_of(&secret, clock.now()).unwrap();
+    assert_eq!(admin.login(&[("step", &step), ("code", &code)]).await.unwrap().status, 500);
+    server.stop().await.unwrap();
+}
+
 async fn step_of(browser: &mut Browser) -> String {
     let asked = browser.login(&[("name", "ann"), ("password", PASSWORD)]).await.unwrap();
     asked.text.split_once("name=\"step\" value=\"").unwrap().1.split_once('"').unwrap().0.to_owned()

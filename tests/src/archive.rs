@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -163,8 +164,8 @@ impl Archive {
         for (name, wanted) in [("MD5", "false"), ("SHA1", "false"), ("SHA512", "false")] {
             command.args(["-o", &format!("APT::FTPArchive::Release::{name}={wanted}")]);
         }
-        let more = fields.iter().map(|(name, value)| format!("{name}: {value}\n"));
-        let mut release = more.collect::<Vec<_>>().concat().into_bytes();
+        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        let mut release = lines.concat().into_bytes();
         release.extend(output(command.arg("release").arg(".").current_dir(&folder))?);
         fs_err::write(folder.join("Release"), &release)?;
         let sign = |how: &str, name: &str| {
@@ -308,6 +309,17 @@ impl Mirror {
     }
 }
 
+/// The answer that needs no file: a redirection, a mere status, or that nothing has changed.
+fn without_content(manner: Option<&Manner>, unchanged: bool) -> Option<String> {
+    match manner {
+        Some(Manner::Redirects(to)) => {
+            Some(format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"))
+        }
+        Some(Manner::Status(status)) => Some(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n")),
+        _ => unchanged.then(|| "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned()),
+    }
+}
+
 impl Shared {
     async fn answer(&self, socket: TcpStream) -> Result<()> {
         let mut socket = BufReader::new(socket);
@@ -356,59 +368,36 @@ impl Shared {
             if_range: if_range.clone(),
             unchanged,
         });
-        match (&manner, unchanged) {
-            (Some(Manner::Redirects(to)), _) => {
-                let head = format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
-                socket.write_all(head.as_bytes()).await?;
-                return Ok(true);
-            }
-            (Some(Manner::Status(status)), _) => {
-                socket
-                    .write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").as_bytes())
-                    .await?;
-                return Ok(true);
-            }
-            (_, true) => {
-                socket.write_all(b"HTTP/1.1 304 Not Modified\r\n\r\n").await?;
-                return Ok(true);
-            }
-            _ => {}
+        if let Some(head) = without_content(manner.as_ref(), unchanged) {
+            socket.write_all(head.as_bytes()).await?;
+            return Ok(true);
         }
         let (Some(content), Some(etag)) = (content, etag) else {
             socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await?;
             return Ok(true);
         };
-        let from = from.filter(|_| if_range.is_none() || if_range.as_ref() == Some(&etag));
-        self.send(&path, &content, &etag, from, manner, socket).await
-    }
-
-    /// Sends a file or the rest of it, in some manner; false when the connection must end.
-    async fn send(
-        &self,
-        path: &str,
-        content: &[u8],
-        etag: &str,
-        from: Option<u64>,
-        manner: Option<Manner>,
-        socket: &mut TcpStream,
-    ) -> Result<bool> {
+        let mut answer = Vec::new();
         let common = format!("etag: {etag}\r\nlast-modified: Sat, 21 Nov 2026 00:00:00 GMT\r\n");
-        let size = content.len();
-        let start = usize::try_from(from.unwrap_or(0))?.min(size);
-        let status = match from {
-            Some(from) => format!(
-                "206 Partial Content\r\ncontent-range: bytes {from}-{}/{size}",
-                size.saturating_sub(1)
-            ),
-            None => "200 OK".to_owned(),
+        let wanted = from.filter(|_| if_range.is_none() || if_range.as_ref() == Some(&etag));
+        let start = if let Some(from) = wanted {
+            let (size, start) = (content.len(), usize::try_from(from)?.min(content.len()));
+            let last = size.saturating_sub(1);
+            write!(
+                answer,
+                "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes {from}-{last}/{size}\r\n{common}content-length: {}\r\n\r\n",
+                size - start
+            )?;
+            start
+        } else {
+            write!(answer, "HTTP/1.1 200 OK\r\n{common}content-length: {}\r\n\r\n", content.len())?;
+            0
         };
-        let answer = format!("HTTP/1.1 {status}\r\n{common}content-length: {}\r\n\r\n", size - start);
         let body = &content[start..];
-        socket.write_all(answer.as_bytes()).await?;
+        socket.write_all(&answer).await?;
         match manner {
             Some(Manner::BreaksAfter(bytes)) => {
                 socket.write_all(&body[..bytes.min(body.len())]).await?;
-                self.manners.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+                self.manners.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
                 socket.shutdown().await?;
                 return Ok(false);
             }

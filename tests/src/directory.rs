@@ -50,6 +50,8 @@ dn: uid=admin,ou=people,dc=school,dc=example\nobjectClass: inetOrgPerson\ncn: Ot
 dn: cn=helpers,ou=groups,dc=school,dc=example\nobjectClass: groupOfNames\nmember: uid=ann,ou=people,dc=school,dc=example\nmember: uid=admin,ou=people,dc=school,dc=example\n
 dn: cn=staff,ou=groups,dc=school,dc=example\nobjectClass: groupOfNames\nmember: cn=helpers,ou=groups,dc=school,dc=example\n
 dn: cn=it,ou=groups,dc=school,dc=example\nobjectClass: groupOfNames\nmember: cn=staff,ou=groups,dc=school,dc=example\n
+dn: ou=rooms,dc=school,dc=example\nobjectClass: organizationalUnit\n
+dn: cn=room-102,ou=rooms,dc=school,dc=example\nobjectClass: groupOfNames\nmember: cn=staff,ou=groups,dc=school,dc=example\n
 dn: cn=teachers,ou=groups,dc=school,dc=example\nobjectClass: groupOfNames\nmember: uid=bob,ou=people,dc=school,dc=example\n
 ";
 const CIRCLE: &str = "dn: cn=helpers,ou=groups,dc=school,dc=example\nchangetype: modify\nadd: member\nmember: cn=it,ou=groups,dc=school,dc=example\n";
@@ -147,7 +149,7 @@ impl Directory {
             name_attribute: "uid".to_owned(),
             full_name_attribute: "cn".to_owned(),
             membership: Membership::MemberOf,
-            group_base: Some(format!("ou=groups,{BASE}")),
+            group_base: vec![format!("ou=groups,{BASE}")],
             timeout: 2,
             cache: 600,
             roles: vec![mapping("it", Role::Admin, &[]), mapping("teachers", Role::Helpdesk, &["room-101"])],

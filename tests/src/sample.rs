@@ -3,6 +3,9 @@
 //!
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
+mod packages;
+mod rollouts;
+
 use anyhow::{Context as _, Result};
 use reqwest::Method;
 use serde_json::json;
@@ -72,6 +75,8 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     let sample = fill(&server.ctx).await?;
     let channel = json!({ "name": "mail", "kind": "mail", "to": ["admin@schule.example"], "language": "de" });
     server.send(Method::POST, "/api/v1/channels", &channel).await?.ok()?;
+    let weekly = json!({ "name": "weekly", "report": "updates", "every": "weekly", "time_zone": "Europe/Berlin", "to": ["admin@schule.example"], "language": "de" });
+    server.send(Method::POST, "/api/v1/report-mails", &weekly).await?.ok()?;
     let batch =
         json!({ "order": { "action": "join-group", "group": "spring" }, "clients": ["lab-01", "lab-02"] });
     server.send(Method::POST, "/api/v1/batches", &batch).await?.ok()?;
@@ -81,8 +86,10 @@ pub async fn start(engine: Engine) -> Result<(TestServer, Sample)> {
     if let Some(files) = files.as_object_mut() {
         files.retain(|path, _| !path.starts_with("expected/"));
     }
-    let script = files["20-install.sh.tera"].as_str().context("a job script has lost its script")?.to_owned();
-    files["20-install.sh.tera"] = json!(format!("{script}apt-get clean\n"));
+    let declared = files["job.yaml"].as_str().context("a job script has lost its declaration")?.to_owned();
+    let step = "  - script: 30-clean.sh.tera\n    title: { en: Clean up, de: Aufräumen }\n    timeout: 5m\n";
+    files["job.yaml"] = json!(format!("{declared}{step}"));
+    files["30-clean.sh.tera"] = json!("apt-get clean\n");
     let version = json!({ "files": files, "comment": "the package cache stays small" });
     server.send(Method::POST, &format!("{path}/versions"), &version).await?.ok()?;
     Ok((server, sample))
@@ -117,6 +124,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     }
     let (running, held) = site.work().await?;
     site.newcomers().await?;
+    rollouts::fill(ctx).await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",
@@ -330,7 +338,7 @@ impl Site<'_> {
         }
         self.boots(number, began, "in the installed system").await?;
         let job = self.order(id, "package-install", began, None).await?;
-        let report = Report::new(began).step("20-install").says(Stream::Stdout, APT);
+        let report = Report::new(began).step("packages").says(Stream::Stdout, APT);
         match number {
             7 => {
                 let said = "E: Unable to locate package gimp-plugins-extra";
@@ -342,7 +350,9 @@ impl Site<'_> {
             9 => self.cancel(job, began, "the wrong room").await?,
             11 => self.expire(job, began).await?,
             _ => {
-                self.attempt(id, Realm::System, began, report.done().ends(Outcome::Succeeded)).await?;
+                let report = report.done().ends(Outcome::Succeeded);
+                let attempt = self.attempt(id, Realm::System, began, report).await?;
+                packages::told(self.ctx, id, number, attempt).await?;
             }
         }
         if number == 12 {

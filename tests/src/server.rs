@@ -18,6 +18,7 @@ use server::{
     patience::Patience,
     startup::Server,
 };
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,7 @@ pub fn config(data: PathBuf, database: Option<Location>) -> Config {
         lease_s: 60,
         installer_command_line: String::new(),
         ldap: None,
+        oidc: None,
         log_json: false,
         notices: Notices::default(),
         decided: Vec::new(),
@@ -159,6 +161,28 @@ impl TestServer {
     /// Sends JSON as an admin.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Answer> {
         answer(self.request(Some(Role::Admin), method, path).json(body)).await
+    }
+
+    /// Runs a statement on its database, past the server.
+    ///
+    /// # Errors
+    /// The database refuses it.
+    pub async fn meddle(&self, statement: &str) -> anyhow::Result<()> {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        match &self.ctx.config.database {
+            Location::Sqlite(path) => {
+                let url = format!("sqlite:{}", path.display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await?;
+                sqlx::raw_sql(statement).execute(&mut connection).await?;
+                connection.close().await?;
+            }
+            Location::Postgres(url) => {
+                let mut connection = sqlx::PgConnection::connect(url).await?;
+                sqlx::raw_sql(statement).execute(&mut connection).await?;
+                connection.close().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stops the server and waits for its end.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::package_work::Transaction;
+
 /// A batch of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportRequest {
@@ -51,6 +53,15 @@ pub enum EventKind {
         /// What is being done; may be empty.
         #[serde(default)]
         message: String,
+    },
+    /// What a package manager is about to do, or would do.
+    Transaction {
+        /// The step's id.
+        step: String,
+        /// It is not carried out: somebody only wants to know.
+        is_preview: bool,
+        /// What changes.
+        transaction: Transaction,
     },
     /// A step ended well, or had been done before this attempt went on.
     StepFinished {

@@ -1,6 +1,7 @@
 //! What server and agent say to each other: types only, no IO, no clock.
 //!
-//! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`event`], [`facts`], [`problem`].
+//! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`package_work`], [`event`], [`facts`],
+//! [`packages`], [`problem`].
 //!
 //! Invariants: a message of any released version still parses (`golden/`); an enum value that this version does not
 //! know parses as `Unknown`, so old agents and new servers live together. Times are microseconds since the Unix epoch,
@@ -10,6 +11,8 @@ pub mod enrol;
 pub mod event;
 pub mod facts;
 pub mod ids;
+pub mod package_work;
+pub mod packages;
 pub mod plan;
 pub mod poll;
 pub mod problem;

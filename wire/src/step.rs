@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     enrol::BlobRef,
     facts::Firmware,
+    package_work::PackageWork,
     storage::{DiskExpectation, MountEntry, StorageWork},
 };
 
@@ -105,6 +106,8 @@ pub enum StepKind {
         /// The agent's Debian package.
         package: BlobRef,
     },
+    /// Installs, removes or upgrades packages with the system's own package manager.
+    Packages(PackageWork),
     /// Measures the machine and sends its facts.
     Facts {},
     /// Ends the attempt with success and restarts the machine.

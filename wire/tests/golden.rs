@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use wire::{enrol, event, facts, plan, poll, problem, step, storage, trust};
+use wire::{enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -154,6 +154,15 @@ fn golden_names() -> BTreeSet<String> {
         facts::Facts,
         facts::Nic,
         facts::OperatingSystem,
+        package_work::DebconfAnswer,
+        package_work::PackageChange,
+        package_work::PackageWork,
+        package_work::Transaction,
+        packages::Condition,
+        packages::Package,
+        packages::PackageKey,
+        packages::PackageUpdate,
+        packages::PackagesRequest,
         plan::Plan,
         plan::SignedPlan,
         poll::Lease,
@@ -179,6 +188,11 @@ fn golden_names() -> BTreeSet<String> {
         event::Stream,
         event::Verdict,
         facts::Firmware,
+        package_work::ChangeKind,
+        package_work::Conffiles,
+        package_work::PackageAction,
+        packages::PackageFamily,
+        packages::PackagesResponse,
         poll::Order,
         step::Root,
         step::StepKind,
@@ -248,7 +262,12 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
     newer("outcome", &event::Outcome::Unknown);
     newer("verdict", &event::Verdict::Unknown);
     newer("", &facts::Firmware::Unknown);
+    newer("", &packages::PackageFamily::Unknown);
+    newer("answer", &packages::PackagesResponse::Unknown);
     newer("do", &poll::Order::Unknown);
+    newer("", &package_work::PackageAction::Unknown);
+    newer("", &package_work::Conffiles::Unknown);
+    newer("", &package_work::ChangeKind::Unknown);
     newer("kind", &step::StepKind::Unknown);
     newer("", &step::WipeMethod::Unknown);
     newer("on", &storage::Volume::Unknown);
@@ -260,7 +279,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
             enumeration.as_ref().is_some_and(|(_, variants)| variants.contains(&"unknown".to_owned()))
         })
         .count();
-    assert_eq!(with_unknown, 12);
+    assert_eq!(with_unknown, 17);
 }
 
 #[test]

@@ -328,6 +328,20 @@ impl Host for FakeHost {
         self.state().paths().any(|entry| entry.starts_with(path))
     }
 
+    fn stamp(&self, path: &Path) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let state = self.state();
+        let mut hash = DefaultHasher::new();
+        let mut there = false;
+        for (entry, file) in
+            state.files.range(path.to_owned()..).take_while(|(entry, _)| entry.starts_with(path))
+        {
+            there = true;
+            (entry, &file.content).hash(&mut hash);
+        }
+        if there { hash.finish().max(1) } else { 0 }
+    }
+
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         let mut state = self.state();
         state.check_writable("writing", path)?;

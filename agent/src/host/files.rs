@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -33,6 +33,17 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<String>> {
         .collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
+}
+
+/// From what a change cannot leave as it is: inode, length, time of the last change (stat(2)).
+pub(super) fn stamp(path: &Path) -> u64 {
+    let Ok(found) = fs::metadata(path) else { return 0 };
+    let parts = [found.ino(), found.len(), found.mtime().cast_unsigned(), found.mtime_nsec().cast_unsigned()];
+    // FNV-1a, over numbers.
+    parts
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, part| (hash ^ part).wrapping_mul(0x0100_0000_01b3))
+        .max(1)
 }
 
 pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -52,6 +52,10 @@ pub trait Host: Send + Sync {
     /// Whether something is at this path.
     fn exists(&self, path: &Path) -> bool;
 
+    /// A number that changes when a file, or the names in a directory, are changed or replaced; 0 when nothing is there. Cheap: the
+    /// content is not read.
+    fn stamp(&self, path: &Path) -> u64;
+
     /// Writes a file atomically (temporary file beside it, fsync, rename, fsync of the directory), making missing parent directories.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error>;
 

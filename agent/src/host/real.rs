@@ -63,6 +63,10 @@ impl Host for RealHost {
         path.symlink_metadata().is_ok()
     }
 
+    fn stamp(&self, path: &Path) -> u64 {
+        files::stamp(path)
+    }
+
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         files::write(path, content, mode).map_err(|source| system("writing", path, source))
     }

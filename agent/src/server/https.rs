@@ -20,6 +20,7 @@ use wire::{
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
+    packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
     problem::Problem,
     trust::Trust,
@@ -157,6 +158,14 @@ impl Server for HttpsServer {
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         let post = self.client.post(self.agents("facts")).json(facts).timeout(ANSWER_PATIENCE);
         Box::pin(async move { answer("take the facts", post).await.map(drop) })
+    }
+
+    fn packages<'a>(
+        &'a self,
+        packages: &'a PackagesRequest,
+    ) -> BoxFuture<'a, Result<PackagesResponse, Error>> {
+        let post = self.client.post(self.agents("packages")).json(packages);
+        Box::pin(json("take the packages", post.timeout(ANSWER_PATIENCE)))
     }
 
     fn secret<'a>(&'a self, attempt: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {

@@ -9,6 +9,7 @@ use wire::{
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
+    packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
     trust::Trust,
 };
@@ -66,6 +67,12 @@ pub trait Server: Send + Sync {
 
     /// Sends what was measured.
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Sends which packages there are, or what differs.
+    fn packages<'a>(
+        &'a self,
+        packages: &'a PackagesRequest,
+    ) -> BoxFuture<'a, Result<PackagesResponse, Error>>;
 
     /// A secret that a step of the attempt names.
     fn secret<'a>(&'a self, attempt: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>>;

@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod enrolment;
+mod packages;
 mod react;
 mod trusting;
 mod work;

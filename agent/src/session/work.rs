@@ -21,6 +21,7 @@ use crate::{
 
 use super::{
     Ended, Error, Life,
+    packages::Told,
     react::{Reaction, react},
 };
 
@@ -57,6 +58,7 @@ struct State<'a> {
     credentials: Credentials,
     server: Arc<dyn Server>,
     facts_sent: bool,
+    packages: Told,
     backoff: &'a mut Backoff,
     /// Of the attempt that the agent holds, in seconds.
     lease_s: Option<u32>,
@@ -71,7 +73,14 @@ impl Life<'_> {
     ) -> Result<End, Error> {
         let session = self.session;
         let server = session.connect.connect(&session.config.addresses, ca_pem, Some(&credentials))?;
-        let mut state = State { credentials, server, facts_sent: false, backoff, lease_s: None };
+        let mut state = State {
+            credentials,
+            server,
+            facts_sent: false,
+            packages: Told::default(),
+            backoff,
+            lease_s: None,
+        };
         let mut announced = false;
         loop {
             let round = self.round(&mut state, ca_pem).await?;
@@ -127,6 +136,22 @@ impl Life<'_> {
                 }
                 Err(error) => return Ok(self.failed(state, "sending the facts", &error)),
             }
+        }
+        let told = tokio::select! {
+            told = self.tell_packages(&mut state.packages, state.server.as_ref()) => told,
+            () = self.stop.cancelled() => return Ok(stopped()),
+        };
+        match told {
+            Ok(()) => {}
+            Err(error) if !error.is_transient() && !error.is_unknown_identity() => {
+                tracing::error!(error = chain(&error), "the server refused the packages");
+                state.packages.give_up();
+            }
+            // Nor must a server that takes everything else but these.
+            Err(error) if error.is_transient() && state.packages.fails_again() => {
+                tracing::warn!(error = chain(&error), "the packages are told later");
+            }
+            Err(error) => return Ok(self.failed(state, "sending the packages", &error)),
         }
         self.poll(state, None).await
     }
@@ -236,7 +261,7 @@ impl Life<'_> {
         }
     }
 
-    async fn carry_out(&self, state: &State<'_>, journal: Journal) -> Result<Round, Error> {
+    async fn carry_out(&self, state: &mut State<'_>, journal: Journal) -> Result<Round, Error> {
         let session = self.session;
         let runner = Runner {
             host: &session.host,
@@ -248,9 +273,13 @@ impl Life<'_> {
             console: &session.console,
             stop: self.stop,
         };
+        let attempt = journal.lease().attempt;
         let after = runner.run(journal).await?;
         Ok(match after {
-            After::Free => Round::Next(Duration::ZERO),
+            After::Free => {
+                state.packages.carried_out(attempt);
+                Round::Next(Duration::ZERO)
+            }
             After::Down => Round::Over(End::Ended(Ended::Down)),
             After::Stopped => stopped(),
         })

@@ -8,6 +8,7 @@ use wire::{
     AttemptId,
     enrol::Identity,
     event::Stream,
+    package_work::Transaction,
     step::{Root, StepKind},
 };
 
@@ -26,6 +27,7 @@ mod download;
 mod facts;
 mod install_agent;
 mod mount;
+mod packages;
 mod rescue;
 mod script;
 mod storage;
@@ -145,6 +147,7 @@ pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepE
             boot_loader::execute(ctx, &booting).await
         }
         StepKind::InstallAgent { package } => install_agent::execute(ctx, package).await,
+        StepKind::Packages(work) => packages::execute(ctx, work).await,
         StepKind::Facts {} => facts::execute(ctx).await,
         StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,
         StepKind::WipeDisk { disk, method } => wipe_disk::execute(ctx, disk, *method).await,
@@ -159,6 +162,9 @@ pub trait Voice: Send + Sync {
 
     /// How far the step is, 0 to 100.
     fn progress(&self, percent: u8, message: &str);
+
+    /// What a package manager is about to do, or would do.
+    fn transaction(&self, is_preview: bool, transaction: &Transaction);
 }
 
 /// How a step can go wrong: the only thing that the runner branches on.

@@ -15,6 +15,7 @@ use wire::{
     enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse, Stream},
     facts::Facts,
+    package_work::Transaction,
     poll::{PollRequest, PollResponse},
     storage::DiskExpectation,
 };
@@ -85,11 +86,16 @@ impl Stage {
 pub(crate) struct RecordingVoice {
     lines: Mutex<Vec<(Stream, String)>>,
     pub(crate) progress: Mutex<Vec<(u8, String)>>,
+    pub(crate) transactions: Mutex<Vec<(bool, Transaction)>>,
 }
 
 impl Voice for RecordingVoice {
     fn line(&self, stream: Stream, line: &str) {
         self.lines.lock().unwrap().push((stream, line.to_owned()));
+    }
+
+    fn transaction(&self, is_preview: bool, transaction: &Transaction) {
+        self.transactions.lock().unwrap().push((is_preview, transaction.clone()));
     }
 
     fn progress(&self, percent: u8, message: &str) {
@@ -177,6 +183,13 @@ impl Server for FakeServer {
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         self.facts.lock().unwrap().push(facts.clone());
         Box::pin(async { Ok(()) })
+    }
+
+    fn packages<'a>(
+        &'a self,
+        _: &'a wire::packages::PackagesRequest,
+    ) -> BoxFuture<'a, Result<wire::packages::PackagesResponse, Error>> {
+        Box::pin(async { Err(cut("take the packages")) })
     }
 
     fn secret<'a>(&'a self, _: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>> {

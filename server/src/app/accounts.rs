@@ -19,6 +19,8 @@ pub use crate::domain::people::Login;
 
 /// A link for a new person or a forgotten password is valid this long.
 const LINK_FOR: i64 = 72 * 3600 * SECOND;
+/// And one that somebody makes for their own command line.
+const OWN_LINK_FOR: i64 = 10 * 60 * SECOND;
 const LONGEST_NAME: usize = 64;
 const LONGEST_FULL_NAME: usize = 200;
 
@@ -144,7 +146,7 @@ pub async fn create(ctx: &Ctx, new: &NewAccount, actor: &str) -> Result<LoginLin
     let detail = format!("{} ({})", new.name, people::in_words(&new.rights));
     audit::note(&mut tx, "account.create", &format!("account {}", new.name), &(), new).await?;
     events::add(&mut tx, "account.created", None, None, actor, &detail, now).await?;
-    let link = make_link(ctx, &mut tx, id, &new.name).await?;
+    let link = make_link(ctx, &mut tx, id, &new.name, LINK_FOR).await?;
     tx.commit().await?;
     ctx.presence.events_came();
     Ok(link)
@@ -161,7 +163,7 @@ pub async fn link(ctx: &Ctx, name: &str, actor: &str) -> Result<LoginLink, Error
     if account.disabled_at.is_some() {
         return Err(Error::conflict(format!("account {name} is disabled"), "enable it first"));
     }
-    let link = make_link(ctx, &mut tx, account.id, name).await?;
+    let link = make_link(ctx, &mut tx, account.id, name, LINK_FOR).await?;
     let after = json!({ "expires_at": link.expires_at });
     audit::note(&mut tx, "account.link", &format!("account {name}"), &(), &after).await?;
     events::add(&mut tx, "account.link", None, None, actor, name, ctx.now()).await?;
@@ -180,16 +182,38 @@ fn refuse_foreign(account: &Account, what: &str) -> Result<(), Error> {
     ))
 }
 
-async fn make_link(ctx: &Ctx, tx: &mut Tx, id: i64, name: &str) -> Result<LoginLink, Error> {
+async fn make_link(ctx: &Ctx, tx: &mut Tx, id: i64, name: &str, valid_for: i64) -> Result<LoginLink, Error> {
     let (now, secret) = (ctx.now(), Token::new());
     accounts::revoke_links(tx, id).await?;
-    links::create_link(tx, &secret.hash(), id, now + LINK_FOR, now).await?;
+    links::create_link(tx, &secret.hash(), id, now + valid_for, now).await?;
     // Behind the hash sign, so that no browser sends it and no log keeps it.
     Ok(LoginLink {
         account: name.to_owned(),
         link: format!("{}/login#{}", ctx.addresses.https, secret.reveal()),
-        expires_at: now + LINK_FOR,
+        expires_at: now + valid_for,
     })
+}
+
+/// Makes a link by which somebody of the login service logs in on the command line, where no page of the service can be shown.
+///
+/// # Errors
+/// Their account is of another kind; name and password are enough for it.
+pub async fn own_link(ctx: &Ctx, asking: &Actor) -> Result<LoginLink, Error> {
+    let account = own(ctx, asking).await?;
+    if account.source != Source::Oidc {
+        return Err(Error::conflict(
+            "only people of the login service need a link for the command line",
+            "log in with name and password: `lotse login SERVER --name NAME`",
+        ));
+    }
+    let mut tx = ctx.db.write().await?;
+    let link = make_link(ctx, &mut tx, account.id, &account.name, OWN_LINK_FOR).await?;
+    let after = json!({ "expires_at": link.expires_at });
+    audit::note(&mut tx, "account.link", &format!("account {}", account.name), &(), &after).await?;
+    events::add(&mut tx, "account.link", None, None, &asking.name, &account.name, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(link)
 }
 
 /// What can be changed of an account: its tag changes with it.
@@ -349,6 +373,36 @@ pub async fn set_language(ctx: &Ctx, asking: &Actor, language: &str) -> Result<(
     Ok(tx.commit().await?)
 }
 
+/// For which account a second factor was sealed: in another's place it does not open.
+fn purpose(account: i64) -> String {
+    format!("second factor of account {account}")
+}
+
+fn seal_second_factor(ctx: &Ctx, account: i64, secret: &str) -> Result<String, Error> {
+    ctx.authority.seal(&purpose(account), secret).map_err(|error| Error::Internal(error.into()))
+}
+
+pub(super) fn open_second_factor(ctx: &Ctx, account: i64, sealed: &str) -> Result<String, Error> {
+    ctx.authority.open_sealed(&purpose(account), sealed).map_err(|error| Error::Internal(error.into()))
+}
+
+/// Seals the second factors that an older server has kept open; what is sealed already stays as it is.
+///
+/// # Errors
+/// The database refuses.
+pub async fn seal_second_factors(ctx: &Ctx) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    for open in accounts::open_totp(&mut tx).await? {
+        let seal = |secret: Option<String>| {
+            secret.map(|text| seal_second_factor(ctx, open.account, &text)).transpose()
+        };
+        let (secret, offered) = (seal(open.secret)?, seal(open.offered)?);
+        accounts::seal_totp(&mut tx, open.account, secret.as_deref(), offered.as_deref()).await?;
+        tracing::info!(account = open.account, "the second factor of an account is sealed now");
+    }
+    Ok(tx.commit().await?)
+}
+
 /// Offers whoever asks a second factor; it is asked for once they have shown a code of it.
 ///
 /// # Errors
@@ -362,11 +416,12 @@ pub async fn offer_second_factor(ctx: &Ctx, asking: &Actor) -> Result<SecondFact
     // What was offered stays the same until it is confirmed: a page that is opened twice shows one picture.
     #[expect(clippy::single_match_else, reason = "two cases of one question")]
     let secret = match known.totp_offered {
-        Some(secret) => secret,
+        Some(sealed) => open_second_factor(ctx, id, &sealed)?,
         None => {
             let secret = totp::new_secret();
+            let sealed = seal_second_factor(ctx, id, &secret)?;
             let mut tx = ctx.db.write().await?;
-            accounts::offer_totp(&mut tx, id, &secret).await?;
+            accounts::offer_totp(&mut tx, id, &sealed).await?;
             let object = format!("account {}", account.name);
             let after = json!({ "offered": true });
             audit::note(&mut tx, "account.offer-second-factor", &object, &(), &after).await?;
@@ -388,6 +443,7 @@ pub async fn confirm_second_factor(ctx: &Ctx, asking: &Actor, code: &str) -> Res
     let offered = known.totp_offered.ok_or_else(|| {
         Error::conflict("no second factor was offered", "begin with POST /api/v1/account/second-factor")
     })?;
+    let offered = open_second_factor(ctx, id, &offered)?;
     let step = totp::step_of(&offered, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
     let step = step.ok_or_else(wrong_code)?;
     let codes = totp::recovery_codes();

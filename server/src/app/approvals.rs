@@ -2,25 +2,23 @@
 //!
 //! Invariant: what the settings name is carried out only in the transaction that marks its request approved ([`gate`]), so it happens once
 //! and only when a second person said so, however many say something at the same time. Whoever asks cannot approve, neither by their
-//! session nor by a token that they made; and it happens only when whoever asked may still do it.
+//! session nor by a token that they made; and it happens only when whoever asked may still do it. For both, the role counts that they have
+//! where it happens: for the client or group that it is about.
+
+mod wish;
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wire::JobId;
 
+pub use self::wish::Wish;
 use super::{
     Error,
-    batches::{self, BatchOrder},
-    clients, groups, helpdesk, installation,
-    jobs::{self, JobOrder},
-    mass_installation::{self, MassOrder},
     people::{self, Actor},
-    recovery, retirement, settings,
+    settings,
 };
 use crate::{
     clock::SECOND,
@@ -31,129 +29,15 @@ use crate::{
         events,
     },
     domain::{
-        approval::{Approval, ApprovalState, Risk, may_approve},
+        approval::{Approval, ApprovalState, NotYours, Risk, may_approve},
         people::Role,
+        reach::Reach,
         settings::{APPROVAL_ACTIONS, APPROVAL_HOURS, APPROVAL_MASS_ABOVE},
     },
 };
 
-/// What can be asked for and carried out later.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
-pub enum Wish {
-    /// Install a client.
-    Install {
-        /// Its name.
-        client: String,
-    },
-    /// Install it anew, and restart it for that.
-    Redo {
-        /// Its name.
-        client: String,
-    },
-    /// Take it out of service.
-    Retire {
-        /// Its name.
-        client: String,
-    },
-    /// Remove it.
-    DeleteClient {
-        /// Its name.
-        client: String,
-    },
-    /// Queue a job.
-    Job {
-        /// For which client.
-        client: String,
-        /// Which.
-        order: JobOrder,
-    },
-    /// Queue the same job again.
-    RetryJob {
-        /// Which.
-        job: JobId,
-    },
-    /// Install it anew, and do again what had succeeded on it.
-    Recover {
-        /// Its name.
-        client: String,
-    },
-    /// Install many machines; passwords are in no wish.
-    MassInstall {
-        /// Which, and how.
-        order: Box<MassOrder>,
-    },
-    /// Order something for many clients.
-    Batch {
-        /// What, and for which.
-        order: Box<BatchOrder>,
-    },
-    /// Queue a job for every member of a group.
-    GroupJobs {
-        /// Its name.
-        group: String,
-        /// Which job.
-        order: JobOrder,
-    },
-}
-
-impl Wish {
-    /// The least role that may carry it out.
-    fn role(&self) -> Role {
-        match self {
-            Self::Redo { .. } => Role::Helpdesk,
-            Self::Batch { order } => order.order.role(),
-            Self::Install { .. }
-            | Self::Retire { .. }
-            | Self::Job { .. }
-            | Self::RetryJob { .. }
-            | Self::Recover { .. }
-            | Self::MassInstall { .. }
-            | Self::GroupJobs { .. } => Role::Operator,
-            Self::DeleteClient { .. } => Role::Admin,
-        }
-    }
-
-    fn summary(&self, clients: usize) -> String {
-        match self {
-            Self::Install { client } => format!("install {client}"),
-            Self::Redo { client } => format!("install {client} anew"),
-            Self::Retire { client } => format!("retire {client}"),
-            Self::DeleteClient { client } => format!("delete {client}"),
-            Self::Job { client, order } => format!("{} on {client}", order.job_type),
-            Self::RetryJob { job } => format!("job {job} again"),
-            Self::Recover { client } => format!("recover {client}"),
-            Self::MassInstall { .. } => {
-                format!("install {clients} machines, without passwords: set those afterwards")
-            }
-            Self::Batch { order } => format!("{} for {clients} clients", order.order.as_str()),
-            Self::GroupJobs { group, order } => {
-                format!("{} on the {clients} clients of group {group}", order.job_type)
-            }
-        }
-    }
-
-    async fn carry_out(&self, ctx: &Ctx, actor: &str) -> Result<(), Error> {
-        let id = async |name: &str| -> Result<wire::ClientId, Error> {
-            let mut tx = ctx.db.read().await?;
-            Ok(clients::get(&mut tx, name).await?.id)
-        };
-        match self {
-            Self::Install { client } => {
-                installation::install(ctx, id(client).await?, false, actor).await.map(drop)
-            }
-            Self::Redo { client } => helpdesk::redo(ctx, client, actor).await.map(drop),
-            Self::Retire { client } => retirement::retire(ctx, client, actor).await,
-            Self::DeleteClient { client } => clients::delete(ctx, client, actor).await,
-            Self::Job { client, order } => jobs::create(ctx, id(client).await?, order, actor).await.map(drop),
-            Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
-            Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
-            Self::MassInstall { order } => mass_installation::begin(ctx, order, actor).await.map(drop),
-            Self::Batch { order } => batches::order(ctx, order, actor, order.order.role()).await.map(drop),
-            Self::GroupJobs { group, order } => groups::create_jobs(ctx, group, order, actor).await.map(drop),
-        }
-    }
-}
+/// Rows that are read at once where some are left out.
+const PORTION: i64 = 200;
 
 /// A second person who says yes, while what was asked for is carried out.
 #[derive(Clone)]
@@ -174,9 +58,25 @@ tokio::task_local! {
 /// It needs an approval; or the approval that it is carried out with does not hold any more.
 pub async fn gate(
     ctx: &Ctx,
+    tx: Tx,
+    wish: &Wish,
+    risk: Option<Risk>,
+    clients: usize,
+    actor: &str,
+) -> Result<Tx, Error> {
+    gate_when(ctx, tx, wish, risk, false, clients, actor).await
+}
+
+/// The same, where the object itself may want a second person whatever the settings say.
+///
+/// # Errors
+/// As [`gate`].
+pub async fn gate_when(
+    ctx: &Ctx,
     mut tx: Tx,
     wish: &Wish,
     risk: Option<Risk>,
+    always: bool,
     clients: usize,
     actor: &str,
 ) -> Result<Tx, Error> {
@@ -192,7 +92,8 @@ pub async fn gate(
     let mass = i64::try_from(clients).unwrap_or(i64::MAX) > settings.number(&APPROVAL_MASS_ABOVE);
     let risks = risk.into_iter().chain(mass.then_some(Risk::MassAction));
     let mut needed = risks.filter(|risk| settings.has(&APPROVAL_ACTIONS, risk.as_str()));
-    let Some(risk) = needed.next() else { return Ok(tx) };
+    let wanted = || always.then_some(risk.unwrap_or(Risk::MassAction));
+    let Some(risk) = needed.next().or_else(wanted) else { return Ok(tx) };
     let now = ctx.now();
     let person = people::person(&mut tx, &origin.via, &origin.actor).await?;
     let mut approval = Approval {
@@ -241,9 +142,13 @@ async fn check(tx: &mut Tx, approval: &Approval, by: &Actor, now: i64) -> Result
         return Err(decided(approval));
     }
     let person = people::person(tx, &people::pass_word(&by.pass), &by.name).await?;
-    may_approve(approval, &person, by.role)
+    may(tx, approval, &person, &by.reach)
+        .await?
         .map_err(|why| Error::Forbidden(format!("request {} ({}): {why}", approval.id, approval.summary)))?;
-    let role = people::role_now(tx, &approval.pass, &approval.person, now).await?;
+    let role = match people::reach_now(tx, &approval.pass, &approval.person, now).await? {
+        Some(reach) => role_there(tx, approval, &reach).await?,
+        None => None,
+    };
     if role.is_none_or(|role| role < approval.role) {
         return Err(Error::conflict(
             format!("{} asked for it, but may not do it any more: {}", approval.asked_by, approval.summary),
@@ -251,6 +156,34 @@ async fn check(tx: &mut Tx, approval: &Approval, by: &Actor, now: i64) -> Result
         ));
     }
     Ok(())
+}
+
+/// The role that somebody has where a request would happen.
+async fn role_there(tx: &mut Tx, approval: &Approval, reach: &Reach) -> Result<Option<Role>, Error> {
+    // One that nobody understands any more is for those who have everything.
+    match serde_json::from_value::<Wish>(approval.wish.clone()) {
+        Ok(wish) => wish.role_there(tx, reach).await,
+        Err(_) => Ok(reach.everywhere),
+    }
+}
+
+/// Whether somebody may decide about a request, by the role that they have where it would happen.
+///
+/// # Errors
+/// The database refuses.
+pub async fn may(
+    tx: &mut Tx,
+    approval: &Approval,
+    person: &str,
+    reach: &Reach,
+) -> Result<Result<(), NotYours>, Error> {
+    let role = role_there(tx, approval, reach).await?;
+    Ok(may_approve(approval, person, role.filter(|_| !reach.read_only)))
+}
+
+/// Whether somebody sees a request: they help where it would happen, or have asked for it.
+async fn is_seen(tx: &mut Tx, approval: &Approval, person: &str, reach: &Reach) -> Result<bool, Error> {
+    Ok(approval.person == person || role_there(tx, approval, reach).await? >= Some(Role::Helpdesk))
 }
 
 fn decided(approval: &Approval) -> Error {
@@ -289,32 +222,68 @@ async fn note(
 }
 
 /// A request that must exist.
+async fn get(tx: &mut Tx, id: i64) -> Result<Approval, Error> {
+    approvals::find(tx, id).await?.ok_or_else(|| missing(id))
+}
+
+fn missing(id: i64) -> Error {
+    Error::not_found(format!("request {id} for approval"))
+}
+
+/// A request that somebody sees.
 ///
 /// # Errors
 /// [`Error::NotFound`]
-pub async fn get(tx: &mut Tx, id: i64) -> Result<Approval, Error> {
-    approvals::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("request {id} for approval")))
+pub async fn show(tx: &mut Tx, id: i64, asking: &Actor) -> Result<Approval, Error> {
+    let approval = get(tx, id).await?;
+    let person = people::person(tx, &people::pass_word(&asking.pass), &asking.name).await?;
+    if is_seen(tx, &approval, &person, &asking.reach).await? { Ok(approval) } else { Err(missing(id)) }
 }
 
-/// Requests before a number, newest first.
+/// Requests before a number that somebody sees, newest first.
 ///
 /// # Errors
 /// The database refuses.
 pub async fn list(
     tx: &mut Tx,
+    asking: &Actor,
     state: Option<ApprovalState>,
     before: i64,
     limit: i64,
 ) -> Result<Vec<Approval>, Error> {
-    Ok(approvals::list(tx, state, before, limit).await?)
+    let person = people::person(tx, &people::pass_word(&asking.pass), &asking.name).await?;
+    let (mut seen, mut before) = (Vec::new(), before);
+    loop {
+        let portion = approvals::list(tx, state, before, PORTION).await?;
+        let Some(last) = portion.last() else { return Ok(seen) };
+        before = last.id;
+        for approval in portion {
+            if is_seen(tx, &approval, &person, &asking.reach).await? {
+                seen.push(approval);
+            }
+            if i64::try_from(seen.len()).is_ok_and(|count| count >= limit) {
+                return Ok(seen);
+            }
+        }
+    }
 }
 
-/// How many wait for a decision.
+/// How many wait for a decision that somebody may make.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn pending(ctx: &Ctx, tx: &mut Tx) -> Result<i64, Error> {
-    Ok(approvals::count_pending(tx, ctx.now()).await?)
+pub async fn pending(ctx: &Ctx, tx: &mut Tx, asking: &Actor) -> Result<i64, Error> {
+    if approvals::count_pending(tx, ctx.now()).await? == 0 {
+        return Ok(0);
+    }
+    let person = people::person(tx, &people::pass_word(&asking.pass), &asking.name).await?;
+    let mut count = 0;
+    for approval in approvals::list(tx, Some(ApprovalState::Pending), i64::MAX, PORTION).await? {
+        if approval.expires_at > ctx.now() && may(tx, &approval, &person, &asking.reach).await?.is_ok() {
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// Approves a request and carries it out, in one transaction; when it cannot be carried out, it stays as it was.
@@ -324,7 +293,7 @@ pub async fn pending(ctx: &Ctx, tx: &mut Tx) -> Result<i64, Error> {
 pub async fn approve(ctx: &Ctx, id: i64, by: &Actor) -> Result<(), Error> {
     let approval = {
         let mut tx = ctx.db.read().await?;
-        let approval = get(&mut tx, id).await?;
+        let approval = show(&mut tx, id, by).await?;
         check(&mut tx, &approval, by, ctx.now()).await?;
         approval
     };
@@ -343,12 +312,14 @@ pub async fn approve(ctx: &Ctx, id: i64, by: &Actor) -> Result<(), Error> {
 pub async fn refuse(ctx: &Ctx, id: i64, by: &Actor, reason: &str) -> Result<(), Error> {
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let approval = get(&mut tx, id).await?;
+    let approval = show(&mut tx, id, by).await?;
     let person = people::person(&mut tx, &people::pass_word(&by.pass), &by.name).await?;
     let state = if person == approval.person {
         ApprovalState::Withdrawn
     } else {
-        may_approve(&approval, &person, by.role).map_err(|why| Error::Forbidden(why.to_string()))?;
+        may(&mut tx, &approval, &person, &by.reach)
+            .await?
+            .map_err(|why| Error::Forbidden(why.to_string()))?;
         ApprovalState::Refused
     };
     let reason: String = reason.trim().chars().filter(|letter| !letter.is_control()).take(500).collect();

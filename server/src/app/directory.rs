@@ -84,7 +84,7 @@ async fn keep(ctx: &Ctx, tx: &mut Tx, person: &Person) -> Result<(Account, Crede
 }
 
 /// Roles for groups of clients that exist.
-async fn existing(tx: &mut Tx, rights: &Rights) -> Result<Rights, Error> {
+pub(super) async fn existing(tx: &mut Tx, rights: &Rights) -> Result<Rights, Error> {
     let mut there = Rights { role: rights.role, groups: Vec::new() };
     for wanted in &rights.groups {
         if crate::db::groups::find(tx, &wanted.group).await?.is_some() {
@@ -92,21 +92,28 @@ async fn existing(tx: &mut Tx, rights: &Rights) -> Result<Rights, Error> {
         } else {
             tracing::warn!(
                 group = wanted.group,
-                "the directory gives a role for a group of clients that does not exist"
+                "a role is given for a group of clients that does not exist"
             );
         }
     }
     Ok(there)
 }
 
-async fn set_rights(tx: &mut Tx, account: &Account, rights: &Rights, now: i64) -> Result<(), Error> {
+/// What its source says that an account may do from now on.
+pub(super) async fn set_rights(
+    tx: &mut Tx,
+    account: &Account,
+    rights: &Rights,
+    now: i64,
+) -> Result<(), Error> {
     if account.rights == *rights {
         return Ok(());
     }
     accounts::set_rights(tx, account.id, rights).await?;
     let (new, old) = (people::in_words(rights), people::in_words(&account.rights));
     let detail = format!("{}: {new} instead of {old}", account.name);
-    events::add(tx, "account.changed", None, None, "directory", &detail, now).await?;
+    let by = if account.source == Source::Oidc { "login service" } else { "directory" };
+    events::add(tx, "account.changed", None, None, by, &detail, now).await?;
     Ok(())
 }
 

@@ -77,8 +77,14 @@ impl Health {
 /// # Errors
 /// None of what is looked at; only a fault of the server itself.
 pub async fn look(ctx: &Ctx) -> Result<Health, Error> {
-    let (database, boot, tftp, (mirrors, clock), certificates) =
-        tokio::join!(database(ctx), boot(ctx), tftp(ctx), mirrors(ctx), certificates(ctx));
+    let (database, boot, tftp, (mirrors, clock), certificates, login_service) = tokio::join!(
+        database(ctx),
+        boot(ctx),
+        tftp(ctx),
+        mirrors(ctx),
+        certificates(ctx),
+        login_service(ctx)
+    );
     let (known, database) = database;
     let mut parts = vec![database, room(ctx), boot, tftp];
     if let Some(known) = &known {
@@ -88,6 +94,7 @@ pub async fn look(ctx: &Ctx) -> Result<Health, Error> {
     parts.extend(mirrors);
     parts.push(clock);
     parts.extend(certificates);
+    parts.extend(login_service);
     let known = known.unwrap_or_default();
     Ok(Health {
         condition: health::worst(&parts),
@@ -338,6 +345,28 @@ fn fault(ctx: &Ctx, mirror: &MirrorStatus, part: impl Fn(Condition, &str, String
             .value("why", &unfit.why)
             .remedy(remedy),
     )
+}
+
+/// The login service, when there is one.
+async fn login_service(ctx: &Ctx) -> Option<Part> {
+    let service = ctx.login_service.as_ref()?;
+    let (name, title, begun) = ("login service", service.title(), Instant::now());
+    let why = match tokio::time::timeout(PATIENCE, service.look()).await {
+        Ok(Ok(())) => {
+            let ms = begun.elapsed().as_millis();
+            let said = format!("{title} answers in {ms} ms");
+            let part = Part::new(name, Condition::Good, "login-service", said);
+            return Some(part.value("title", title).value("ms", ms));
+        }
+        Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),
+        Err(_) => "no answer".to_owned(),
+    };
+    let said = format!("{title} does not answer: {why}");
+    let part =
+        Part::new(name, Condition::Bad, "login-service-gone", said).value("title", title).value("why", why);
+    Some(part.remedy(
+        "look at `[oidc]` in the configuration, and at the network between this server and the login service",
+    ))
 }
 
 /// The certificates that the server shows to whoever comes.

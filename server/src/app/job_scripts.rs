@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 use wire::{JobId, enrol::Realm, plan::Plan, problem::FieldProblem};
 
-use super::{Error, clients, planning};
+use super::{Error, clients, planning, tag};
 use crate::{
     catalog::{Files, JobType, StepWork},
     context::Ctx,
@@ -175,6 +175,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
             let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
             ("write-file", paths.join(", "))
         }
+        StepWork::Packages(action) => ("packages", action.as_str().to_owned()),
         StepWork::Storage => ("storage", String::new()),
         StepWork::Mount => ("mount", String::new()),
         StepWork::Unpack => ("unpack", String::new()),
@@ -298,7 +299,13 @@ pub async fn render_sample(
     sample::as_files(&plan).map_err(|error| Error::Internal(error.into()))
 }
 
-/// Keeps files as the newest version and uses it from now on.
+/// Which versions there are: the number of the one that is used, and the newest. What changes a job script changes it.
+pub async fn state(tx: &mut Tx, name: &str) -> Result<(i64, i64), Error> {
+    let newest = rows::versions(tx, name).await?.first().map_or(0, |version| version.number);
+    Ok((rows::choices(tx).await?.get(name).copied().unwrap_or(0), newest))
+}
+
+/// Keeps files as the newest version and uses it from now on; with `expected` only when its [`state`] is still what it was.
 ///
 /// # Errors
 /// They cannot be used, or somebody else has uploaded since `base`, the newest number that the uploader knew.
@@ -308,6 +315,7 @@ pub async fn upload(
     files: &Files,
     comment: &str,
     base: Option<i64>,
+    expected: Option<&str>,
     actor: &str,
 ) -> Result<i64, Error> {
     check(ctx, name, files)?;
@@ -318,7 +326,8 @@ pub async fn upload(
         ));
     }
     let mut tx = ctx.db.write().await?;
-    let newest = rows::versions(&mut tx, name).await?.first().map_or(0, |version| version.number);
+    let (used, newest) = state(&mut tx, name).await?;
+    tag::check(&format!("job script {name}"), &(used, newest), expected)?;
     if base.is_some_and(|base| base != newest) {
         return Err(Error::conflict(
             format!("the job script {name} has a newer version {newest}"),
@@ -326,7 +335,6 @@ pub async fn upload(
         ));
     }
     let now = ctx.now();
-    let used = rows::choices(&mut tx).await?.get(name).copied().unwrap_or(0);
     let before = rows::files(&mut tx, name, used).await?;
     let number = rows::add(&mut tx, name, files, comment, actor, now).await?;
     rows::choose(&mut tx, name, number, actor, now).await?;
@@ -337,15 +345,22 @@ pub async fn upload(
     Ok(number)
 }
 
-/// Lets another version count from now on; 0 is the one that is brought.
+/// Lets another version count from now on; 0 is the one that is brought. With `expected` only when its [`state`] is still what it was.
 ///
 /// # Errors
-/// It does not exist, or cannot be used any more.
-pub async fn choose(ctx: &Ctx, name: &str, number: i64, actor: &str) -> Result<(), Error> {
+/// It does not exist, cannot be used any more, or was changed.
+pub async fn choose(
+    ctx: &Ctx,
+    name: &str,
+    number: i64,
+    expected: Option<&str>,
+    actor: &str,
+) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let found = files(ctx, &mut tx, name, number).await?;
     check(ctx, name, &found)?;
-    let used = rows::choices(&mut tx).await?.get(name).copied().unwrap_or(0);
+    let (used, newest) = state(&mut tx, name).await?;
+    tag::check(&format!("job script {name}"), &(used, newest), expected)?;
     rows::choose(&mut tx, name, number, actor, ctx.now()).await?;
     let (before, after) = (json!({ "version": used }), json!({ "version": number }));
     audit::note(&mut tx, "job-script.choose", &format!("job script {name}"), &before, &after).await?;

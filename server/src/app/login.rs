@@ -66,7 +66,7 @@ impl Tries {
         self.failed(&[key.to_owned()], now);
     }
 
-    fn succeeded(&self, keys: &[String]) {
+    pub(super) fn succeeded(&self, keys: &[String]) {
         self.with(|tries| tries.retain(|key, _| !keys.contains(key)));
     }
 }
@@ -106,6 +106,26 @@ pub enum Refusal {
     /// The directory does not answer.
     #[error("the directory cannot be reached, so its accounts cannot log in; local accounts can")]
     Directory,
+    /// The login service does not answer, or not as it should.
+    #[error("the login service cannot be reached, so its accounts cannot log in; local accounts can")]
+    LoginService,
+    /// What came back from the login service is not believed.
+    #[error(
+        "the answer of the login service does not belong to this browser, or cannot be believed; begin again"
+    )]
+    Answer,
+    /// It let nobody in.
+    #[error("the login service has let nobody in")]
+    Denied,
+    /// It gives them no role.
+    #[error("the login service gives you no role here; ask an admin to put you into a group that has one")]
+    ServiceNoRole,
+    /// Somebody here has the same name.
+    #[error("another account has the same name already; ask an admin to delete it")]
+    ServiceNameTaken,
+    /// It gives them no name that an account can have.
+    #[error("the login service gives you no name that an account can have; ask an admin to set `name-claim`")]
+    ServiceNoName,
     /// Something else went wrong.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -125,12 +145,23 @@ impl From<Refusal> for Error {
             Refusal::Locked => {
                 later("wait a quarter of an hour, or make a token on the server: `lotse token create`")
             }
-            Refusal::Directory => later("log in with a local account, or try again later"),
-            Refusal::Failed(error) => error,
-            Refusal::Disabled | Refusal::NoRole | Refusal::NameTaken => Self::Forbidden(title),
-            Refusal::Wrong | Refusal::Link | Refusal::Code | Refusal::Over | Refusal::CodeMissing => {
-                Self::Unauthenticated(title)
+            Refusal::Directory | Refusal::LoginService => {
+                later("log in with a local account, or try again later")
             }
+            Refusal::Failed(error) => error,
+            Refusal::Disabled
+            | Refusal::NoRole
+            | Refusal::NameTaken
+            | Refusal::ServiceNoRole
+            | Refusal::ServiceNameTaken
+            | Refusal::ServiceNoName => Self::Forbidden(title),
+            Refusal::Wrong
+            | Refusal::Link
+            | Refusal::Code
+            | Refusal::Over
+            | Refusal::CodeMissing
+            | Refusal::Answer
+            | Refusal::Denied => Self::Unauthenticated(title),
         }
     }
 }
@@ -263,7 +294,7 @@ pub async fn for_token(ctx: &Ctx, order: &LoginOrder, origin: &Origin) -> Result
     Ok(shown)
 }
 
-async fn go_on(
+pub(super) async fn go_on(
     ctx: &Ctx,
     account: &Account,
     credentials: &Credentials,
@@ -357,7 +388,8 @@ pub(super) async fn code_fits(
     code: &str,
 ) -> Result<bool, Error> {
     let Some(secret) = &credentials.totp_secret else { return Ok(false) };
-    let step = totp::step_of(secret, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
+    let secret = super::accounts::open_second_factor(ctx, account.id, secret)?;
+    let step = totp::step_of(&secret, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
     let mut tx = ctx.db.write().await?;
     #[expect(clippy::single_match_else, reason = "two cases of one question")]
     let fits = match step {

@@ -49,7 +49,7 @@ pub async fn measure(ctx: &Ctx) -> Result<Measured, Error> {
     let mut tx = ctx.db.read().await?;
     let oldest = measures::oldest_due(&mut tx, now).await?;
     Ok(Measured {
-        stages: overview::stages(&mut tx).await?,
+        stages: overview::stages(&mut tx, &crate::domain::reach::Sees::Everything).await?,
         connected: ctx.presence.connected(now),
         open: measures::open_jobs(&mut tx).await?,
         oldest_s: oldest.map_or(0, |at| (now - at) / SECOND),

@@ -174,13 +174,14 @@ pub(super) async fn send(ctx: &Ctx, channel: &Channel, notice: &Notice) -> anyho
                 to,
                 subject: write("mails/notice-subject.txt")?.trim().to_owned(),
                 text: write("mails/notice.txt")?,
+                attachment: None,
             };
             Ok(mail::send(&server, &mail).await?)
         }
     }
 }
 
-fn mail_server<'a>(ctx: &'a Ctx, set: &Settings) -> anyhow::Result<mail::Server<'a>> {
+pub(super) fn mail_server<'a>(ctx: &'a Ctx, set: &Settings) -> anyhow::Result<mail::Server<'a>> {
     let (host, from) = (set.text(&MAIL_SERVER), set.text(&MAIL_FROM));
     anyhow::ensure!(!host.is_empty(), "no mail server is set: `lotse setting set mail.server NAME`");
     anyhow::ensure!(!from.is_empty(), "no sender is set: `lotse setting set mail.from ADDRESS`");

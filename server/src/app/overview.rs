@@ -9,18 +9,19 @@ use std::{
 };
 
 use super::Error;
+pub use crate::db::overview::Happened;
 use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
         Tx,
-        events::ServerEvent,
         overview::{self as rows, Few},
     },
     domain::{
         client::Stage,
         client_status::ONLINE_FOR,
         job::{Attempt, JobState},
+        reach::Sees,
     },
 };
 
@@ -49,8 +50,8 @@ pub struct Overview {
     pub running_count: i64,
     /// The newest of them.
     pub running: Vec<Running>,
-    /// What has happened last, newest first, with the client's name.
-    pub happened: Vec<(ServerEvent, Option<String>)>,
+    /// What has happened last, newest first.
+    pub happened: Vec<Happened>,
     /// Jobs that ended on each of the last days, the last one is today (UTC).
     pub days: Vec<Day>,
 }
@@ -161,6 +162,10 @@ pub struct EndedJobs(Mutex<BTreeMap<i64, Ended>>);
 impl EndedJobs {
     /// The last days. What is not known yet is counted once and kept.
     async fn days(&self, tx: &mut Tx, now: i64) -> Result<Vec<Day>, Error> {
+        self.days_of(tx, &Sees::Everything, now).await
+    }
+
+    async fn days_of(&self, tx: &mut Tx, sees: &Sees, now: i64) -> Result<Vec<Day>, Error> {
         let today = now.div_euclid(HOURS * HOUR);
         let first = (today - DAYS + 1) * HOURS;
         // Hours before this one are settled.
@@ -173,7 +178,7 @@ impl EndedJobs {
         let from = (first..settled).find(|hour| !known.contains_key(hour)).unwrap_or(settled);
         let mut counted: BTreeMap<i64, Ended> =
             (from..settled).map(|hour| (hour, Ended::default())).collect();
-        for (hour, state, count) in rows::ended(tx, from * HOUR, i64::MAX).await? {
+        for (hour, state, count) in rows::ended(tx, sees, from * HOUR, i64::MAX).await? {
             counted.entry(hour).or_default().add(state, count);
         }
         let mut days: Vec<Day> = (0..DAYS)
@@ -194,34 +199,38 @@ impl EndedJobs {
     }
 }
 
-/// Collects it.
+/// Collects it, from the clients that somebody sees.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn look(ctx: &Ctx) -> Result<Overview, Error> {
+pub async fn look(ctx: &Ctx, sees: &Sees) -> Result<Overview, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.read().await?;
     let tx = &mut tx;
     let all = [
-        (ConcernKind::Alarm, rows::alarms(tx, FIRST).await?),
-        (ConcernKind::Broken, rows::broken(tx, FIRST).await?),
-        (ConcernKind::Stuck, rows::stuck(tx, now - STUCK_AFTER, FIRST).await?),
-        (ConcernKind::Failed, rows::failed(tx, now - NEWS_FOR, FIRST).await?),
-        (ConcernKind::Held, rows::held(tx, FIRST).await?),
-        (ConcernKind::Discovered, rows::discovered(tx, FIRST).await?),
-        (ConcernKind::Offline, rows::offline(tx, now - ONLINE_FOR, FIRST).await?),
+        (ConcernKind::Alarm, rows::alarms(tx, sees, FIRST).await?),
+        (ConcernKind::Broken, rows::broken(tx, sees, FIRST).await?),
+        (ConcernKind::Stuck, rows::stuck(tx, sees, now - STUCK_AFTER, FIRST).await?),
+        (ConcernKind::Failed, rows::failed(tx, sees, now - NEWS_FOR, FIRST).await?),
+        (ConcernKind::Held, rows::held(tx, sees, FIRST).await?),
+        (ConcernKind::Discovered, rows::discovered(tx, sees, FIRST).await?),
+        (ConcernKind::Offline, rows::offline(tx, sees, now - ONLINE_FOR, FIRST).await?),
     ];
     let concerns = all.into_iter().filter(|(_, few)| few.count > 0);
-    let running = rows::running(tx, ENTRIES).await?;
+    let running = rows::running(tx, sees, ENTRIES).await?;
     Ok(Overview {
-        stages: rows::stages(tx).await?,
+        stages: rows::stages(tx, sees).await?,
         concerns: concerns.map(|(kind, few)| Concern { kind, few }).collect(),
-        running_count: rows::running_count(tx).await?,
+        running_count: rows::running_count(tx, sees).await?,
         running: running
             .into_iter()
             .map(|(client, job_type, attempt)| Running { client, job_type, attempt })
             .collect(),
-        happened: rows::happened(tx, ENTRIES).await?,
-        days: ctx.ended.days(tx, now).await?,
+        happened: rows::happened(tx, sees, ENTRIES).await?,
+        days: match sees {
+            Sees::Everything => ctx.ended.days(tx, now).await?,
+            // Nothing of it is kept: who is in a group changes, and with it what has happened there.
+            Sees::Groups(_) => EndedJobs::default().days_of(tx, sees, now).await?,
+        },
     })
 }

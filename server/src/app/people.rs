@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Error, directory, groups as group_cases, reach, sessions as session_cases};
+use super::{Error, directory, groups as group_cases, oidc, reach, sessions as session_cases};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -111,6 +111,12 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Actor, Error> {
                 "this login was not used for too long; log in again".to_owned(),
             ));
         }
+        if oidc::is_over(ctx, granted) {
+            return Err(Error::Unauthenticated(
+                "the login service has not been asked about this account for too long; log in there again"
+                    .to_owned(),
+            ));
+        }
         if directory::refresh_if_old(ctx, *account, granted).await? {
             known = find().await?;
         }
@@ -139,7 +145,9 @@ pub async fn is_still_let_in(ctx: &Ctx, actor: &Actor) -> Result<bool, Error> {
     };
     let Some(account) = actor.account.filter(|_| there) else { return Ok(there) };
     let granted = accounts::granted(&mut tx, account).await?;
-    Ok(granted.is_some_and(|now| Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach))
+    Ok(granted.is_some_and(|now| {
+        !oidc::is_over(ctx, &now) && Reach { read_only: actor.reach.read_only, ..now.reach } == actor.reach
+    }))
 }
 
 async fn touch(ctx: &Ctx, id: i64, now: i64) -> Result<(), db::Error> {
@@ -378,25 +386,20 @@ pub async fn person(tx: &mut Tx, pass: &str, name: &str) -> Result<String, Error
     Ok(made.map_or_else(|| name.to_owned(), |token| token.account.unwrap_or(token.created_by)))
 }
 
-/// The greatest role that the session's account or the token has now; nothing when it is gone.
+/// How far the roles of the session's account or the token go now; nothing when it is gone.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn role_now(tx: &mut Tx, pass: &str, person: &str, now: i64) -> Result<Option<Role>, Error> {
+pub async fn reach_now(tx: &mut Tx, pass: &str, person: &str, now: i64) -> Result<Option<Reach>, Error> {
     if let Some(id) = token_of(pass) {
         if !people::is_valid(tx, id, now).await? {
             return Ok(None);
         }
-        let Some(token) = people::get_token(tx, id).await? else { return Ok(None) };
-        if token.account.is_none() {
-            return Ok(greatest(&Rights { role: token.role, groups: token.groups }));
+        // Without roles of its own it is the login of an account.
+        if let Some(own) = people::reach_of(tx, id).await? {
+            return Ok(Some(own));
         }
     }
-    let account = accounts::find(tx, person).await?;
-    let account = account.map(|(account, _)| account).filter(|account| account.disabled_at.is_none());
-    Ok(account.and_then(|account| greatest(&account.rights)))
-}
-
-fn greatest(rights: &Rights) -> Option<Role> {
-    rights.groups.iter().map(|one| one.role).chain(rights.role).max()
+    let Some((account, _)) = accounts::find(tx, person).await? else { return Ok(None) };
+    Ok(accounts::granted(tx, account.id).await?.map(|granted| granted.reach))
 }

@@ -8,7 +8,7 @@ use wire::{
     plan::{Plan, SignedPlan},
 };
 
-use super::Error;
+use super::{Error, settings};
 use crate::{
     catalog::Catalog,
     context::Ctx,
@@ -71,6 +71,7 @@ pub(super) async fn dry_run(
             ca: ctx.addresses.ca.clone(),
         },
         layout,
+        retracted: &settings::current(tx).await?.retracted(),
     };
     planner::plan(&request, catalog).map_err(Error::from)
 }
@@ -80,6 +81,9 @@ pub fn names_secret(plan: &str, reference: &str) -> bool {
     serde_json::from_str::<Plan>(plan).is_ok_and(|plan| {
         plan.steps.iter().any(|step| match &step.kind {
             wire::step::StepKind::Script { secrets, .. } => secrets.values().any(|named| named == reference),
+            wire::step::StepKind::Packages(work) => {
+                work.answers.iter().any(|answer| answer.secret.as_deref() == Some(reference))
+            }
             _ => false,
         })
     })

@@ -55,13 +55,16 @@ pub async fn set(ctx: &Ctx, preset: &Preset, expected: Option<&str>, actor: &str
     noted(ctx, tx, "preset.changed", &preset.name, actor).await
 }
 
-/// Removes a preset; clients that were made with it stay as they are.
+/// Removes a preset, with `expected` only when nobody else changed it since that version; clients that were made with it stay as they are.
 ///
 /// # Errors
-/// There is no such preset.
-pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+/// There is no such preset, or it was changed.
+pub async fn delete(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let before = presets::find(&mut tx, name).await?;
+    if before.is_some() {
+        unchanged("preset", name, before.as_ref(), expected)?;
+    }
     if !presets::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("preset {name}")));
     }

@@ -8,7 +8,10 @@ use wire::{GroupId, JobId, Mac};
 use super::Error;
 use crate::{
     db::{Tx, groups, reach},
-    domain::{people::Role, reach::Reach},
+    domain::{
+        people::Role,
+        reach::{Reach, Sees},
+    },
 };
 
 /// What a request is about.
@@ -67,6 +70,18 @@ fn enough(reach: &Reach, groups: &[GroupId], about: About<'_>, needed: Role) -> 
         // Somebody who could do it nowhere learns that; the others learn nothing about what they do not see.
         None if reach.greatest().is_none_or(|role| role < needed) => Err(nowhere(reach, needed)),
         None => Err(Error::not_found(about.what())),
+    }
+}
+
+/// Refuses a group that is out of somebody's sight.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn require_seen_group(tx: &mut Tx, sees: &Sees, name: &str) -> Result<(), Error> {
+    let Sees::Groups(seen) = sees else { return Ok(()) };
+    match groups::find(tx, name).await? {
+        Some(group) if seen.contains(&group) => Ok(()),
+        _ => Err(Error::not_found(About::Group(name).what())),
     }
 }
 

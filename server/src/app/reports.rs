@@ -1,10 +1,12 @@
 //! Reports: what the server knows about all machines, as tables for people, spreadsheets and programs; and the counts of each day.
 
+mod systems;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ClientId;
 
-use super::{Error, groups};
+use super::{Error, groups, reach};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -14,13 +16,14 @@ use crate::{
     },
     domain::{
         client::Stage,
+        reach::Sees,
         report::{Cell, DayCount, Kind, NAMES, Report, cause, columns, firmware_day, iso_day, shown_day},
     },
 };
 
 const DAY: i64 = 86_400 * SECOND;
 /// Clients are read in portions of so many, since their facts are large.
-const PORTION: i64 = 500;
+const PORTION: usize = 500;
 /// Rows of a report of changes; more would be read by nobody.
 const MOST_CHANGES: i64 = 10_000;
 /// Days that a chart of daily counts goes back.
@@ -41,11 +44,11 @@ pub struct ReportWish {
     pub to: Option<i64>,
 }
 
-/// Makes a report.
+/// Makes a report about the clients that somebody sees.
 ///
 /// # Errors
 /// There is no such report or group, or the times are the wrong way round.
-pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
+pub async fn make(ctx: &Ctx, wish: &ReportWish, sees: &Sees) -> Result<Report, Error> {
     let now = ctx.now();
     let to = wish.to.unwrap_or(now);
     let from = wish.from.unwrap_or(to.saturating_sub(30 * DAY));
@@ -54,18 +57,22 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
     }
     let mut tx = ctx.db.read().await?;
     let members = match &wish.group {
-        Some(group) => Some(groups::member_ids(ctx, &mut tx, group).await?.into_iter().collect()),
+        Some(group) => {
+            reach::require_seen_group(&mut tx, sees, group).await?;
+            Some(groups::member_ids(ctx, &mut tx, group).await?.into_iter().collect())
+        }
         None => None,
     };
     let days = wish.days.unwrap_or(if wish.name == "silent" { 7 } else { 30 }).clamp(0, 36_500);
-    let asked = Asked { members, days, from, to, now };
+    let asked = Asked { members, sees, days, from, to, now };
     let made = match wish.name.as_str() {
-        "updates" => updates(&mut tx, &asked).await?,
-        "reboots" => reboots(&mut tx, &asked).await?,
+        "updates" => systems::updates(&mut tx, &asked).await?,
+        "reboots" => systems::reboots(&mut tx, &asked).await?,
         "silent" => silent(&mut tx, &asked).await?,
         "failures" => failures(&mut tx, &asked).await?,
         "hardware" => hardware(&mut tx, &asked).await?,
-        "software" => software(&mut tx, &asked).await?,
+        "software" => systems::software(&mut tx, &asked).await?,
+        "packages" => systems::spread(&mut tx, &asked).await?,
         "disks" => disks(&mut tx, &asked).await?,
         "age" => age(&mut tx, &asked).await?,
         "changes" => changes(&mut tx, &asked).await?,
@@ -77,31 +84,25 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish) -> Result<Report, Error> {
     Ok(Report { name: wish.name.clone(), group: wish.group.clone(), made_at: now, ..made })
 }
 
-/// A report as CSV, for whoever sends it.
-///
-/// # Errors
-/// As [`make`].
-pub async fn csv(ctx: &Ctx, wish: &ReportWish) -> Result<String, Error> {
-    Ok(make(ctx, wish).await?.to_csv())
-}
-
-struct Asked {
+struct Asked<'a> {
     /// Only these clients.
     members: Option<BTreeSet<ClientId>>,
+    /// And of them only those that whoever asks sees.
+    sees: &'a Sees,
     days: i64,
     from: i64,
     to: i64,
     now: i64,
 }
 
-impl Asked {
+impl Asked<'_> {
     fn is_meant(&self, client: ClientId) -> bool {
         self.members.as_ref().is_none_or(|members| members.contains(&client))
     }
 
     /// Counts of the whole are no counts of a group.
     async fn measured(&self, tx: &mut Tx, name: &str) -> Result<Vec<DayCount>, Error> {
-        if self.members.is_some() {
+        if self.members.is_some() || *self.sees != Sees::Everything {
             return Ok(Vec::new());
         }
         Ok(rows::measures(tx, name, self.now / DAY - CHART_DAYS).await?)
@@ -123,15 +124,25 @@ fn table(pairs: &[(&str, Kind)], rows: Vec<Vec<Cell>>, notes: &[&str]) -> Report
 /// Rows of each client, from portions.
 async fn each(
     tx: &mut Tx,
-    asked: &Asked,
+    asked: &Asked<'_>,
     mut take: impl FnMut(&Machine, &mut Vec<Vec<Cell>>),
 ) -> Result<Vec<Vec<Cell>>, Error> {
     let (mut rows, mut after) = (Vec::new(), ClientId(0));
+    if let Some(members) = &asked.members {
+        let members: Vec<ClientId> = members.iter().copied().collect();
+        for portion in members.chunks(PORTION) {
+            for machine in rows::these_machines(tx, asked.sees, portion).await? {
+                take(&machine, &mut rows);
+            }
+        }
+        return Ok(rows);
+    }
+    let limit = i64::try_from(PORTION).unwrap_or(i64::MAX);
     loop {
-        let portion = rows::machines(tx, after, PORTION).await?;
+        let portion = rows::machines(tx, asked.sees, after, limit).await?;
         let Some(last) = portion.last() else { return Ok(rows) };
         after = last.id;
-        for machine in portion.iter().filter(|machine| asked.is_meant(machine.id)) {
+        for machine in &portion {
             take(machine, &mut rows);
         }
     }
@@ -139,28 +150,6 @@ async fn each(
 
 fn system(machine: &Machine) -> Cell {
     machine.facts.as_ref().map(|facts| facts.os.name.as_str()).unwrap_or_default().into()
-}
-
-async fn updates(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
-    let last = rows::last_updates(tx).await?;
-    let limit = asked.now - asked.days * DAY;
-    let mut rows = each(tx, asked, |machine, rows| {
-        let at = last.get(&machine.id).copied();
-        if machine.stage == Stage::Installed && at.is_none_or(|at| at < limit) {
-            let days = at.map(|at| (asked.now - at) / DAY);
-            rows.push(vec![machine.name.as_str().into(), system(machine), at.into(), days.into()]);
-        }
-    })
-    .await?;
-    oldest_first(&mut rows, 2);
-    let head = [
-        ("client", Kind::Client),
-        ("system", Kind::Text),
-        ("updated_at", Kind::Time),
-        ("days", Kind::Number),
-    ];
-    let days = asked.measured(tx, "updates").await?;
-    Ok(Report { days, ..table(&head, rows, &["updates-by-jobs"]) })
 }
 
 /// What was never comes first, then what is longest ago.
@@ -171,27 +160,7 @@ fn oldest_first(rows: &mut [Vec<Cell>], column: usize) {
     });
 }
 
-async fn reboots(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
-    let mut unknown = 0;
-    let rows = each(tx, asked, |machine, rows| match &machine.facts {
-        Some(facts) if !facts.os.reboot_wanted.is_empty() => rows.push(vec![
-            machine.name.as_str().into(),
-            facts.os.reboot_wanted.as_str().into(),
-            facts.os.kernel.as_str().into(),
-            machine.facts_at.into(),
-        ]),
-        Some(_) => {}
-        None => unknown += 1,
-    })
-    .await?;
-    let head =
-        [("client", Kind::Client), ("why", Kind::Text), ("kernel", Kind::Text), ("measured_at", Kind::Time)];
-    let days = asked.measured(tx, "reboots").await?;
-    let notes: &[&str] = if unknown > 0 { &["some-not-measured"] } else { &[] };
-    Ok(Report { days, ..table(&head, rows, notes) })
-}
-
-async fn silent(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn silent(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let limit = asked.now - asked.days * DAY;
     let mut rows = each(tx, asked, |machine, rows| {
         if machine.stage == Stage::Installed && machine.last_seen_at.is_none_or(|at| at < limit) {
@@ -220,9 +189,9 @@ struct Failed {
     last: i64,
 }
 
-async fn failures(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn failures(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let mut causes: BTreeMap<(String, String), Failed> = BTreeMap::new();
-    let failures = rows::failures(tx, asked.from, asked.to).await?;
+    let failures = rows::failures(tx, asked.sees, asked.from, asked.to).await?;
     for failure in failures.into_iter().filter(|failure| asked.is_meant(failure.client)) {
         let same = causes.entry((cause(&failure.reason), failure.job_type)).or_default();
         same.count += failure.count;
@@ -255,7 +224,7 @@ async fn failures(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
         ("last_job", Kind::Job),
     ];
     let mut days: Vec<DayCount> = Vec::new();
-    for (client, counted) in rows::failures_by_day(tx, asked.from, asked.to).await? {
+    for (client, counted) in rows::failures_by_day(tx, asked.sees, asked.from, asked.to).await? {
         match days.last_mut() {
             _ if !asked.is_meant(client) => {}
             Some(last) if last.day == counted.day => last.count += counted.count,
@@ -265,7 +234,7 @@ async fn failures(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     Ok(Report { days, ..table(&head, rows, &[]) })
 }
 
-async fn hardware(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let mut unknown = 0;
     let rows = each(tx, asked, |machine, rows| {
         let Some(facts) = &machine.facts else {
@@ -307,33 +276,7 @@ async fn hardware(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     Ok(table(&head, rows, if unknown > 0 { &["some-not-measured"] } else { &[] }))
 }
 
-async fn software(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
-    let rows = each(tx, asked, |machine, rows| {
-        // The installer's own system is none that was installed.
-        let facts = machine.facts.as_ref().filter(|facts| facts.realm == wire::enrol::Realm::System);
-        let os = facts.map(|facts| facts.os.clone()).unwrap_or_default();
-        rows.push(vec![
-            machine.name.as_str().into(),
-            os.name.into(),
-            os.version.into(),
-            os.kernel.into(),
-            machine.agent_version.as_str().into(),
-            facts.and(machine.facts_at).into(),
-        ]);
-    })
-    .await?;
-    let head = [
-        ("client", Kind::Client),
-        ("system", Kind::Text),
-        ("version", Kind::Text),
-        ("kernel", Kind::Text),
-        ("agent", Kind::Text),
-        ("measured_at", Kind::Time),
-    ];
-    Ok(table(&head, rows, &["packages-not-reported"]))
-}
-
-async fn disks(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let rows = each(tx, asked, |machine, rows| {
         for disk in machine.facts.iter().flat_map(|facts| &facts.disks).filter(|disk| !disk.removable) {
             let used: u64 = disk.partitions.iter().map(|partition| partition.size_bytes).sum();
@@ -363,7 +306,7 @@ async fn disks(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     Ok(table(&head, rows, &["usage-not-reported"]))
 }
 
-async fn age(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn age(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let today = asked.now / DAY;
     let mut rows = each(tx, asked, |machine, rows| {
         let dmi = machine.facts.as_ref().map(|facts| facts.dmi.clone()).unwrap_or_default();
@@ -407,9 +350,9 @@ async fn age(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
     Ok(table(&head, rows, &["age-by-firmware"]))
 }
 
-async fn changes(tx: &mut Tx, asked: &Asked) -> Result<Report, Error> {
+async fn changes(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
     let limit = if asked.members.is_some() { i64::MAX } else { MOST_CHANGES };
-    let mut found = rows::changes(tx, asked.from, asked.to, limit).await?;
+    let mut found = rows::changes(tx, asked.sees, asked.from, asked.to, limit).await?;
     found.retain(|changed| asked.is_meant(changed.client_id));
     found.truncate(usize::try_from(MOST_CHANGES).unwrap_or(usize::MAX));
     let more = i64::try_from(found.len()).is_ok_and(|count| count == MOST_CHANGES);

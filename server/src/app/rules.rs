@@ -86,13 +86,16 @@ pub async fn set(ctx: &Ctx, rule: &Rule, expected: Option<&str>, actor: &str) ->
     noted(ctx, tx, "rule.changed", &rule.name, actor).await
 }
 
-/// Removes a rule; what it has done stays done.
+/// Removes a rule, with `expected` only when nobody else changed it since that version; what it has done stays done.
 ///
 /// # Errors
-/// There is no such rule.
-pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
+/// There is no such rule, or it was changed.
+pub async fn delete(ctx: &Ctx, name: &str, expected: Option<&str>, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let before = rules::list(&mut tx).await?.into_iter().find(|rule| rule.name == name);
+    if before.is_some() {
+        presets::unchanged("rule", name, before.as_ref(), expected)?;
+    }
     if !rules::delete(&mut tx, name).await? {
         return Err(Error::not_found(format!("rule {name}")));
     }

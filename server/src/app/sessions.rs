@@ -8,7 +8,7 @@ use serde_json::json;
 use wire::Sha256;
 
 use super::{
-    Error, directory,
+    Error, directory, oidc,
     people::{Actor, Pass},
     settings,
 };
@@ -17,7 +17,7 @@ use crate::{
     context::Ctx,
     db::{self, Tx, accounts, audit, events, people, sessions},
     domain::{
-        people::{Account, Login, Session},
+        people::{Account, Login, Session, Source},
         settings::{SESSION_DAYS, SESSION_IDLE_HOURS},
     },
     identity::token::{self, Token},
@@ -100,7 +100,7 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
         Ok(Some((shown, limits(&mut tx).await?)))
     };
     let Some((mut shown, limits)) = find().await? else { return Ok(None) };
-    if now - shown.session.last_used_at > limits.idle {
+    if now - shown.session.last_used_at > limits.idle || oidc::is_over(ctx, &shown.granted) {
         return Ok(None);
     }
     if directory::refresh_if_old(ctx, shown.session.user, &shown.granted).await? {
@@ -118,19 +118,21 @@ pub async fn authenticate(ctx: &Ctx, secret: &str) -> Result<Option<LoggedIn>, E
     Ok(Some(LoggedIn { actor, user, language: shown.language }))
 }
 
-/// Ends a session.
+/// Ends a session; tells where its account comes from.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn end(ctx: &Ctx, secret: &str) -> Result<(), Error> {
+pub async fn end(ctx: &Ctx, secret: &str) -> Result<Option<Source>, Error> {
     let mut tx = ctx.db.write().await?;
     let hash = token::hash(secret);
-    if let Some(shown) = sessions::find(&mut tx, &hash, ctx.now()).await? {
+    let shown = sessions::find(&mut tx, &hash, ctx.now()).await?;
+    if let Some(shown) = &shown {
         let object = format!("account {}", shown.name);
         audit::note_by(&mut tx, &shown.name, "session.end", &object, &()).await?;
     }
     sessions::end(&mut tx, &hash).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    Ok(shown.map(|shown| shown.granted.source))
 }
 
 fn name_of(hash: &Sha256) -> String {

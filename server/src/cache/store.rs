@@ -132,12 +132,10 @@ impl Store {
                 known.objects.insert(sha256, object);
             }
         }
-        let mut lines = String::new();
-        for (sha256, object) in &known.objects {
-            lines.push_str(&format!("{sha256} {}\n", object.name));
-        }
+        let lines: Vec<String> =
+            known.objects.iter().map(|(sha256, object)| format!("{sha256} {}\n", object.name)).collect();
         let partial = self.directory.join("names.partial");
-        fs_err::write(&partial, lines)?;
+        fs_err::write(&partial, lines.concat())?;
         fs_err::rename(partial, self.names())
     }
 

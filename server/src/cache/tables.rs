@@ -205,8 +205,8 @@ mod tests {
 
     fn packages(hash: char, names: impl Iterator<Item = usize>) -> String {
         let hash = hash.to_string().repeat(64);
-        let paragraph = |name| format!("Filename: pool/{name}.deb\nSize: {name}\nSHA256: {hash}\n\n");
-        names.map(paragraph).collect::<Vec<_>>().concat()
+        let one = |name| format!("Filename: pool/{name}.deb\nSize: {name}\nSHA256: {hash}\n\n");
+        names.map(one).collect::<Vec<_>>().concat()
     }
 
     #[test]

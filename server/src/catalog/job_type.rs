@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::{enrol::Realm, step::Root};
+use wire::{enrol::Realm, package_work::PackageAction, step::Root};
 
 use super::{Fault, params::Params, read, render, shell_check::check_shell, yaml};
 
@@ -74,6 +74,8 @@ pub enum StepWork {
     ScriptParam(String),
     /// Files.
     WriteFile(Vec<FileDeclaration>),
+    /// Packages, by the parameters that go by the names of [`wire::package_work::PackageWork`].
+    Packages(PackageAction),
     /// The client's layout.
     Storage,
     /// What the layout mounts.
@@ -163,6 +165,7 @@ struct RawStep {
     script_param: Option<String>,
     #[serde(rename = "write-file")]
     write_file: Option<Vec<RawFile>>,
+    packages: Option<PackageAction>,
     /// A kind without values of its own.
     kind: Option<String>,
 }
@@ -281,6 +284,7 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         StepWork::ScriptParam(name) => &[name],
         StepWork::Rescue => &["authorized_keys"],
         StepWork::WipeDisk => &["disk", "method"],
+        StepWork::Packages(action) if !works_on_everything(*action) => &["packages"],
         _ => &[],
     };
     match names.iter().find(|name| params.iter().all(|(declared, _)| declared != **name)) {
@@ -289,6 +293,11 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         }
         None => Ok(()),
     }
+}
+
+/// Such work may be without names.
+fn works_on_everything(action: PackageAction) -> bool {
+    matches!(action, PackageAction::Refresh | PackageAction::Upgrade | PackageAction::SecurityUpgrade)
 }
 
 /// On an installed system there is no target, and its own disks are not to be written.
@@ -304,6 +313,7 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::WipeDisk => true,
         StepWork::Script { .. }
         | StepWork::ScriptParam(_)
+        | StepWork::Packages(_)
         | StepWork::WriteFile(_)
         | StepWork::Facts
         | StepWork::Reboot
@@ -316,11 +326,17 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
 }
 
 fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Result<StepDeclaration, String> {
-    let named =
-        [raw.script.is_some(), raw.script_param.is_some(), raw.write_file.is_some(), raw.kind.is_some()];
+    let named = [
+        raw.script.is_some(),
+        raw.script_param.is_some(),
+        raw.write_file.is_some(),
+        raw.packages.is_some(),
+        raw.kind.is_some(),
+    ];
     if named.into_iter().filter(|named| *named).count() != 1 {
         return Err(
-            "each step needs exactly one of `script`, `script-param`, `write-file`, `kind`".to_owned()
+            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `kind`"
+                .to_owned(),
         );
     }
     if raw.prelude.is_some() && raw.script.is_none() {
@@ -345,6 +361,11 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
     } else if let Some(files) = raw.write_file {
         let files = files.into_iter().map(|file| declared_file(file, template)).collect::<Result<_, _>>()?;
         ("write-file".to_owned(), StepWork::WriteFile(files))
+    } else if let Some(action) = raw.packages {
+        if action == PackageAction::Unknown {
+            return Err("`packages` is one of refresh, install, remove, purge, upgrade, security-upgrade, hold, unhold".to_owned());
+        }
+        ("packages".to_owned(), StepWork::Packages(action))
     } else {
         let kind = raw.kind.unwrap_or_default();
         let work = simple(&kind).ok_or_else(|| format!("there is no step kind `{kind}`"))?;

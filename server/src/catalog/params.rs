@@ -63,6 +63,8 @@ pub enum Kind {
     SshKey,
     /// A login name.
     UserName,
+    /// `package question type answer` (debconf-set-selections(1)); an answer `secret:NAME` names a secret of the client.
+    DebconfAnswer,
 }
 
 impl Kind {
@@ -76,6 +78,9 @@ impl Kind {
             Self::PackageName => "must be a package name, such as `hello` or `hello=2.10-3`",
             Self::Path => "must be an absolute path without `.` and `..`",
             Self::SshKey => "must be one public key, such as `ssh-ed25519 AAAA… name`",
+            Self::DebconfAnswer => {
+                "must be `package question type answer` in one line, and the answer of a password `secret:NAME`"
+            }
             Self::UserName => "must be a login name of small letters, digits, - and _",
         }
     }
@@ -90,6 +95,7 @@ impl Kind {
             Self::List => value.is_array(),
             Self::PackageName => text(is_package),
             Self::Path => text(is_path),
+            Self::DebconfAnswer => text(is_debconf_answer),
             Self::SshKey => text(crate::domain::client::is_ssh_key),
             Self::UserName => text(|text| {
                 text.len() <= 32
@@ -112,6 +118,19 @@ fn is_package(text: &str) -> bool {
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b":=/+-.~_".contains(&b))
+}
+
+/// A password that stands here would be in plans, logs and on pages.
+fn is_debconf_answer(text: &str) -> bool {
+    const KINDS: [&str; 8] =
+        ["string", "boolean", "select", "multiselect", "note", "text", "password", "error"];
+    let Some(answer) = wire::package_work::DebconfAnswer::parse(text) else { return false };
+    let is_shown_password = answer.kind == "password" && answer.secret.is_none() && !answer.value.is_empty();
+    is_package(&answer.package)
+        && answer.question.contains('/')
+        && KINDS.contains(&answer.kind.as_str())
+        && !is_shown_password
+        && !text.chars().any(char::is_control)
 }
 
 fn is_path(text: &str) -> bool {
@@ -231,6 +250,7 @@ impl Params {
                 | Kind::PackageName
                 | Kind::Path
                 | Kind::SshKey
+                | Kind::DebconfAnswer
                 | Kind::UserName => json!(text),
             };
             given.insert(name.to_owned(), value);
@@ -280,7 +300,13 @@ impl Param {
             Kind::List => json!([]),
             Kind::Boolean => json!(false),
             Kind::Integer => json!(0),
-            Kind::String | Kind::Text | Kind::PackageName | Kind::Path | Kind::SshKey | Kind::UserName => {
+            Kind::String
+            | Kind::Text
+            | Kind::PackageName
+            | Kind::Path
+            | Kind::SshKey
+            | Kind::UserName
+            | Kind::DebconfAnswer => {
                 json!("")
             }
         }
@@ -291,7 +317,13 @@ impl Param {
             Kind::Integer => json!({ "type": "integer" }),
             Kind::Boolean => json!({ "type": "boolean" }),
             Kind::List => json!({ "type": "array" }),
-            Kind::String | Kind::Text | Kind::PackageName | Kind::Path | Kind::SshKey | Kind::UserName => {
+            Kind::String
+            | Kind::Text
+            | Kind::PackageName
+            | Kind::Path
+            | Kind::SshKey
+            | Kind::UserName
+            | Kind::DebconfAnswer => {
                 json!({ "type": "string", "description": kind.expectation() })
             }
         };

@@ -3,6 +3,7 @@
 mod batch;
 mod filters;
 mod install;
+mod packages;
 mod shown;
 mod wishes;
 
@@ -15,6 +16,7 @@ use wire::{JobId, Mac, Sha256, facts::Facts};
 
 use self::{
     install::{Order, confirm, install},
+    packages::{CompareWords, PackagesWords},
     shown::{Whose, list, show, timeline},
     wishes::{Wishes, read_keys},
 };
@@ -68,6 +70,16 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         facts: bool,
     },
+    /// Show which packages a client has, which could be newer, and what has changed
+    #[command(
+        after_help = "Examples:\n  lotse client packages lab-01 --only security\n  lotse client packages lab-01 openssl --history"
+    )]
+    Packages(PackagesWords),
+    /// Compare the packages of two clients, or of one with what it had on a day
+    #[command(
+        after_help = "Examples:\n  lotse client compare lab-01 lab-02\n  lotse client compare lab-01 --at 2026-01-31 --csv > changes.csv"
+    )]
+    Compare(CompareWords),
     /// Register a client before it boots: by its hardware address, or without one to enrol an installed system
     #[command(
         after_help = "Examples:\n  lotse client add lab-01 --mac 52:54:00:12:34:56 --group lab --layout whole-disk\n  lotse client add web-01 && lotse client enrol-command web-01"
@@ -264,6 +276,8 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
                 None => Ok(()),
             }
         }
+        ClientCommand::Packages(words) => packages::packages(api, words).await,
+        ClientCommand::Compare(words) => packages::compare(api, words).await,
         ClientCommand::Show { name, facts: false } => show(api, &name).await,
         ClientCommand::Show { name, facts: true } => {
             let facts: Facts = api.get(&format!("/clients/{name}/facts")).await?;

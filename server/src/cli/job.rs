@@ -1,4 +1,4 @@
-//! `lotse job` and `lotse package`
+//! `lotse job`
 
 mod watch;
 
@@ -111,68 +111,7 @@ pub(super) enum JobCommand {
     },
 }
 
-#[derive(Subcommand)]
-pub(super) enum PackageCommand {
-    /// Install packages
-    #[command(after_help = "Example:\n  lotse package install lab-01 hello tree --watch")]
-    Install(PackageWords),
-    /// Remove packages
-    Remove {
-        #[command(flatten)]
-        words: PackageWords,
-        /// Remove their configuration files too.
-        #[arg(long)]
-        purge: bool,
-    },
-    /// Refresh package lists
-    Update(OnClient),
-    /// Upgrade all packages
-    Upgrade {
-        #[command(flatten)]
-        on: OnClient,
-        /// Allow that packages are added and removed.
-        #[arg(long)]
-        full: bool,
-    },
-}
-
-#[derive(clap::Args)]
-pub(super) struct PackageWords {
-    #[command(flatten)]
-    on: OnClient,
-    /// Names of the packages.
-    #[arg(required = true)]
-    packages: Vec<String>,
-}
-
-#[derive(clap::Args)]
-pub(super) struct OnClient {
-    /// The client's name.
-    client: Name,
-    /// Watch it until it ends.
-    #[arg(long)]
-    watch: bool,
-    /// Keep it held until somebody accepts it.
-    #[arg(long)]
-    hold: bool,
-}
-
-pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Result<()> {
-    let (on, job_type, params) = match command {
-        PackageCommand::Install(words) => {
-            (words.on, "package-install", json!({ "packages": words.packages }))
-        }
-        PackageCommand::Remove { words, purge } => {
-            (words.on, "package-remove", json!({ "packages": words.packages, "purge": purge }))
-        }
-        PackageCommand::Update(on) => (on, "package-update", json!({})),
-        PackageCommand::Upgrade { on, full } => (on, "package-upgrade", json!({ "full": full })),
-    };
-    queue(api, &on.client, &json!({ "job_type": job_type, "params": params, "hold": on.hold }), on.watch)
-        .await
-}
-
-async fn queue(api: &Api, client: &Name, order: &Value, and_watch: bool) -> anyhow::Result<()> {
+pub(super) async fn queue(api: &Api, client: &Name, order: &Value, and_watch: bool) -> anyhow::Result<()> {
     let id: JobId = api.send_json(Method::POST, &format!("/clients/{client}/jobs"), order).await?;
     if and_watch {
         return watch(api, id).await;

@@ -14,8 +14,11 @@ mod job_script;
 mod machines;
 mod misc;
 mod output;
+mod package;
 mod pxe;
 mod report;
+mod report_mail;
+mod rollout;
 mod serve;
 mod sse;
 
@@ -107,7 +110,10 @@ enum Command {
     JobScript(job_script::JobScriptCommand),
     /// Packages of clients
     #[command(subcommand)]
-    Package(job::PackageCommand),
+    Package(package::PackageCommand),
+    /// Rollouts: the same work for many clients, in waves that stop by themselves
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -135,8 +141,11 @@ enum Command {
     /// The package cache: mirrors, stored files
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    /// Reports: updates, reboots, silent clients, failures, hardware, software, disks, age, changes
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, packages, disks, age, changes
     Report(report::ReportWords),
+    /// Reports that are mailed by the calendar
+    #[command(subcommand)]
+    ReportMail(report_mail::ReportMailCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -219,7 +228,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
-        Command::Package(command) => job::package(&connect()?, command).await,
+        Command::Package(command) => package::package(&connect()?, command).await,
+        Command::Rollout(command) => rollout::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,
@@ -229,6 +239,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Approval(command) => audit::approval(&connect()?, command).await,
         Command::Cache(command) => cache::run(&connect()?, command).await,
         Command::Channel(command) => channel::run(&connect()?, command).await,
+        Command::ReportMail(command) => report_mail::run(&connect()?, command).await,
         Command::Report(words) => report::run(&connect()?, words).await,
         Command::Events(events) => misc::events(&connect()?, &events).await,
         Command::Health => misc::health(&connect()?).await,

@@ -123,6 +123,16 @@ pub async fn admins(tx: &mut Tx) -> Result<Vec<i64>, Error> {
     tx.all(&sql, []).await?.iter().map(|row| row.int("id")).collect()
 }
 
+/// An account by what it is called where it comes from.
+pub async fn by_source(
+    tx: &mut Tx,
+    source: Source,
+    id: &str,
+) -> Result<Option<(Account, Credentials)>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE source = $1 AND source_id = $2");
+    one(tx, &sql, args![source.as_str(), id]).await
+}
+
 /// Gives an account other roles.
 pub async fn set_rights(tx: &mut Tx, id: i64, rights: &Rights) -> Result<(), Error> {
     let role = rights.role.unwrap_or(Role::Viewer).as_str();
@@ -181,7 +191,43 @@ pub async fn revoke_links(tx: &mut Tx, id: i64) -> Result<(), Error> {
     tx.execute("DELETE FROM login_links WHERE user_id = $1 AND used_at IS NULL", args![id]).await.map(drop)
 }
 
-/// Keeps a second factor that was shown, until a code confirms it.
+/// Secrets of a second factor that are not sealed, as servers kept them that did not seal yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTotp {
+    /// Whose.
+    pub account: i64,
+    /// The one that is asked for.
+    pub secret: Option<String>,
+    /// The one that was shown.
+    pub offered: Option<String>,
+}
+
+/// Every second factor that is not sealed yet: a base32 text has no dot, and a sealed one has.
+pub async fn open_totp(tx: &mut Tx) -> Result<Vec<OpenTotp>, Error> {
+    let sql = "SELECT id, totp_secret, totp_offered FROM users \
+               WHERE totp_secret NOT LIKE 'sealed%.%' OR totp_offered NOT LIKE 'sealed%.%' ORDER BY id";
+    let read = |row: &Row| {
+        Ok(OpenTotp {
+            account: row.int("id")?,
+            secret: row.opt_text("totp_secret")?,
+            offered: row.opt_text("totp_offered")?,
+        })
+    };
+    tx.all(sql, []).await?.iter().map(read).collect()
+}
+
+/// Puts sealed secrets in the place of open ones.
+pub async fn seal_totp(
+    tx: &mut Tx,
+    id: i64,
+    secret: Option<&str>,
+    offered: Option<&str>,
+) -> Result<(), Error> {
+    let sql = "UPDATE users SET totp_secret = $1, totp_offered = $2 WHERE id = $3";
+    tx.execute(sql, args![secret, offered, id]).await.map(drop)
+}
+
+/// Keeps a second factor that was shown, sealed, until a code confirms it.
 pub async fn offer_totp(tx: &mut Tx, id: i64, secret: &str) -> Result<(), Error> {
     tx.execute("UPDATE users SET totp_offered = $1 WHERE id = $2", args![secret, id]).await.map(drop)
 }
@@ -258,6 +304,12 @@ pub async fn try_step(
 /// Ends a step of a login; false when somebody else has ended it.
 pub async fn end_step(tx: &mut Tx, hash: &Sha256) -> Result<bool, Error> {
     Ok(tx.execute("DELETE FROM login_steps WHERE hash = $1", args![hash]).await? == 1)
+}
+
+/// Notes a step that happens once; false when it has happened already.
+pub async fn use_up_step(tx: &mut Tx, hash: &Sha256, detail: &str, expires_at: i64) -> Result<bool, Error> {
+    let sql = "INSERT INTO login_steps (hash, detail, expires_at) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING";
+    Ok(tx.execute(sql, args![hash, detail, expires_at]).await? == 1)
 }
 
 /// Forgets steps of logins, and links, that have expired.

@@ -157,7 +157,10 @@ pub async fn store(tx: &mut Tx, attempt: &Attempt, events: &[Event]) -> Result<i
                 (percent, message) = (i64::from(*now_at), text.clone());
             }
             EventKind::StepFinished { .. } => percent = 100,
-            EventKind::Output { .. } | EventKind::Finished { .. } | EventKind::Unknown => {}
+            EventKind::Output { .. }
+            | EventKind::Transaction { .. }
+            | EventKind::Finished { .. }
+            | EventKind::Unknown => {}
         }
     }
     if stored == attempt.stored_seq {

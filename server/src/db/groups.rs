@@ -98,17 +98,28 @@ pub async fn member_ids(tx: &mut Tx, group: GroupId) -> Result<Vec<ClientId>, Er
 pub async fn add_member(tx: &mut Tx, group: GroupId, client: ClientId) -> Result<(), Error> {
     let sql = "INSERT INTO group_members (group_id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     tx.execute(sql, args![group, client]).await?;
-    Ok(())
+    set_key(tx, client).await
+}
+
+/// Keeps by what a list of clients is sorted that is sorted by groups: the first of the groups that a client is named in.
+async fn set_key(tx: &mut Tx, client: ClientId) -> Result<(), Error> {
+    let sql = "UPDATE clients SET group_key = coalesce((SELECT min(g.name) FROM client_groups g \
+               JOIN group_members m ON m.group_id = g.id WHERE m.client_id = clients.id), '') WHERE id = $1";
+    tx.execute(sql, args![client]).await.map(drop)
 }
 
 /// Takes a client out of a group; not being there is fine.
 pub async fn remove_member(tx: &mut Tx, group: GroupId, client: ClientId) -> Result<(), Error> {
     tx.execute("DELETE FROM group_members WHERE group_id = $1 AND client_id = $2", args![group, client])
         .await?;
-    Ok(())
+    set_key(tx, client).await
 }
 
 /// Removes a group; its clients stay.
 pub async fn delete(tx: &mut Tx, group: GroupId) -> Result<bool, Error> {
+    let sql = "UPDATE clients SET group_key = coalesce((SELECT min(g.name) FROM client_groups g \
+               JOIN group_members m ON m.group_id = g.id WHERE m.client_id = clients.id AND g.id <> $1), '') \
+               WHERE id IN (SELECT client_id FROM group_members WHERE group_id = $1)";
+    tx.execute(sql, args![group]).await?;
     Ok(tx.execute("DELETE FROM client_groups WHERE id = $1", args![group]).await? == 1)
 }

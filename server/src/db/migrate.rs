@@ -14,6 +14,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("../../migrations/0007_machines.sql")),
     (8, include_str!("../../migrations/0008_studio.sql")),
     (9, include_str!("../../migrations/0009_metrics.sql")),
+    (10, include_str!("../../migrations/0010_people.sql")),
+    (11, include_str!("../../migrations/0011_inventory.sql")),
+    (13, include_str!("../../migrations/0013_rollouts.sql")),
     (16, include_str!("../../migrations/0016_output.sql")),
 ];
 

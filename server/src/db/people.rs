@@ -158,6 +158,15 @@ pub async fn get_token(tx: &mut Tx, id: i64) -> Result<Option<ApiToken>, Error> 
     }
 }
 
+/// How far a token's own roles go; nothing when it is the login of an account.
+pub async fn reach_of(tx: &mut Tx, id: i64) -> Result<Option<Reach>, Error> {
+    let sql = "SELECT role, everywhere FROM api_tokens WHERE id = $1 AND user_id IS NULL";
+    match tx.optional(sql, args![id]).await? {
+        Some(row) => reach::of_row(tx, Holder::Token(id), &row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// All tokens, newest first.
 pub async fn list_tokens(tx: &mut Tx) -> Result<Vec<ApiToken>, Error> {
     let rows = tx.all(&format!("{TOKENS} ORDER BY t.id DESC"), []).await?;

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use wire::{ClientId, JobId, facts::Facts};
+use wire::{ClientId, JobId, facts::Facts, packages::Condition};
 
-use super::{Error, Row, Tx, args};
+use super::{Error, Row, Tx, args, reach::seen};
 use crate::domain::{
     client::Stage,
     machine_changes::{self, MachineChange},
+    reach::Sees,
     report::DayCount,
 };
 
+const MACHINE: &str = "c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config, c.updates, \
+                       c.security_updates, i.packages, i.condition, i.received_at";
+const MACHINES: &str = "clients c LEFT JOIN inventories i ON i.client_id = c.id";
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
 
@@ -30,15 +34,36 @@ pub struct Machine {
     pub last_seen_at: Option<i64>,
     /// Version of its agent.
     pub agent_version: String,
+    /// Packages that it has, and those that could be newer: all, and security updates. Absent: not known.
+    pub packages: Option<i64>,
+    /// See [`Machine::packages`].
+    pub updates: Option<i64>,
+    /// See [`Machine::packages`].
+    pub security_updates: Option<i64>,
+    /// What its system needs, and when it said so.
+    pub condition: Option<(Condition, i64)>,
     /// When it was bought, `YYYY-MM-DD`; empty when nobody has said so.
     pub purchased_on: String,
 }
 
-/// Clients that are in service, after a number.
-pub async fn machines(tx: &mut Tx, after: ClientId, limit: i64) -> Result<Vec<Machine>, Error> {
-    let sql = "SELECT c.id, c.name, c.stage, c.facts, c.facts_at, c.last_seen_at, c.agent_version, c.config FROM clients c \
-               WHERE c.id > $1 AND c.stage <> 'retired' ORDER BY c.id LIMIT $2";
-    tx.all(sql, args![after, limit]).await?.iter().map(machine).collect()
+/// Clients that are in service and that somebody sees, after a number.
+pub async fn machines(tx: &mut Tx, sees: &Sees, after: ClientId, limit: i64) -> Result<Vec<Machine>, Error> {
+    let sql = format!(
+        "SELECT {MACHINE} FROM {MACHINES} WHERE c.id > $1 AND c.stage <> 'retired' AND {} ORDER BY c.id LIMIT $2",
+        seen(sees, "c.id")
+    );
+    tx.all(&sql, args![after, limit]).await?.iter().map(machine).collect()
+}
+
+/// Those of some clients that are in service and that somebody sees.
+pub async fn these_machines(tx: &mut Tx, sees: &Sees, ids: &[ClientId]) -> Result<Vec<Machine>, Error> {
+    let numbers: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let sql = format!(
+        "SELECT {MACHINE} FROM {MACHINES} WHERE c.id IN ({}) AND c.stage <> 'retired' AND {} ORDER BY c.id",
+        numbers.join(", "),
+        seen(sees, "c.id")
+    );
+    tx.all(&sql, []).await?.iter().map(machine).collect()
 }
 
 fn machine(row: &Row) -> Result<Machine, Error> {
@@ -51,15 +76,25 @@ fn machine(row: &Row) -> Result<Machine, Error> {
         facts_at: row.opt_int("facts_at")?,
         last_seen_at: row.opt_int("last_seen_at")?,
         agent_version: row.opt_text("agent_version")?.unwrap_or_default(),
+        packages: row.opt_int("packages")?,
+        updates: Some(row.int("updates")?).filter(|count| *count >= 0),
+        security_updates: Some(row.int("security_updates")?).filter(|count| *count >= 0),
+        condition: match row.opt_int("received_at")? {
+            Some(at) => Some((row.json("condition")?, at)),
+            None => None,
+        },
         purchased_on: config.purchased_on,
     })
 }
 
 /// When a job that brings all packages up to date last ended well, by client.
-pub async fn last_updates(tx: &mut Tx) -> Result<BTreeMap<ClientId, i64>, Error> {
-    let sql = "SELECT client_id, max(finished_at) AS at FROM jobs WHERE state = 'succeeded' \
-               AND job_type IN ('package-upgrade', 'base-system') GROUP BY client_id";
-    let rows = tx.all(sql, []).await?;
+pub async fn last_updates(tx: &mut Tx, sees: &Sees) -> Result<BTreeMap<ClientId, i64>, Error> {
+    let sql = format!(
+        "SELECT client_id, max(finished_at) AS at FROM jobs WHERE state = 'succeeded' \
+         AND job_type IN ('package-upgrade', 'base-system') AND {} GROUP BY client_id",
+        seen(sees, "client_id")
+    );
+    let rows = tx.all(&sql, []).await?;
     rows.iter().map(|row| Ok((ClientId(row.int("client_id")?), row.int("at")?))).collect()
 }
 
@@ -80,10 +115,13 @@ pub struct Failure {
 }
 
 /// Jobs that failed between two times.
-pub async fn failures(tx: &mut Tx, from: i64, to: i64) -> Result<Vec<Failure>, Error> {
-    let sql = "SELECT job_type, reason, client_id, count(*) AS count, max(finished_at) AS last_at, max(id) AS last FROM jobs \
-               WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 GROUP BY job_type, reason, client_id";
-    tx.all(sql, args![from, to])
+pub async fn failures(tx: &mut Tx, sees: &Sees, from: i64, to: i64) -> Result<Vec<Failure>, Error> {
+    let sql = format!(
+        "SELECT job_type, reason, client_id, count(*) AS count, max(finished_at) AS last_at, max(id) AS last FROM jobs \
+         WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 AND {} GROUP BY job_type, reason, client_id",
+        seen(sees, "client_id")
+    );
+    tx.all(&sql, args![from, to])
         .await?
         .iter()
         .map(|row| {
@@ -100,10 +138,17 @@ pub async fn failures(tx: &mut Tx, from: i64, to: i64) -> Result<Vec<Failure>, E
 }
 
 /// How many jobs of each client failed on each day between two times, by day.
-pub async fn failures_by_day(tx: &mut Tx, from: i64, to: i64) -> Result<Vec<(ClientId, DayCount)>, Error> {
+pub async fn failures_by_day(
+    tx: &mut Tx,
+    sees: &Sees,
+    from: i64,
+    to: i64,
+) -> Result<Vec<(ClientId, DayCount)>, Error> {
     let sql = format!(
         "SELECT client_id, finished_at / {DAY} AS day, count(*) AS count FROM jobs \
-         WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 GROUP BY client_id, finished_at / {DAY} ORDER BY day"
+         WHERE state = 'failed' AND finished_at >= $1 AND finished_at < $2 AND {} GROUP BY client_id, finished_at / {DAY} \
+         ORDER BY day",
+        seen(sees, "client_id")
     );
     let rows = tx.all(&sql, args![from, to]).await?;
     rows.iter().map(|row| Ok((ClientId(row.int("client_id")?), day_count(row)?))).collect()
@@ -130,14 +175,23 @@ pub struct Changed {
 }
 
 /// What changed between two times, oldest first, at most `limit`.
-pub async fn changes(tx: &mut Tx, from: i64, to: i64, limit: i64) -> Result<Vec<Changed>, Error> {
-    let sql = "SELECT d.at, d.client_id, c.name, d.what, d.was, d.became FROM \
+pub async fn changes(
+    tx: &mut Tx,
+    sees: &Sees,
+    from: i64,
+    to: i64,
+    limit: i64,
+) -> Result<Vec<Changed>, Error> {
+    let sql = format!(
+        "SELECT d.at, d.client_id, c.name, d.what, d.was, d.became FROM \
                  (SELECT at, id, client_id, what, was, became FROM client_changes WHERE at >= $1 AND at < $2 \
                   UNION ALL \
                   SELECT at, id, client_id, kind AS what, '' AS was, detail AS became FROM events WHERE at >= $1 AND at < $2 AND kind IN \
                     ('client.registered', 'client.adopted', 'client.installed', 'client.changed', 'client.retired', 'client.reinstated', 'client.alarm')) d \
-               JOIN clients c ON c.id = d.client_id ORDER BY d.at, d.id LIMIT $3";
-    tx.all(sql, args![from, to, limit])
+               JOIN clients c ON c.id = d.client_id WHERE {} ORDER BY d.at, d.id LIMIT $3",
+        seen(sees, "c.id")
+    );
+    tx.all(&sql, args![from, to, limit])
         .await?
         .iter()
         .map(|row| {
@@ -186,9 +240,7 @@ pub async fn count_silent(tx: &mut Tx, since: i64) -> Result<i64, Error> {
 
 /// How many clients want to be restarted.
 pub async fn count_reboots(tx: &mut Tx) -> Result<i64, Error> {
-    // Quotes inside of values are escaped in JSON, so this is the field and nothing else.
-    let sql = "SELECT count(*) AS count FROM clients WHERE stage <> 'retired' AND facts LIKE '%\"reboot_wanted\":\"%' \
-               AND facts NOT LIKE '%\"reboot_wanted\":\"\"%'";
+    let sql = "SELECT count(*) AS count FROM clients WHERE stage <> 'retired' AND reboot_needed";
     tx.optional(sql, []).await?.map_or(Ok(0), |row| row.int("count"))
 }
 

@@ -265,11 +265,7 @@ fn sort_column(by: SortBy) -> (&'static str, bool) {
         SortBy::Stage => (STAGE, false),
         SortBy::Activity => (ACTIVITY, false),
         SortBy::Health => (HEALTH, false),
-        SortBy::Group => (
-            "coalesce((SELECT min(g.name) FROM client_groups g JOIN group_members m ON m.group_id = g.id \
-             WHERE m.client_id = c.id), '')",
-            true,
-        ),
+        SortBy::Group => ("c.group_key", true),
         SortBy::Os => ("c.os", true),
         SortBy::Distribution => ("c.distribution", true),
         SortBy::Model => ("c.model_key", true),

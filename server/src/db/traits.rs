@@ -10,7 +10,7 @@ use super::{Db, Error, Tx, args};
 use crate::domain::client::ClientConfig;
 
 /// Grows when other columns are taken, or in another way.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// Longest text of a column, in characters: machines say what they want, and an index has little room.
 const LONGEST: usize = 120;
 /// Rows that are filled in one transaction.
@@ -51,7 +51,8 @@ pub(super) async fn set(tx: &mut Tx, id: ClientId, facts: &Facts) -> Result<(), 
     let largest = facts.disks.iter().map(|disk| disk.size_bytes).max().unwrap_or(0);
     tx.execute(
         "UPDATE clients SET os = $1, model = $2, model_key = $3, serial = $4, memory_bytes = $5, disk_bytes = $6, \
-         threads = $7, traits = $8 WHERE id = $9",
+         threads = $7, traits = $8, reboot_needed = CASE WHEN EXISTS (SELECT 1 FROM inventories i WHERE i.client_id = clients.id) \
+         THEN reboot_needed ELSE $9 END WHERE id = $10",
         args![
             system(facts),
             &model,
@@ -61,6 +62,8 @@ pub(super) async fn set(tx: &mut Tx, id: ClientId, facts: &Facts) -> Result<(), 
             stored(largest),
             i64::from(facts.cpu.threads),
             VERSION,
+            // What is told with the packages knows more, and is told when it changes.
+            !facts.os.reboot_wanted.is_empty(),
             id
         ],
     )

@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::header::{ContentType, HeaderName, HeaderValue},
+    message::{
+        MultiPart, SinglePart,
+        header::{ContentType, HeaderName, HeaderValue},
+    },
     transport::smtp::{
         authentication::Credentials,
         client::{Certificate, Tls, TlsParameters},
@@ -48,6 +51,17 @@ pub struct Mail<'a> {
     pub subject: String,
     /// Text.
     pub text: String,
+    /// A file that comes with it.
+    pub attachment: Option<Attachment>,
+}
+
+/// A file that comes with a mail.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its content, as CSV.
+    pub csv: String,
 }
 
 /// Sends a mail.
@@ -77,10 +91,20 @@ pub async fn send(server: &Server<'_>, mail: &Mail<'_>) -> Result<(), Error> {
         transport = transport.credentials(Credentials::new(server.user.clone(), password));
     }
     let transport = transport.build();
-    let sent = tokio::time::timeout(LONGEST, transport.send(message))
+    let told = |error: lettre::transport::smtp::Error| format!("{:#}", anyhow::Error::from(error));
+    // Whoever is not there takes nothing; what goes wrong later may have gone wrong after the mail was taken.
+    let late = || format!("it did not answer in {} seconds", LONGEST.as_secs());
+    tokio::time::timeout(LONGEST, transport.test_connection())
         .await
-        .map_err(|_| refused(format!("it did not take the mail in {} seconds", LONGEST.as_secs())))?;
-    sent.map(|_| ()).map_err(|error| refused(format!("{:#}", anyhow::Error::from(error))))
+        .map_err(|_| refused(late()))?
+        .map_err(|error| refused(told(error)))?;
+    let unanswered = |reason: String| Error::Unanswered { server: server.host.clone(), reason };
+    let sent =
+        tokio::time::timeout(LONGEST, transport.send(message)).await.map_err(|_| unanswered(late()))?;
+    sent.map(|_| ()).map_err(|error| {
+        let is_answer = error.is_permanent() || error.is_transient() || error.is_client();
+        if is_answer { refused(told(error)) } else { unanswered(told(error)) }
+    })
 }
 
 async fn tls(server: &Server<'_>) -> Result<TlsParameters, Error> {
@@ -102,7 +126,6 @@ fn message(mail: &Mail<'_>) -> Result<Message, String> {
         .from(mail.from.parse().map_err(|error| format!("the sender `{}`: {error}", mail.from))?)
         .subject(mail.subject.clone())
         .message_id(Some(format!("<{}@{domain}>", mail.id)))
-        .header(ContentType::TEXT_PLAIN)
         // So that nobody's out-of-office note answers (RFC 3834, 5).
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
@@ -112,5 +135,15 @@ fn message(mail: &Mail<'_>) -> Result<Message, String> {
         message =
             message.to(address.parse().map_err(|error| format!("the receiver `{address}`: {error}"))?);
     }
-    message.body(mail.text.clone()).map_err(|error| error.to_string())
+    match &mail.attachment {
+        None => message.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
+        Some(file) => {
+            let kind = ContentType::parse("text/csv; charset=utf-8").map_err(|error| error.to_string())?;
+            let file = lettre::message::Attachment::new(file.name.clone()).body(file.csv.clone(), kind);
+            message.multipart(
+                MultiPart::mixed().singlepart(SinglePart::plain(mail.text.clone())).singlepart(file),
+            )
+        }
+    }
+    .map_err(|error| error.to_string())
 }

@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The mail was handed over, and the mail server did not say whether it took it: sending it again may send it twice.
+    #[error("sending mail through {server}: it did not say whether it took the mail: {reason}")]
+    Unanswered {
+        /// Which server.
+        server: String,
+        /// What happened.
+        reason: String,
+    },
     /// The receiver was not reached or refused it.
     #[error("sending to {url}: {reason}")]
     Webhook {

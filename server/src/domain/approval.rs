@@ -140,20 +140,21 @@ pub enum NotYours {
     #[error("whoever asks cannot approve")]
     Asked,
     /// They could not do it themselves.
-    #[error("this needs the role {}", .0.as_str())]
+    #[error("this needs the role {} where it happens", .0.as_str())]
     Role(Role),
 }
 
-/// Whether somebody may approve a request.
+/// Whether somebody may approve a request, with the role that they have where it would happen.
 ///
 /// # Errors
 /// Why not.
-pub fn may_approve(approval: &Approval, person: &str, role: Role) -> Result<(), NotYours> {
+pub fn may_approve(approval: &Approval, person: &str, role: Option<Role>) -> Result<(), NotYours> {
     if approval.person == person {
         return Err(NotYours::Asked);
     }
-    if role < approval.role.max(Role::Operator) {
-        return Err(NotYours::Role(approval.role.max(Role::Operator)));
+    let needed = approval.role.max(Role::Operator);
+    if role < Some(needed) {
+        return Err(NotYours::Role(needed));
     }
     Ok(())
 }
@@ -187,10 +188,11 @@ mod tests {
             decided_at: None,
             reason: String::new(),
         };
-        assert_eq!(may_approve(&approval, "ann", Role::Admin), Err(NotYours::Asked));
-        assert_eq!(may_approve(&approval, "bob", Role::Operator), Err(NotYours::Role(Role::Admin)));
-        assert_eq!(may_approve(&approval, "bob", Role::Admin), Ok(()));
+        assert_eq!(may_approve(&approval, "ann", Some(Role::Admin)), Err(NotYours::Asked));
+        assert_eq!(may_approve(&approval, "bob", Some(Role::Operator)), Err(NotYours::Role(Role::Admin)));
+        assert_eq!(may_approve(&approval, "bob", Some(Role::Admin)), Ok(()));
+        assert_eq!(may_approve(&approval, "bob", None), Err(NotYours::Role(Role::Admin)));
         let small = Approval { role: Role::Helpdesk, ..approval };
-        assert_eq!(may_approve(&small, "bob", Role::Helpdesk), Err(NotYours::Role(Role::Operator)));
+        assert_eq!(may_approve(&small, "bob", Some(Role::Helpdesk)), Err(NotYours::Role(Role::Operator)));
     }
 }

@@ -53,7 +53,9 @@ pub enum Way {
 }
 
 fn usual_events() -> Vec<String> {
-    ["job.failed", "client.alarm", "client.health", "approval.asked"].map(str::to_owned).to_vec()
+    ["job.failed", "client.alarm", "client.health", "approval.asked", "rollout.halted"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn a_minute() -> i64 {

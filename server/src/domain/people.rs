@@ -179,9 +179,9 @@ pub struct Account {
 pub struct Credentials {
     /// argon2id, as PHC string; absent until a password was set.
     pub password_hash: Option<String>,
-    /// The second factor's secret, base32.
+    /// The second factor's secret (base32), sealed.
     pub totp_secret: Option<String>,
-    /// A secret that was shown, and is not confirmed yet.
+    /// A secret that was shown, and is not confirmed yet; sealed.
     pub totp_offered: Option<String>,
     /// DN, or issuer and subject, where the source is not here.
     pub source_id: Option<String>,

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use crate::clock;
 
 /// Which reports there are.
-pub const NAMES: [&str; 9] =
-    ["updates", "reboots", "silent", "failures", "hardware", "software", "disks", "age", "changes"];
+pub const NAMES: [&str; 10] = [
+    "updates", "reboots", "silent", "failures", "hardware", "software", "packages", "disks", "age", "changes",
+];
 
 /// A report that was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -75,6 +75,8 @@ pub static MAIL_SECURITY: Setting = Setting {
 pub static MAIL_USER: Setting = text("mail.user", 253);
 /// The sender's address.
 pub static MAIL_FROM: Setting = text("mail.from", 253);
+/// Versions of packages that no client may get: `name=version`, with blanks between them.
+pub static PACKAGES_RETRACTED: Setting = text("packages.retracted", 4_000);
 /// So many of the events that machines cause by themselves are kept.
 pub static RETENTION_EVENTS: Setting = number("retention.events", 1_000, 100_000_000, 500_000);
 /// So many lines of boot timelines are kept.
@@ -89,9 +91,14 @@ pub static CACHE_OFFLINE: Setting =
     Setting { name: "cache.offline", kind: Kind::Choice(&["off", "on"]), number: 0, text: "off" };
 /// The package cache keeps so many GiB.
 pub static CACHE_LIMIT_GIB: Setting = number("cache.limit-gib", 1, 1_000_000, 50);
+/// Changes of the packages of clients are kept for so many days.
+pub static RETENTION_PACKAGE_DAYS: Setting = number("retention.package-days", 1, 3_650, 365);
+
+/// Versions that may not be installed, by package.
+pub type Retracted = BTreeMap<String, Vec<String>>;
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [&Setting; 16] = [
+pub static SETTINGS: [&Setting; 18] = [
     &APPROVAL_ACTIONS,
     &APPROVAL_MASS_ABOVE,
     &APPROVAL_HOURS,
@@ -102,17 +109,24 @@ pub static SETTINGS: [&Setting; 16] = [
     &MAIL_SECURITY,
     &MAIL_USER,
     &MAIL_FROM,
+    &PACKAGES_RETRACTED,
     &RETENTION_EVENTS,
     &RETENTION_BOOT_LINES,
     &RETENTION_OUTPUT_DAYS,
     &RETENTION_NOTICE_DAYS,
     &CACHE_OFFLINE,
     &CACHE_LIMIT_GIB,
+    &RETENTION_PACKAGE_DAYS,
 ];
 
 /// A setting by its name.
 pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.into_iter().find(|setting| setting.name == name)
+}
+
+fn name_and_version(word: &str) -> Option<(&str, &str)> {
+    word.split_once('=')
+        .filter(|(name, version)| !name.is_empty() && !version.is_empty() && !version.contains('='))
 }
 
 impl Setting {
@@ -171,6 +185,11 @@ impl Setting {
         if self.name == MAIL_FROM.name && !super::notice::is_mail_address(text) {
             return Err("must be a mail address such as lotse@school.example".to_owned());
         }
+        if self.name == PACKAGES_RETRACTED.name
+            && let Some(word) = text.split_whitespace().find(|word| name_and_version(word).is_none())
+        {
+            return Err(format!("`{word}` is not like xz-utils=5.6.0-0.2"));
+        }
         Ok(())
     }
 
@@ -225,6 +244,16 @@ impl Settings {
     /// The value of a setting that is a text or a choice.
     pub fn text(&self, setting: &Setting) -> String {
         self.value(setting).as_str().unwrap_or(setting.text).to_owned()
+    }
+
+    /// [`PACKAGES_RETRACTED`], by package.
+    pub fn retracted(&self) -> Retracted {
+        let mut retracted = Retracted::new();
+        for (name, version) in self.text(&PACKAGES_RETRACTED).split_whitespace().filter_map(name_and_version)
+        {
+            retracted.entry(name.to_owned()).or_default().push(version.to_owned());
+        }
+        retracted
     }
 
     /// Whether a list of words has a word.

@@ -24,7 +24,7 @@ pub(super) type Route = (&'static Method, &'static str, Role);
 const GET: &Method = &Method::GET;
 
 /// What is open to roles for single groups as well, without `/api/v1`: lists, which leave out what somebody does not see; what belongs
-/// to no client and is no secret; everybody's own account (`/account` and below).
+/// to no client and is no secret; everybody's own account (`/account` and below) and requests for approval are as well.
 const FOR_ALL: &[(&Method, &str)] = &[
     (GET, "/"),
     (GET, "/live"),
@@ -39,6 +39,9 @@ const FOR_ALL: &[(&Method, &str)] = &[
     (GET, "/images"),
     (GET, "/events"),
     (GET, "/events/stream"),
+    (GET, "/approvals"),
+    (GET, "/reports"),
+    (GET, "/reports/{name}"),
 ];
 
 /// For what a role must be enough.
@@ -75,7 +78,8 @@ pub fn subject(method: &Method, path: &str) -> Subject {
         // Roles of others may hang on a group, and its search may find anybody: changing and removing it is for those who have everything.
         ["groups", "{name}"] if method == GET => Subject::Group,
         ["groups", "{name}", "jobs"] => Subject::Group,
-        ["account", ..] => Subject::Own,
+        // The use case looks for the role where the request would happen.
+        ["account", ..] | ["approvals", "{id}", ..] => Subject::Own,
         _ if FOR_ALL.iter().any(|(known, open)| *known == method && *open == path) => Subject::Own,
         _ => Subject::Everything,
     }

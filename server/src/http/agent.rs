@@ -14,12 +14,13 @@ use wire::{
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
+    packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
 };
 
 use super::{Rejection, extract::Json};
 use crate::{
-    app::{Error, agents, enrolment},
+    app::{Error, agents, enrolment, inventory},
     context::Ctx,
     identity::tls::Peer,
 };
@@ -48,6 +49,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/agent/v1/renew", post(renew))
         .route("/agent/v1/poll", post(poll))
         .route("/agent/v1/facts", post(facts))
+        .route("/agent/v1/packages", post(packages))
         .route("/agent/v1/attempts/{id}/report", post(report))
         .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
         .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
@@ -100,6 +102,14 @@ async fn facts(
 ) -> Result<Json<()>, Rejection> {
     agents::facts(&ctx, client, &facts).await?;
     Ok(Json(()))
+}
+
+async fn packages(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(request): Json<PackagesRequest>,
+) -> Result<Json<PackagesResponse>, Rejection> {
+    Ok(Json(inventory::receive(&ctx, client, &request).await?))
 }
 
 async fn report(

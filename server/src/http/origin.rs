@@ -22,6 +22,11 @@ pub(super) async fn scoped(State(ctx): State<Ctx>, request: Request, next: Next)
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
         return next.run(request).await;
     }
+    always(State(ctx), request, next).await
+}
+
+/// The same for a request that changes something although its method says that it does not: the answer of a login service.
+pub(super) async fn always(State(ctx): State<Ctx>, request: Request, next: Next) -> Response {
     let mut origin = audit::origin(&ctx, request.extensions().get::<Actor>());
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         origin.address = peer.ip().to_canonical().to_string();

@@ -52,6 +52,17 @@ pub(super) fn mendable(error: Error) -> Result<Problem, Error> {
     }
 }
 
+/// An error as a page shows it beside what was asked for.
+pub(super) fn shown(error: Error) -> Problem {
+    described(error).1
+}
+
+/// What is wrong with the fields of a form, or with all of it.
+pub(super) fn of_form(error: Error) -> (Vec<FieldProblem>, Option<Problem>) {
+    let problem = shown(error);
+    if problem.fields.is_empty() { (Vec::new(), Some(problem)) } else { (problem.fields, None) }
+}
+
 fn described(error: Error) -> (StatusCode, Problem) {
     let (status, code) = match &error {
         Error::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),

@@ -22,7 +22,7 @@ use wire::{
     trust,
 };
 
-use super::{Error, keys};
+use super::{Error, keys, seal::Seal};
 use crate::{blobs, clock};
 
 /// Agents' certificates are valid this long; they renew at two thirds.
@@ -38,6 +38,7 @@ pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     time_key: EcdsaKeyPair,
     plan_key: Ed25519KeyPair,
+    seal: Seal,
     ca_pem: String,
     fingerprint: Sha256,
 }
@@ -70,6 +71,7 @@ impl Authority {
             .map_err(Error::certificate("reading the CA key"))?;
         let time_key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &ca_key.serialize_der())
             .map_err(|error| Error::certificate("reading the CA key")(error.to_string()))?;
+        let seal = Seal::new(&ca_key.serialize_der())?;
         let plan_key = keys::read_or_make(&file("plan.key"), is_made, || {
             let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
                 .map_err(|error| Error::certificate("making the plan key")(error.to_string()))?;
@@ -104,7 +106,7 @@ impl Authority {
         let der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
             .map_err(|error| Error::certificate("reading the CA")(error.to_string()))?;
         let fingerprint = blobs::hash(&der);
-        Ok(Self { issuer, time_key, plan_key, ca_pem, fingerprint })
+        Ok(Self { issuer, time_key, plan_key, seal, ca_pem, fingerprint })
     }
 
     /// The CA certificate in PEM.
@@ -217,6 +219,22 @@ impl Authority {
         UnparsedPublicKey::new(&ED25519, self.plan_key.public_key().as_ref())
             .verify(text.as_bytes(), &signature)
             .is_ok()
+    }
+
+    /// Seals a text for this server alone, so that it opens for the same purpose only; the same text never looks the same.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn seal(&self, purpose: &str, text: &str) -> Result<String, Error> {
+        self.seal.close(purpose, text)
+    }
+
+    /// Opens what [`Authority::seal`] made for this purpose.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] when it was made by another key or for another purpose, or was changed.
+    pub fn open_sealed(&self, purpose: &str, sealed: &str) -> Result<String, Error> {
+        self.seal.open(purpose, sealed)
     }
 
     /// The CA and the time, signed, for an agent that knows only the fingerprint.

@@ -4,6 +4,7 @@
 
 mod authority;
 mod keys;
+mod seal;
 pub mod tls;
 pub mod token;
 
@@ -32,6 +33,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What was sealed cannot be opened.
+    #[error("opening {0}: it was sealed by another key, or changed")]
+    Sealed(String),
     /// The CSR of an agent is not acceptable.
     #[error("the certificate request cannot be accepted: {0}")]
     Request(String),

@@ -181,6 +181,50 @@ fn every_word_of_the_domain_has_its_text() {
 }
 
 #[test]
+fn every_sentence_that_has_a_translation_is_still_said() {
+    // As the compiler joins lines of a text that end with a backslash.
+    let joined = Regex::new(r"\\\n\s*").unwrap();
+    let said: String = ["server/src", "agent/src", "wire/src"]
+        .iter()
+        .flat_map(|folder| files(&share().join(folder), &[".rs"]))
+        .map(|(_, content)| joined.replace_all(&content, "").replace("\\\"", "\""))
+        .collect();
+    let value = Regex::new(r"\{[^}]*\}").unwrap();
+    let mut wrong = Vec::new();
+    for language in LANGUAGES {
+        let text =
+            fs_err::read_to_string(share().join(format!("templates/sentences/{language}.yaml"))).unwrap();
+        let entries: BTreeMap<String, String> = serde_yaml::from_str(&text).unwrap();
+        // Words of a kind, such as `state failed`, are not sentences.
+        let is_word = |english: &&String| {
+            ["state ", "role ", "event ", "decision ", "how "].iter().any(|kind| english.starts_with(kind))
+        };
+        for english in entries.keys().filter(|english| !is_word(english)) {
+            let gone = value.split(english).find(|part| !said.contains(part.trim()));
+            wrong.extend(gone.map(|part| format!("{language}: nobody says `{part}` (of `{english}`)")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_agents_and_use_cases_say_is_read_in_german() {
+    let pages = Pages::load(&share()).unwrap();
+    let german = |english| pages.say("de", english).into_owned();
+    assert_eq!(
+        german("step install: the script ended with status 100: E: Unable to locate package nope"),
+        "Schritt install: das Skript endete mit Status 100: E: Unable to locate package nope"
+    );
+    assert_eq!(
+        german("needs job 12 (storage), which was cancelled"),
+        "braucht Job 12 (storage): abgebrochen"
+    );
+    assert_eq!(german("client lab-99 does not exist"), "Client lab-99 gibt es nicht");
+    assert_eq!(german("what nobody has translated"), "what nobody has translated");
+    assert_eq!(pages.say("en", "client lab-99 does not exist"), "client lab-99 does not exist");
+}
+
+#[test]
 fn all_templates_can_be_read_and_a_missing_text_is_an_error() {
     let pages = Pages::load(&share()).unwrap();
     let error = pages.render("xx", "pages/login.html", &()).unwrap_err().to_string();

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    domain::client::{BaseMethod, ClientConfig, User},
+    domain::{
+        client::{BaseMethod, ClientConfig, User},
+        settings::Retracted,
+    },
 };
 
 #[test]
@@ -53,6 +56,7 @@ fn chain(catalog: &Catalog, config: ClientConfig, file: &str) -> Vec<StepKind> {
             images: &images(catalog),
             server: &server(),
             layout,
+            retracted: &Retracted::new(),
         };
         let planned =
             plan(&request, catalog).unwrap_or_else(|error| panic!("{} on {file}: {error}", entry.job_type));

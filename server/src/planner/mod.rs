@@ -5,6 +5,7 @@ mod chains;
 #[cfg(test)]
 mod documented;
 mod error;
+mod packages;
 #[cfg(test)]
 mod rendered;
 pub mod sample;
@@ -33,6 +34,7 @@ use crate::{
         client::Client,
         image::{self, Image},
         layout::{Layout, LayoutProblem, line_of},
+        settings::Retracted,
     },
 };
 
@@ -54,6 +56,8 @@ pub struct PlanRequest<'a> {
     pub server: &'a ServerView,
     /// YAML text of the client's layout.
     pub layout: Option<&'a str>,
+    /// Versions of packages that may not be installed.
+    pub retracted: &'a Retracted,
 }
 
 /// The server as clients reach it.
@@ -224,6 +228,9 @@ impl<'a> Planning<'a> {
             StepWork::ScriptParam(param) => script(self.text_param(param)?.to_owned()),
             StepWork::WriteFile(files) => {
                 StepKind::WriteFile { files: self.files(declared, files)?, root: declared.root }
+            }
+            StepWork::Packages(action) => {
+                StepKind::Packages(packages::work(*action, self.request.params, self.request.retracted))
             }
             StepWork::Storage => StepKind::Storage(self.storage()?.clone()),
             StepWork::Mount => StepKind::Mount { mounts: self.mounts()? },

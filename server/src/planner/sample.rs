@@ -14,6 +14,7 @@ use crate::{
     domain::{
         client::{Client, ClientConfig, Stage},
         image::{self, Image},
+        settings::Retracted,
     },
 };
 
@@ -116,6 +117,7 @@ pub fn planned(catalog: &Catalog, job_type: &str, sample: Sample, machine: Facts
         images: &images(catalog),
         server: &server(),
         layout: layout.as_deref(),
+        retracted: &Retracted::new(),
     };
     plan(&request, catalog).map_err(|error| error.to_string())
 }

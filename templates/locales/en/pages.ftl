@@ -1,6 +1,11 @@
 # Texts of the pages. Every key stands in every language; a test compares.
 
 skip = Skip to the content
+menu = Menu
+jump = On this page
+by-lotse = Lotse
+by-agent = agent
+to-overview = On to the overview
 navigation = Main navigation
 other-language = Deutsch
 logout = Log out
@@ -89,6 +94,7 @@ job-cancelled = cancelled
 job-expired = expired
 timeline = Boot timeline
 timeline-none = The machine has not been heard yet.
+timeline-earlier = Before that ({ $count })
 timeline-next = Expected next:
 remedy = What to do:
 boot-dhcp = Address

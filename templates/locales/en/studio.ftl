@@ -188,9 +188,8 @@ report-rows = { $count ->
    *[other] { $count } lines
  }
 report-more = The first 500 are shown; CSV and JSON have all.
-note-updates-by-jobs = Counted by what Lotse itself has done (installation, upgrade of all packages). Agents do not report yet which updates are waiting.
+note-updates-by-jobs = Some agents have not told of their updates yet. For their clients counts when Lotse last upgraded all packages.
 note-some-not-measured = Some clients have not been measured yet; nothing is known of them.
-note-packages-not-reported = Agents do not report single packages yet.
 note-usage-not-reported = How full file systems are is not reported yet; this is what is partitioned.
 note-age-by-firmware = Without a date of purchase (`purchased_on` of the client) the date of the firmware is taken, which may be later than the machine.
 note-more-changes = There are more than 10 000 changes: choose a shorter time.

@@ -6,7 +6,7 @@ use server::{db::Location, domain::client::ClientConfig};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 /// Different packages; each client has all of them, in one of two versions.
-pub(super) const PACKAGES: u32 = 60;
+pub(super) const PACKAGES: u32 = 500;
 /// Jobs that run, and as many that are held.
 const OPEN: u32 = 200;
 
@@ -72,6 +72,8 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
             numbers(100)
         ),
         format!("{} INSERT INTO group_members (group_id, client_id) SELECT 1 + i % 100, i FROM n", numbers(clients)),
+        "UPDATE clients SET group_key = (SELECT min(g.name) FROM client_groups g JOIN group_members m ON m.group_id = g.id \
+         WHERE m.client_id = clients.id)".to_owned(),
         format!(
             "{} INSERT INTO packages (name, architecture, version, version_key) SELECT 'package-' || (i / 2), 'amd64', \
              CASE WHEN i % 2 = 0 THEN '1.0-1' ELSE '2.0-1' END, \
@@ -92,7 +94,7 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
         ),
         format!(
             "{} INSERT INTO attempts (job_id, client_id, number, boot_id, state, step, percent, started_at, leased_until) \
-             SELECT i, 1 + i % {clients}, 1, 'boot', 'running', '20-install', i % 100, {now} - 60000000, {now} + 3600000000 FROM n",
+             SELECT i, 1 + i % {clients}, 1, 'boot', 'running', 'packages', i % 100, {now} - 60000000, {now} + 3600000000 FROM n",
             numbers(OPEN)
         ),
         "UPDATE clients SET failed_job = (SELECT max(j.id) FROM jobs j WHERE j.client_id = clients.id AND j.state = 'failed' \

@@ -45,10 +45,8 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
                 must(content["schema"].is_object(), &format!("how does {kind} look?"));
             }
-            // What is only put here or taken away, or chosen among what stays, overwrites nothing.
-            let overwrites = !path.contains("/members/") && !path.ends_with("/version");
-            // Presets and rules are kept whole by name; whoever keeps one says all of it.
-            let overwrites = overwrites && !path.contains("/presets/") && !path.contains("/rules/");
+            // What is only put here or taken away overwrites nothing.
+            let overwrites = !path.contains("/members/");
             let changes = ["put", "patch"].contains(&method.as_str()) && overwrites;
             let guarded =
                 operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");

@@ -5,6 +5,7 @@ use harness::server::Engine;
 
 mod access;
 mod accounts;
+mod choice;
 mod clients;
 mod description;
 mod errors;
@@ -13,6 +14,8 @@ mod jobs;
 mod machines;
 mod reach;
 mod search;
+mod seen;
+mod stale;
 mod streams;
 mod studio;
 
@@ -60,6 +63,20 @@ on_both_engines! {
         a_role_for_a_group_counts_for_its_clients_on_every_route,
         lists_leave_out_what_somebody_does_not_see,
         nobody_reaches_further_by_way_of_groups_or_jobs,
+    }
+    choice {
+        clients_that_are_chosen_stay_so_from_page_to_page_without_scripts,
+        a_list_by_groups_follows_who_joins_and_leaves,
+    }
+    seen {
+        reports_are_about_the_clients_that_somebody_sees,
+        the_overview_is_about_the_clients_that_somebody_sees,
+        a_request_is_decided_by_who_has_the_role_where_it_happens,
+    }
+    stale {
+        a_preset_that_somebody_else_has_changed_is_not_overwritten,
+        a_rule_that_somebody_else_has_changed_is_not_overwritten,
+        a_job_script_with_newer_versions_is_not_changed_unseen,
     }
     clients {
         a_registered_client_shows_its_three_answers,

@@ -14,10 +14,10 @@ use server::{
 const ROLES: [Role; 4] = [Role::Viewer, Role::Helpdesk, Role::Operator, Role::Admin];
 
 /// What a path names, once where the roles count and once where they do not.
-struct Names {
+pub(super) struct Names {
     client: String,
     group: &'static str,
-    job: i64,
+    pub(super) job: i64,
     mac: &'static str,
 }
 
@@ -32,7 +32,7 @@ impl Names {
     }
 }
 
-async fn client(server: &TestServer, name: &str, group: &'static str, mac: &'static str) -> Names {
+pub(super) async fn client(server: &TestServer, name: &str, group: &'static str, mac: &'static str) -> Names {
     let new = json!({ "name": name, "macs": [mac], "groups": [group] });
     server.send(Method::POST, "/api/v1/clients", &new).await.unwrap().ok().unwrap();
     let order = json!({ "job_type": "hardware-detection" });
@@ -42,7 +42,7 @@ async fn client(server: &TestServer, name: &str, group: &'static str, mac: &'sta
 }
 
 /// The token of a login of a new account with one role for one group.
-async fn login(server: &TestServer, role: Role, group: &str) -> String {
+pub(super) async fn login(server: &TestServer, role: Role, group: &str) -> String {
     let rights = json!({ "groups": [{ "group": group, "role": role }] });
     let body = json!({ "name": format!("{}-of-{group}", role.as_str()), "rights": rights });
     let made = server.send(Method::POST, "/api/v1/accounts", &body).await.unwrap().ok().unwrap();
@@ -51,7 +51,13 @@ async fn login(server: &TestServer, role: Role, group: &str) -> String {
     answer(request).await.unwrap().ok().unwrap()["secret"].as_str().unwrap().to_owned()
 }
 
-async fn ask(server: &TestServer, secret: &str, method: &Method, path: &str, body: &Value) -> Answer {
+pub(super) async fn ask(
+    server: &TestServer,
+    secret: &str,
+    method: &Method,
+    path: &str,
+    body: &Value,
+) -> Answer {
     let url = format!("{}{path}", server.ctx.addresses.https);
     let request = server.http.request(method.clone(), url).bearer_auth(secret).json(body);
     if path.ends_with("/stream") {

@@ -95,19 +95,18 @@ pub(super) async fn an_own_job_script_counts_until_another_version_is_chosen(eng
     let planned = plan_of(before).await;
 
     // What would put a value into the shell unquoted is refused at the door, with its place.
-    let script = files["20-install.sh.tera"].as_str().unwrap().to_owned();
-    files.insert(
-        "20-install.sh.tera".to_owned(),
-        json!(format!("{script}eval {{{{ params.packages | words }}}}\n")),
-    );
+    let declared = files["job.yaml"].as_str().unwrap().to_owned();
+    let step = "  - script: 30-more.sh.tera\n    title: { en: More, de: Mehr }\n    timeout: 5m\n";
+    files.insert("job.yaml".to_owned(), json!(format!("{declared}{step}")));
+    files.insert("30-more.sh.tera".to_owned(), json!("eval {{ params.packages | words }}\n"));
     let upload = async |files: &serde_json::Map<String, Value>, base: i64| {
         let body = json!({ "files": files, "comment": "ours", "base": base });
         server.send(Method::POST, &format!("{path}/versions"), &body).await.unwrap()
     };
     let refused = upload(&files, 0).await;
-    assert!(refused.is_problem(422) && refused.text.contains("20-install.sh.tera:"), "{refused:?}");
+    assert!(refused.is_problem(422) && refused.text.contains("30-more.sh.tera:"), "{refused:?}");
 
-    files.insert("20-install.sh.tera".to_owned(), json!(format!("{script}echo ours\n")));
+    files.insert("30-more.sh.tera".to_owned(), json!("echo ours\n"));
     let trial = json!({ "client": "lab-01", "params": { "packages": ["hello"] }, "files": files });
     let tried = post(&server, &format!("{path}/render"), &trial).await;
     assert!(tried.to_string().contains("echo ours"), "{tried}");
@@ -121,7 +120,7 @@ pub(super) async fn an_own_job_script_counts_until_another_version_is_chosen(eng
     let difference = server.get(&format!("{path}/difference?from=0&to=1")).await.unwrap();
     assert!(difference.text.contains("+echo ours"), "{difference:?}");
     let sample = server.get(&format!("{path}/samples/two")).await.unwrap().ok().unwrap();
-    assert!(sample["20-install.sh"].as_str().unwrap().contains("echo ours"));
+    assert!(sample["30-more.sh"].as_str().unwrap().contains("echo ours"));
 
     let choose = json!({ "version": 0 });
     server.send(Method::PUT, &format!("{path}/version"), &choose).await.unwrap().ok().unwrap();

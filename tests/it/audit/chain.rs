@@ -5,7 +5,6 @@ use harness::server::{Engine, TestServer, answer};
 use reqwest::Method;
 use serde_json::json;
 use server::domain::people::Role;
-use sqlx::Connection as _;
 
 use super::{entries, register, verdict};
 
@@ -35,19 +34,7 @@ pub(super) async fn many_writers_at_once_make_one_chain(engine: Engine) {
 
 /// What somebody with access to the database, but without the server's key, might do.
 async fn meddle(server: &TestServer, statement: &str) {
-    match &server.ctx.config.database {
-        server::db::Location::Sqlite(path) => {
-            let url = format!("sqlite:{}", path.display());
-            let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-        }
-        server::db::Location::Postgres(url) => {
-            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-        }
-    }
+    server.meddle(statement).await.unwrap();
 }
 
 pub(super) async fn whatever_is_done_to_the_chain_is_found_and_the_first_bad_entry_named(engine: Engine) {

@@ -8,6 +8,7 @@ use server::{app::people, domain::people::Role};
 mod approvals;
 mod chain;
 mod notices;
+mod report_mails;
 mod routes;
 mod settings;
 
@@ -56,6 +57,12 @@ on_both_engines! {
         a_webhook_never_goes_to_this_machine_unless_allowed,
         a_channel_hears_of_its_groups_and_of_changed_health,
         what_does_not_arrive_is_given_up_and_can_be_sent_again,
+    }
+    report_mails {
+        a_report_comes_once_a_period_with_its_table,
+        what_may_have_left_is_not_sent_again_and_what_did_not_is,
+        two_servers_send_one_report,
+        a_report_mail_is_checked_by_field,
     }
     approvals {
         a_second_person_approves_and_whoever_asks_cannot,

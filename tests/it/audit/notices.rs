@@ -26,14 +26,14 @@ use super::{entries, register, set};
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// A CA of the test's own, and a certificate of it for this machine.
-struct Trust {
+pub(super) struct Trust {
     directory: tempfile::TempDir,
     certificate: rcgen::Certificate,
     key: rcgen::KeyPair,
 }
 
 impl Trust {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let directory = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ impl Trust {
 }
 
 /// A server that may send to this machine, and trusts the CA.
-async fn server(engine: Engine, trust: &Trust, clock: &Clock) -> TestServer {
+pub(super) async fn server(engine: Engine, trust: &Trust, clock: &Clock) -> TestServer {
     TestServer::start_as(engine, clock.clone(), |config| {
         config.notices.ca = Some(trust.path("ca.pem"));
         config.notices.mail_password_file = Some(trust.path("password"));
@@ -147,14 +147,14 @@ impl Receiver {
 }
 
 /// A real mail server.
-struct Mails {
+pub(super) struct Mails {
     process: tokio::process::Child,
-    port: u16,
+    pub(super) port: u16,
     lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
 impl Mails {
-    async fn start(trust: &Trust, mode: &str) -> Self {
+    pub(super) async fn start(trust: &Trust, mode: &str) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the mail server of this test")]
         let mut command = tokio::process::Command::new("/usr/bin/python3");
         let mut process = command
@@ -171,12 +171,12 @@ impl Mails {
         Self { process, port, lines }
     }
 
-    async fn next(&mut self) -> Value {
+    pub(super) async fn next(&mut self) -> Value {
         let line = tokio::time::timeout(AT_ONCE, self.lines.next_line()).await.expect("no mail came");
         serde_json::from_str(&line.unwrap().unwrap()).unwrap()
     }
 
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         drop(self.process.stdin.take());
         self.process.wait().await.unwrap();
     }
@@ -210,7 +210,7 @@ async fn outbox(server: &TestServer) -> Vec<Value> {
     all.as_array().unwrap().clone()
 }
 
-async fn mail_settings(server: &TestServer, mails: &Mails, security: &str) {
+pub(super) async fn mail_settings(server: &TestServer, mails: &Mails, security: &str) {
     let user = if security == "none" { "" } else { "lotse" };
     set(
         server,

@@ -20,9 +20,10 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         mail = message_from_bytes(envelope.content, policy=policy.default)
+        files = [(part.get_filename(), part.get_content_type(), part.get_content()) for part in mail.iter_attachments()]
         print(json.dumps({
             "from": envelope.mail_from, "to": envelope.rcpt_tos, "subject": mail["subject"],
-            "text": mail.get_content(), "id": mail["message-id"], "auto": mail["auto-submitted"],
+            "text": mail.get_body(("plain",)).get_content(), "files": files, "id": mail["message-id"], "auto": mail["auto-submitted"],
             "tls": session.ssl is not None or mode == "tls",
             "user": session.auth_data.login.decode() if session.auth_data else None,
         }), flush=True)

@@ -207,6 +207,7 @@ impl Machine {
             ca: server.ctx.addresses.ca.parse().unwrap(),
         };
         let host = FakeHost::new(server.ctx.now())
+            .with_file("/usr/bin/apt-get", "a package manager")
             .with_file("/sys/class/net/eth0/address", format!("{mac}\n"))
             .with_file("/sys/class/net/eth0/carrier", "1\n")
             .with_file("/sys/class/net/eth0/device/vendor", "0x1af4\n")

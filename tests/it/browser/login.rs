@@ -43,11 +43,11 @@ async fn a_german_browser_is_answered_in_german_until_its_owner_chooses_otherwis
     let (_browser, page) = logged_in(&server, Look::GERMAN).await;
     page.goto(&server.ctx.addresses.https).await.unwrap();
     assert_eq!(page.eval("document.documentElement.lang").await.unwrap(), "de");
-    page.until_shown("Nichts braucht Sie gerade").await.unwrap();
+    page.until_shown("Gerade ist nichts zu tun").await.unwrap();
     page.follow("English").await.unwrap();
     page.until_shown("Nothing needs you").await.unwrap();
     page.follow("Deutsch").await.unwrap();
-    page.until_shown("Nichts braucht Sie gerade").await.unwrap();
+    page.until_shown("Gerade ist nichts zu tun").await.unwrap();
     page.close().await.unwrap();
     server.stop().await.unwrap();
 }

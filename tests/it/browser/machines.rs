@@ -61,3 +61,28 @@ async fn what_would_be_destroyed_is_shown_and_needs_the_machines_name() {
     page.close().await.unwrap();
     server.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_telephone_the_menu_leads_to_every_page_and_what_was_said_to_be_old_gets_older() {
+    let (server, sample) = sample::start(Engine::Sqlite).await.unwrap();
+    let (_browser, page) = logged_in(&server, Look { language: "de", ..Look::PHONE }).await;
+    page.goto(&format!("{}/clients/{}", server.ctx.addresses.https, sample.installed)).await.unwrap();
+    let seen = "[...document.querySelectorAll('#navigation a')].filter(a => a.checkVisibility()).length";
+    let all = page.eval("document.querySelectorAll('#navigation a').length").await.unwrap();
+    assert_eq!(page.eval(seen).await.unwrap(), 4);
+    assert!(all.as_i64() > Some(10), "{all}");
+    page.click_text("Menü").await.unwrap();
+    assert_eq!(page.eval(seen).await.unwrap(), all);
+    assert_eq!(page.overhang().await.unwrap(), None);
+    page.follow("Speicherlayouts").await.unwrap();
+    // Folded up again, it still shows where one is.
+    assert_eq!(page.eval("document.querySelector('[aria-current]').checkVisibility()").await.unwrap(), true);
+
+    page.goto(&format!("{}/clients/{}", server.ctx.addresses.https, sample.installed)).await.unwrap();
+    page.eval("document.querySelector('main time').dataset.age = '125'").await.unwrap();
+    page.until("document.querySelector('main time').innerText === 'vor 2 min'", "the age is told")
+        .await
+        .unwrap();
+    page.close().await.unwrap();
+    server.stop().await.unwrap();
+}

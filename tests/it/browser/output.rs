@@ -50,3 +50,26 @@ async fn output_is_shown_once_and_in_order_though_the_server_is_killed_meanwhile
     page.close().await.unwrap();
     fleet.finish().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_a_client_goes_on_with_the_output_of_its_next_job() {
+    let mut fleet = Fleet::start(Engine::Sqlite, 8).await.unwrap();
+    let member = fleet.add(Arrival::Installed, Chances::NONE, BTreeMap::new()).await.unwrap();
+    let script = |name: &str| Script { name: name.to_owned(), lines: 5, pace_ms: 1, status: 0, busy: 0 };
+    fleet.order(member, "fleet-once", &[("text", &script("first"))], json!({})).await.unwrap();
+    let browser = Browser::start(fleet.server.ca_pem().unwrap()).await.unwrap();
+    let page = browser.page(Look::DESK).await.unwrap();
+    let https = fleet.server.addresses.https.clone();
+    page.goto(&login_link(&fleet.server.db, &https, "admin", Clock::system().now()).await).await.unwrap();
+    page.until("location.pathname === '/account'", "the link has logged in").await.unwrap();
+    page.goto(&format!("{https}/clients/{}", fleet.members[member].name)).await.unwrap();
+    page.until_shown("first line 5 of 5").await.unwrap();
+
+    fleet.order(member, "fleet-once", &[("text", &script("second"))], json!({})).await.unwrap();
+    page.until_shown("second line 5 of 5").await.unwrap();
+    let text = page.text().await.unwrap();
+    assert_eq!(text.matches("second line 5 of 5").count(), 1, "{text}");
+    assert!(!text.contains("first line"), "the output of the job before is still there: {text}");
+    page.close().await.unwrap();
+    fleet.finish().await.unwrap();
+}

@@ -1,6 +1,6 @@
 //! Every page, as everybody sees it: light and dark, German and English, wide and narrow. Accessible, whole, without complaint.
 //!
-//! Pictures are kept in `TARGET/lotse/screenshots/NAME-{light,dark,phone,german}.png`.
+//! Pictures are kept in `TARGET/lotse/screenshots/NAME-{light,dark,phone,german,german-phone}.png`.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,13 @@ use harness::{
 
 use super::logged_in;
 
-const LOOKS: [(&str, Look); 4] =
-    [("light", Look::DESK), ("dark", Look::DARK), ("phone", Look::PHONE), ("german", Look::GERMAN)];
+const LOOKS: [(&str, Look); 5] = [
+    ("light", Look::DESK),
+    ("dark", Look::DARK),
+    ("phone", Look::PHONE),
+    ("german", Look::GERMAN),
+    ("german-phone", Look { language: "de", ..Look::PHONE }),
+];
 
 fn pictures() -> PathBuf {
     let own = std::env::current_exe().unwrap();

@@ -10,19 +10,23 @@ use proptest::{
 };
 use server::{
     db::{
-        Db, Location, clients, groups, jobs,
-        packages::{self, Package},
+        Db, Location, clients, groups, jobs, packages,
         search::{self, Around, Key, Part, SortBy},
     },
     domain::{
         client::{ClientConfig, Stage},
+        inventory::Inventory,
         job::{JobEvent, NewJob},
         reach::Sees,
         search::{Expr, parse},
     },
     queue,
 };
-use wire::{ClientId, Mac, enrol::Realm};
+use wire::{
+    ClientId, Mac,
+    enrol::Realm,
+    packages::{Condition, Package, PackageFamily, PackageKey, PackageUpdate},
+};
 
 use reference::Subject;
 
@@ -230,6 +234,13 @@ fn expression() -> impl Strategy<Value = String> {
         "package:openssl<3.0.15",
         "package:openssl>=3.0.15-1~deb12u1",
         "package:*=2.10",
+        "updates>0",
+        "updates=0",
+        "updates<2",
+        "security-updates:yes",
+        "security-updates:no",
+        "reboot-needed:yes",
+        "reboot-needed:no",
         "memory<4G",
         "memory>=8G",
         "disk>500G",
@@ -278,12 +289,37 @@ async fn stored(db: &Db, subject: Subject) -> (ClientId, Subject) {
         .packages
         .iter()
         .map(|(name, version)| Package {
-            name: name.clone(),
-            architecture: "amd64".to_owned(),
-            version: version.clone(),
+            key: PackageKey {
+                name: name.clone(),
+                architecture: "amd64".to_owned(),
+                version: version.clone(),
+            },
+            automatic: false,
+            held: false,
+            size_bytes: 0,
+            update: reference::newer(version)
+                .map(|security| PackageUpdate { version: "9.9".to_owned(), security }),
         })
         .collect();
-    packages::replace(&mut tx, id, &packages).await.unwrap();
+    packages::make_known(&mut tx, packages.iter().map(|package| &package.key)).await.unwrap();
+    packages::store(&mut tx, id, &[], &packages).await.unwrap();
+    if let Some((updates, security)) = subject.updates() {
+        let condition = Condition {
+            reboot_why: if subject.wants_reboot() { "kernel".to_owned() } else { String::new() },
+            ..Condition::default()
+        };
+        let inventory = Inventory {
+            family: PackageFamily::Dpkg,
+            collected_at: NOW,
+            received_at: NOW,
+            first_at: NOW,
+            packages: i64::try_from(packages.len()).unwrap(),
+            updates: i64::try_from(updates).ok(),
+            security_updates: i64::try_from(security).ok(),
+            condition,
+        };
+        packages::set_inventory(&mut tx, id, "hash", &inventory).await.unwrap();
+    }
     for kind in &subject.jobs {
         job(&mut tx, id, *kind).await;
     }

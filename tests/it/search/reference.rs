@@ -6,7 +6,7 @@ use server::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
     job::JobEvent,
-    search::{ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version},
+    search::{ActivityWord, Age, Comparison, Expr, Flag, HealthWord, Number, Pattern, Test, Text, version},
 };
 use wire::{
     Mac,
@@ -41,6 +41,15 @@ pub(super) struct Hardware {
     pub(super) threads: u32,
     pub(super) os: String,
     pub(super) version: String,
+}
+
+/// Whether there is an update for a version, and whether it is a security update.
+pub(super) fn newer(version: &str) -> Option<bool> {
+    match version {
+        "3.0.9-1" => Some(true),
+        "2.10" => Some(false),
+        _ => None,
+    }
 }
 
 /// What becomes of a job.
@@ -132,6 +141,18 @@ impl Subject {
                 ..OperatingSystem::default()
             },
         })
+    }
+
+    /// Its updates and security updates; a client without packages has told of none.
+    pub(super) fn updates(&self) -> Option<(u64, u64)> {
+        let count = |security| {
+            self.packages.iter().filter(|(_, version)| newer(version) == Some(security)).count() as u64
+        };
+        (!self.packages.is_empty()).then(|| (count(true) + count(false), count(true)))
+    }
+
+    pub(super) fn wants_reboot(&self) -> bool {
+        self.packages.iter().any(|(name, _)| name == "hello")
     }
 
     fn os(&self) -> String {
@@ -247,11 +268,18 @@ fn passes(test: &Test, subject: &Subject, now: i64, groups: &[(String, Expr)]) -
             });
             name.fits(package) && version
         }),
+        Test::Number(Number::Updates, comparison, value) => {
+            subject.updates().is_some_and(|(updates, _)| holds(*comparison, updates.cmp(value)))
+        }
+        Test::Flag(Flag::SecurityUpdates, wanted) => {
+            subject.updates().is_some_and(|(_, security)| (security > 0) == *wanted)
+        }
+        Test::Flag(Flag::RebootNeeded, wanted) => subject.wants_reboot() == *wanted,
         Test::Number(number, comparison, value) => hardware.is_some_and(|hardware| {
             let found = match number {
                 Number::Memory => hardware.memory,
                 Number::Disk => hardware.disk,
-                Number::Threads => u64::from(hardware.threads),
+                Number::Threads | Number::Updates => u64::from(hardware.threads),
             };
             found > 0 && holds(*comparison, found.cmp(value))
         }),

@@ -143,7 +143,15 @@ impl Page {
     /// # Errors
     /// It never is; the error shows what the page says instead.
     pub async fn until(&self, expression: &str, what: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, expression, what).await
+    }
+
+    /// The same for what takes longer, such as the start of a machine.
+    ///
+    /// # Errors
+    /// As [`Page::until`].
+    pub async fn until_within(&self, patience: Duration, expression: &str, what: &str) -> Result<()> {
+        let deadline = Instant::now() + patience;
         let mut failed = String::new();
         loop {
             match self.eval(&format!("Boolean({expression})")).await {
@@ -153,7 +161,7 @@ impl Page {
             }
             if Instant::now() > deadline {
                 let shown = self.text().await.unwrap_or_default();
-                bail!("waited for {PATIENCE:?}: {what}{failed}; {} shows: {shown}", self.path().await?);
+                bail!("waited for {patience:?}: {what}{failed}; {} shows: {shown}", self.path().await?);
             }
             tokio::time::sleep(GLANCE).await;
         }
@@ -356,6 +364,26 @@ impl Page {
             way.push(says);
         }
         bail!("`{text}` is not reached by Tab; on the way were {way:?}")
+    }
+
+    /// What the page says itself in words of another language than its own, which is German: not output, names and code.
+    ///
+    /// # Errors
+    /// There is no page.
+    pub async fn english(&self) -> Result<Vec<String>> {
+        let found = self
+            .eval(
+                "(() => { const page = document.querySelector('main').cloneNode(true); \
+                 page.querySelectorAll('pre, code, textarea, datalist').forEach(e => e.remove()); \
+                 return page.textContent.split('\\n').map(line => line.trim()).filter(line => /\\b(the|of|and|waits|with|which|is|to)\\b/.test(line)); })()",
+            )
+            .await?;
+        Ok(found
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|line| line.as_str().map(str::to_owned))
+            .collect())
     }
 
     /// How far the page is wider than the window, in CSS pixels, and what sticks out.

@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 13] = [
+const MORE: [(&str, &str); 16] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -27,6 +27,9 @@ const MORE: [(&str, &str); 13] = [
     ("reports-silent", "/reports/silent"),
     ("reports-failures", "/reports/failures"),
     ("reports-software", "/reports/software"),
+    ("packages-unknown", "/clients/{installing}/packages"),
+    ("comparison-with", "/clients/lab-01/comparison?with=lab-03"),
+    ("reports-packages", "/reports/packages"),
     ("reports-disks", "/reports/disks"),
     ("reports-age", "/reports/age"),
     ("reports-changes", "/reports/changes"),
@@ -70,9 +73,12 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("groups", "{name}") => sample.group.to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
+            ("report-mails", "{name}") => "weekly".to_owned(),
+            (_, "comparison") => "comparison?at=2020-01-01".to_owned(),
             ("channels", "{name}") => "mail".to_owned(),
             ("do", "{order}") => "redo".to_owned(),
             ("batches", "{id}") => "1".to_owned(),
+            ("rollouts", "{id}") => "1".to_owned(),
             ("job-scripts", "{name}") => "package-install".to_owned(),
             ("samples", "{sample}") => "two".to_owned(),
             ("reports", "{name}") => "failures".to_owned(),

@@ -20,6 +20,7 @@ pub enum Call {
     Poll,
     Report,
     Facts,
+    Packages,
     Secret,
     Blob,
 }

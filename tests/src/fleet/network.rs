@@ -20,6 +20,7 @@ use wire::{
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
+    packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
     trust::Trust,
 };
@@ -169,6 +170,17 @@ impl Server for BadServer {
         Box::pin(self.carry(Call::Facts, move |server| {
             let facts = facts.clone();
             Box::pin(async move { server.facts(&facts).await })
+        }))
+    }
+
+    fn packages<'a>(
+        &'a self,
+        packages: &'a PackagesRequest,
+    ) -> BoxFuture<'a, Result<PackagesResponse, Error>> {
+        let packages = packages.clone();
+        Box::pin(self.carry(Call::Packages, move |server| {
+            let packages = packages.clone();
+            Box::pin(async move { server.packages(&packages).await })
         }))
     }
 

@@ -312,6 +312,10 @@ impl Host for LoopHost {
         RealHost.exists(&self.real_path(path))
     }
 
+    fn stamp(&self, path: &Path) -> u64 {
+        RealHost.stamp(path)
+    }
+
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         RealHost.write(path, content, mode)
     }

@@ -16,6 +16,7 @@ use crate::{
     plan::tests::plan,
 };
 
+mod packages;
 mod server;
 use server::FakeServer;
 

@@ -18,6 +18,7 @@ use wire::{
     enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
     event::{Event, EventKind, Outcome, ReportRequest, ReportResponse, Stream, Verdict},
     facts::Facts,
+    packages::{Condition, Package, PackageKey, PackagesRequest, PackagesResponse},
     poll::{Lease, Order, PollRequest, PollResponse},
     trust::Trust,
 };
@@ -59,6 +60,11 @@ struct State {
     blobs: BTreeMap<Sha256, Vec<u8>>,
     messages: u32,
     lossy: bool,
+    packages: BTreeMap<PackageKey, Package>,
+    condition: Condition,
+    packages_of: Vec<i64>,
+    told: usize,
+    packages_refused: usize,
 }
 
 impl FakeServer {
@@ -177,6 +183,36 @@ impl FakeServer {
 
     pub(super) fn renewals(&self) -> Vec<Realm> {
         self.0.state.lock().unwrap().renewals.clone()
+    }
+
+    /// The packages that the server knows, in order.
+    pub(super) fn packages(&self) -> Vec<Package> {
+        self.0.state.lock().unwrap().packages.values().cloned().collect()
+    }
+
+    /// What the server knows besides.
+    pub(super) fn condition(&self) -> Condition {
+        self.0.state.lock().unwrap().condition.clone()
+    }
+
+    /// Attempts that were named with packages.
+    pub(super) fn packages_of(&self) -> Vec<i64> {
+        self.0.state.lock().unwrap().packages_of.clone()
+    }
+
+    /// Packages that messages have named so far.
+    pub(super) fn told_packages(&self) -> usize {
+        self.0.state.lock().unwrap().told
+    }
+
+    /// The server takes no packages, but everything else.
+    pub(super) fn refuse_packages(&self) {
+        self.0.state.lock().unwrap().packages_refused = usize::MAX;
+    }
+
+    /// The server knows other packages than it was told.
+    pub(super) fn forget_a_package(&self) {
+        self.0.state.lock().unwrap().packages.pop_first();
     }
 
     pub(super) fn calls(&self, name: &str) -> usize {
@@ -305,6 +341,38 @@ impl Server for FakeServer {
 
     fn facts<'a>(&'a self, _facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         self.carry("facts", |_| Ok(()))
+    }
+
+    fn packages<'a>(
+        &'a self,
+        request: &'a PackagesRequest,
+    ) -> BoxFuture<'a, Result<PackagesResponse, Error>> {
+        self.carry("packages", move |state| {
+            if state.packages_refused > 0 {
+                state.packages_refused -= 1;
+                return Err(refused("take the packages", 503));
+            }
+            let known = state.packages.values().cloned().collect::<Vec<_>>();
+            let before = super::super::packages::hash(&known);
+            if before != request.sha256 || request.base.is_none() {
+                if request.base.as_ref().is_some_and(|base| *base != before) {
+                    return Ok(PackagesResponse::SendWhole);
+                }
+                if request.base.is_none() {
+                    state.packages.clear();
+                }
+                for key in &request.gone {
+                    state.packages.remove(key);
+                }
+                let set = request.set.iter().map(|package| (package.key.clone(), package.clone()));
+                state.packages.extend(set);
+                state.told += request.set.len() + request.gone.len();
+            }
+            state.condition = request.condition.clone();
+            let attempts = request.attempt.map(|attempt| attempt.0);
+            state.packages_of.extend(attempts);
+            Ok(PackagesResponse::Kept)
+        })
     }
 
     fn secret<'a>(

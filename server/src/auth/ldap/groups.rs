@@ -22,12 +22,16 @@ pub(super) async fn of(
 ) -> Result<BTreeSet<String>, Error> {
     match settings.membership {
         Membership::InChain => {
-            let filter = format!("(member:{IN_CHAIN}:={})", ldap_escape(person.dn.as_str()));
-            let found = below(ldap, settings, &filter).await?;
+            let found = below(ldap, settings, &in_chain(&person.dn)).await?;
             Ok(found.iter().map(|dn| same_form(dn)).collect())
         }
         Membership::MemberOf | Membership::Member => walk(ldap, settings, person).await,
     }
+}
+
+/// Every group in which an entry is, through groups in groups.
+fn in_chain(dn: &str) -> String {
+    format!("(member:{IN_CHAIN}:={})", ldap_escape(dn))
 }
 
 async fn walk(ldap: &mut Ldap, settings: &Settings, person: &SearchEntry) -> Result<BTreeSet<String>, Error> {
@@ -78,8 +82,27 @@ async fn holding(ldap: &mut Ldap, settings: &Settings, dn: &str) -> Result<Vec<S
 }
 
 async fn below(ldap: &mut Ldap, settings: &Settings, filter: &str) -> Result<Vec<String>, Error> {
-    let base = settings.group_base.as_deref().unwrap_or(&settings.user_base);
-    // No attribute is wanted (RFC 4511, 4.5.1.8).
-    let found = search::entries(ldap, base, Scope::Subtree, filter, &["1.1"], "looking for groups").await?;
-    Ok(found.into_iter().map(|entry| entry.dn).collect())
+    let places: &[String] = match settings.group_base.as_slice() {
+        [] => std::slice::from_ref(&settings.user_base),
+        several => several,
+    };
+    let mut groups = Vec::new();
+    for base in places {
+        // No attribute is wanted (RFC 4511, 4.5.1.8).
+        let found =
+            search::entries(ldap, base, Scope::Subtree, filter, &["1.1"], "looking for groups").await?;
+        groups.extend(found.into_iter().map(|entry| entry.dn));
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_change_the_question_for_groups() {
+        let filter = in_chain("cn=Lee\\, Ann (IT)*,dc=x");
+        assert_eq!(filter, r"(member:1.2.840.113556.1.4.1941:=cn=Lee\5c, Ann \28IT\29\2a,dc=x)");
+    }
 }

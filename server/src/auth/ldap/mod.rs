@@ -12,7 +12,8 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
 
-pub use self::settings::{Mapping, Membership, Settings, SettingsError};
+pub use self::settings::{Membership, Settings, SettingsError};
+pub use super::mapping::Mapping;
 use crate::domain::people::Rights;
 
 /// `invalidCredentials` (RFC 4511, appendix A): the password is wrong.

@@ -9,7 +9,8 @@ use rustls::{
 };
 use serde::Deserialize;
 
-use crate::domain::people::{GroupRole, Rights, Role};
+use super::super::mapping::{self, Mapping};
+use crate::domain::people::Rights;
 
 /// The directory as the configuration describes it, `[ldap]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -43,9 +44,9 @@ pub struct Settings {
     /// How membership in groups is found.
     #[serde(default)]
     pub membership: Membership,
-    /// Where groups are; default is where people are.
-    #[serde(default)]
-    pub group_base: Option<String>,
+    /// Where groups are, one place or several; default is where people are.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub group_base: Vec<String>,
     /// Longest wait for the directory, in seconds.
     #[serde(default = "timeout")]
     pub timeout: u16,
@@ -67,19 +68,6 @@ pub enum Membership {
     Member,
     /// As before, and the directory follows groups in groups itself: Active Directory.
     InChain,
-}
-
-/// A group of the directory, and the role that it gives.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mapping {
-    /// The group's DN.
-    pub group: String,
-    /// The role.
-    pub role: Role,
-    /// Groups of clients for which the role counts; none: for everything.
-    #[serde(default)]
-    pub client_groups: Vec<String>,
 }
 
 /// The description of the directory cannot be used.
@@ -121,6 +109,19 @@ fn timeout() -> u16 {
 
 fn cache() -> u32 {
     600
+}
+
+fn one_or_several<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Places {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Places::deserialize(reader)? {
+        Places::One(place) => vec![place],
+        Places::Several(places) => places,
+    })
 }
 
 impl Settings {
@@ -182,20 +183,7 @@ impl Settings {
 
     /// What groups give together: the greatest role for everything, and for each group of clients.
     pub(super) fn rights(&self, groups: &BTreeSet<String>) -> Rights {
-        let mut rights = Rights::default();
-        for mapping in self.roles.iter().filter(|mapping| groups.contains(&same_form(&mapping.group))) {
-            if mapping.client_groups.is_empty() {
-                rights.role = rights.role.max(Some(mapping.role));
-            }
-            for group in &mapping.client_groups {
-                match rights.groups.iter_mut().find(|known| known.group == *group) {
-                    Some(known) => known.role = known.role.max(mapping.role),
-                    None => rights.groups.push(GroupRole { group: group.clone(), role: mapping.role }),
-                }
-            }
-        }
-        rights.groups.sort();
-        rights
+        mapping::rights(&self.roles, |group| groups.contains(&same_form(group)))
     }
 }
 
@@ -222,6 +210,7 @@ pub(super) fn same_form(dn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::people::Role;
 
     fn settings(more: &str) -> Settings {
         let text = format!(
@@ -242,6 +231,13 @@ mod tests {
         let places: Vec<_> = rights.groups.iter().map(|one| (one.group.as_str(), one.role)).collect();
         assert_eq!(places, [("room-101", Role::Operator), ("room-102", Role::Helpdesk)]);
         assert_eq!(settings("").rights(&BTreeSet::new()), Rights::default());
+    }
+
+    #[test]
+    fn groups_are_in_one_place_or_in_several() {
+        assert!(settings("").group_base.is_empty());
+        assert_eq!(settings("group-base = 'ou=a'").group_base, ["ou=a"]);
+        assert_eq!(settings("group-base = ['ou=a', 'ou=b']").group_base, ["ou=a", "ou=b"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use wire::{
     AttemptId, JobId,
     event::{Event, EventKind, Outcome, Stream},
+    package_work::{ChangeKind, PackageChange},
 };
 
 use crate::{
@@ -150,6 +151,22 @@ struct Shown<'a> {
     bar: Option<&'a ProgressBar>,
 }
 
+/// One change of a package in a line.
+fn changed(change: &PackageChange) -> String {
+    let sign = match change.change {
+        ChangeKind::Install => '+',
+        ChangeKind::Upgrade => '↑',
+        ChangeKind::Downgrade => '↓',
+        ChangeKind::Reinstall => '=',
+        ChangeKind::Remove | ChangeKind::Purge => '-',
+        ChangeKind::Unknown => '?',
+    };
+    let versions = [&change.from, &change.to].into_iter().filter(|version| !version.is_empty());
+    let versions = versions.map(String::as_str).collect::<Vec<_>>().join(" → ");
+    let mark = if change.is_security { "  (security)" } else { "" };
+    format!("  {sign} {} {versions}{mark}", change.package)
+}
+
 impl Shown<'_> {
     fn line(&self, text: &str) {
         match self.bar {
@@ -184,6 +201,11 @@ impl Shown<'_> {
             }
             EventKind::Finished { outcome: Outcome::Failed { step, reason, .. } } => {
                 self.line(&format!("failed in {step}: {reason}"));
+            }
+            EventKind::Transaction { transaction, .. } => {
+                for change in &transaction.changes {
+                    self.line(&changed(change));
+                }
             }
             EventKind::Finished { .. } | EventKind::StepFinished { .. } | EventKind::Unknown => {}
         }

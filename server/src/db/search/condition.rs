@@ -12,7 +12,7 @@ use crate::domain::{
     client::Stage,
     client_status::ONLINE_FOR,
     reach::Sees,
-    search::{ActivityWord, Age, Comparison, Expr, HealthWord, Number, Pattern, Test, Text, version},
+    search::{ActivityWord, Age, Comparison, Expr, Flag, HealthWord, Number, Pattern, Test, Text, version},
 };
 
 /// A statement that grows.
@@ -92,15 +92,22 @@ impl<'a> Statement<'a> {
             }),
             Test::Package(name, version) => self.package(name, version.as_ref()),
             Test::Number(number, comparison, value) => {
-                let column = match number {
-                    Number::Memory => "c.memory_bytes",
-                    Number::Disk => "c.disk_bytes",
-                    Number::Threads => "c.threads",
+                // What is not known is 0 of what cannot be none, and -1 of what can.
+                let (column, least) = match number {
+                    Number::Memory => ("c.memory_bytes", 1),
+                    Number::Disk => ("c.disk_bytes", 1),
+                    Number::Threads => ("c.threads", 1),
+                    Number::Updates => ("c.updates", 0),
                 };
-                // 0 says that it is not known.
-                self.text.push_str(&format!("{column} > 0 AND {column} {} ", comparison.as_str()));
+                self.text.push_str(&format!("{column} >= {least} AND {column} {} ", comparison.as_str()));
                 self.value(i64::try_from(*value).unwrap_or(i64::MAX));
             }
+            Test::Flag(flag, holds) => self.text.push_str(match (flag, holds) {
+                (Flag::SecurityUpdates, true) => "c.security_updates > 0",
+                (Flag::SecurityUpdates, false) => "c.security_updates = 0",
+                (Flag::RebootNeeded, true) => "c.reboot_needed",
+                (Flag::RebootNeeded, false) => "NOT c.reboot_needed",
+            }),
             Test::Age(age, comparison, micros) => self.age(*age, *comparison, *micros),
             Test::NeverSeen => self.text.push_str("c.last_seen_at IS NULL"),
         }

@@ -58,6 +58,8 @@ pub enum Test {
     Package(Pattern, Option<(Comparison, String)>),
     /// A number that it has.
     Number(Number, Comparison, u64),
+    /// Something that holds or does not.
+    Flag(Flag, bool),
     /// How long something is ago, in microseconds. What never was passes no comparison.
     Age(Age, Comparison, i64),
     /// Its agent was never heard.
@@ -100,6 +102,17 @@ pub enum Number {
     Disk,
     /// Hardware threads.
     Threads,
+    /// Packages that could be newer.
+    Updates,
+}
+
+/// What holds for a client or does not; what nobody knows passes neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// There are security updates for it.
+    SecurityUpdates,
+    /// It wants to be restarted.
+    RebootNeeded,
 }
 
 /// What lies some time ago.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{Age, Comparison, Expr, Number, Pattern, Test, Text, quantity};
+use super::{Age, Comparison, Expr, Flag, Number, Pattern, Test, Text, quantity};
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -54,10 +54,11 @@ impl Display for Test {
             Self::Number(number, comparison, value) => {
                 let value = match number {
                     Number::Memory | Number::Disk => quantity::show_size(*value),
-                    Number::Threads => value.to_string(),
+                    Number::Threads | Number::Updates => value.to_string(),
                 };
                 write!(f, "{}{}{value}", number.as_str(), comparison.as_str())
             }
+            Self::Flag(flag, holds) => write!(f, "{}:{}", flag.as_str(), if *holds { "yes" } else { "no" }),
             Self::Age(age, comparison, micros) => {
                 write!(f, "{}{}{}", age.as_str(), comparison.as_str(), quantity::show_age(*micros))
             }
@@ -110,6 +111,17 @@ impl Number {
             Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Threads => "threads",
+            Self::Updates => "updates",
+        }
+    }
+}
+
+impl Flag {
+    /// The field's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SecurityUpdates => "security-updates",
+            Self::RebootNeeded => "reboot-needed",
         }
     }
 }

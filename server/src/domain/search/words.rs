@@ -1,6 +1,6 @@
 //! Every word of the language: fields, what they take, and what could come next while somebody types.
 
-use super::{ActivityWord, Age, HealthWord, Number, Text};
+use super::{ActivityWord, Age, Flag, HealthWord, Number, Text};
 use crate::domain::client::Stage;
 
 /// A field of the language.
@@ -27,6 +27,8 @@ pub enum Shape {
     Activity,
     /// A package, perhaps with a version.
     Package,
+    /// `yes` or `no`.
+    Flag(Flag),
     /// A number to compare with.
     Number(Number),
     /// A time span to compare with.
@@ -34,7 +36,7 @@ pub enum Shape {
 }
 
 /// All fields, those first that people need most.
-pub const FIELDS: [Field; 18] = [
+pub const FIELDS: [Field; 21] = [
     field("name", Shape::Text(Text::Name), "name:pc-*"),
     field("stage", Shape::Stage, "stage:installed"),
     field("health", Shape::Health, "health:offline"),
@@ -43,6 +45,9 @@ pub const FIELDS: [Field; 18] = [
     field("os", Shape::Text(Text::Os), "os:debian-12"),
     field("distribution", Shape::Text(Text::Distribution), "distribution:debian-13"),
     field("package", Shape::Package, "package:openssl<3.0.15"),
+    field("updates", Shape::Number(Number::Updates), "updates>0"),
+    field("security-updates", Shape::Flag(Flag::SecurityUpdates), "security-updates:yes"),
+    field("reboot-needed", Shape::Flag(Flag::RebootNeeded), "reboot-needed:yes"),
     field("mac", Shape::Text(Text::Mac), "mac:52:54"),
     field("ip", Shape::Text(Text::Ip), "ip:10.0.0.0/8"),
     field("model", Shape::Text(Text::Model), "model:\"OptiPlex 7080\""),
@@ -76,6 +81,7 @@ pub(super) fn values(shape: Shape) -> Vec<&'static str> {
         Shape::Stage => STAGES.iter().map(|stage| stage.as_str()).collect(),
         Shape::Health => HealthWord::ALL.iter().map(|word| word.as_str()).collect(),
         Shape::Activity => ActivityWord::ALL.iter().map(|word| word.as_str()).collect(),
+        Shape::Flag(_) => vec!["yes", "no"],
         Shape::Text(_) | Shape::Package | Shape::Number(_) | Shape::Age(_) => Vec::new(),
     }
 }

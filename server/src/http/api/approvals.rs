@@ -32,16 +32,17 @@ struct ListQuery {
     state: Option<ApprovalState>,
 }
 
-/// Requests that need or needed a second person, newest first.
+/// Requests that need or needed a second person, newest first, as far as whoever asks helps where they happen.
 #[utoipa::path(get, path = "/approvals", params(ListQuery), responses((status = 200, body = Page<Approval>)))]
 async fn list(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Approval>>, Rejection> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let mut tx = ctx.db.read().await?;
     let mut items =
-        approvals::list(&mut tx, query.state, query.before.unwrap_or(i64::MAX), limit + 1).await?;
+        approvals::list(&mut tx, &actor, query.state, query.before.unwrap_or(i64::MAX), limit + 1).await?;
     let more = i64::try_from(items.len()).unwrap_or(0) > limit;
     items.truncate(usize::try_from(limit).unwrap_or(0));
     let next = items.last().filter(|_| more).map(|last| last.id.to_string());
@@ -50,9 +51,13 @@ async fn list(
 
 /// A request.
 #[utoipa::path(get, path = "/approvals/{id}", responses((status = 200, body = Approval)))]
-async fn show(State(ctx): State<Ctx>, Path(id): Path<i64>) -> Result<Json<Approval>, Rejection> {
+async fn show(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(id): Path<i64>,
+) -> Result<Json<Approval>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(approvals::get(&mut tx, id).await?))
+    Ok(Json(approvals::show(&mut tx, id, &actor).await?))
 }
 
 /// Approves a request, and carries it out; whoever asked for it cannot.
@@ -64,7 +69,7 @@ async fn approve(
 ) -> Result<Json<Approval>, Rejection> {
     approvals::approve(&ctx, id, &actor).await?;
     let mut tx = ctx.db.read().await?;
-    Ok(Json(approvals::get(&mut tx, id).await?))
+    Ok(Json(approvals::show(&mut tx, id, &actor).await?))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -85,5 +90,5 @@ async fn refuse(
 ) -> Result<Json<Approval>, Rejection> {
     approvals::refuse(&ctx, id, &actor, &refusal.reason).await?;
     let mut tx = ctx.db.read().await?;
-    Ok(Json(approvals::get(&mut tx, id).await?))
+    Ok(Json(approvals::show(&mut tx, id, &actor).await?))
 }

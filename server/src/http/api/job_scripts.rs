@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,11 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::plan::Plan;
 
-use super::{Asking, Rejection};
+use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         Error,
         job_scripts::{self, JobScript, JobScriptRow, Wanted},
+        tag as content,
     },
     context::Ctx,
     http::extract::Json,
@@ -48,14 +50,16 @@ struct VersionQuery {
 }
 
 /// A job script with its files, steps and versions.
-#[utoipa::path(get, path = "/job-scripts/{name}", params(VersionQuery), responses((status = 200, body = JobScript)))]
+#[utoipa::path(get, path = "/job-scripts/{name}", params(VersionQuery), responses((status = 200, body = JobScript, headers(("ETag" = String, description = "Changes with its versions, for `If-Match`.")))))]
 async fn show(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
     Query(query): Query<VersionQuery>,
-) -> Result<Json<JobScript>, Rejection> {
+) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(job_scripts::show(&ctx, &mut tx, &name, query.version).await?))
+    let found = job_scripts::show(&ctx, &mut tx, &name, query.version).await?;
+    let state = job_scripts::state(&mut tx, &name).await?;
+    Ok((tag::header(content::of(&state)), Json(found)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -81,18 +85,22 @@ struct Uploaded {
 }
 
 /// Keeps files as the newest version, which is used from now on; nothing is overwritten, and plans that are made stay.
-#[utoipa::path(post, path = "/job-scripts/{name}/versions", request_body = NewVersion, responses((status = 201, body = Uploaded), (status = 200, body = Uploaded)))]
+#[utoipa::path(post, path = "/job-scripts/{name}/versions", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when there are other versions since.")), request_body = NewVersion, responses((status = 201, body = Uploaded), (status = 200, body = Uploaded)))]
 async fn upload(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(new): Json<NewVersion>,
 ) -> Result<(StatusCode, Json<Uploaded>), Rejection> {
     if new.check {
         job_scripts::check(&ctx, &name, &new.files)?;
         return Ok((StatusCode::OK, Json(Uploaded { version: None })));
     }
-    let version = job_scripts::upload(&ctx, &name, &new.files, &new.comment, new.base, &actor.name).await?;
+    let expected = tag::expected(&headers)?;
+    let (comment, base) = (&new.comment, new.base);
+    let version =
+        job_scripts::upload(&ctx, &name, &new.files, comment, base, expected.as_deref(), &actor.name).await?;
     Ok((StatusCode::CREATED, Json(Uploaded { version: Some(version) })))
 }
 
@@ -104,14 +112,16 @@ struct Choice {
 }
 
 /// Lets another version count from now on.
-#[utoipa::path(put, path = "/job-scripts/{name}/version", request_body = Choice, responses((status = 204)))]
+#[utoipa::path(put, path = "/job-scripts/{name}/version", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when there are other versions since.")), request_body = Choice, responses((status = 204)))]
 async fn choose(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(choice): Json<Choice>,
 ) -> Result<StatusCode, Rejection> {
-    job_scripts::choose(&ctx, &name, choice.version, &actor.name).await?;
+    let expected = tag::expected(&headers)?;
+    job_scripts::choose(&ctx, &name, choice.version, expected.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -91,13 +91,14 @@ async fn set_preset(
 }
 
 /// Removes a preset; clients that were made with it stay as they are.
-#[utoipa::path(delete, path = "/presets/{name}", responses((status = 204)))]
+#[utoipa::path(delete, path = "/presets/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the preset was changed since.")), responses((status = 204)))]
 async fn delete_preset(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    presets::delete(&ctx, &name, &actor.name).await?;
+    presets::delete(&ctx, &name, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -130,13 +131,14 @@ async fn set_rule(
 }
 
 /// Removes a rule; what it has done stays done.
-#[utoipa::path(delete, path = "/rules/{name}", responses((status = 204)))]
+#[utoipa::path(delete, path = "/rules/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the rule was changed since.")), responses((status = 204)))]
 async fn delete_rule(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Rejection> {
-    rules::delete(&ctx, &name, &actor.name).await?;
+    rules::delete(&ctx, &name, tag::expected(&headers)?.as_deref(), &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

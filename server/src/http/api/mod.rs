@@ -12,12 +12,15 @@ mod clients;
 mod files;
 mod filters;
 mod groups;
+mod inventory;
 mod job_scripts;
 mod jobs;
 mod machines;
 mod misc;
 mod repeat;
+mod report_mails;
 mod reports;
+pub(crate) mod rollouts;
 mod settings;
 mod spec;
 mod tag;
@@ -92,6 +95,9 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/notes", Role::Helpdesk),
     (DELETE, "/api/v1/clients/{name}/notes/{id}", Role::Operator),
     (GET, "/api/v1/clients/{name}/history", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages/history", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/packages/comparison", Role::Viewer),
     (GET, "/api/v1/presets", Role::Viewer),
     (GET, "/api/v1/presets/{name}", Role::Viewer),
     (PUT, "/api/v1/presets/{name}", Role::Operator),
@@ -106,6 +112,20 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/batches", Role::Helpdesk),
     (GET, "/api/v1/batches/{id}", Role::Viewer),
     (POST, "/api/v1/batches/{id}/stop", Role::Operator),
+    (GET, "/api/v1/rollouts", Role::Viewer),
+    (POST, "/api/v1/rollouts", Role::Operator),
+    (GET, "/api/v1/rollouts/{id}", Role::Viewer),
+    (GET, "/api/v1/rollouts/{id}/clients", Role::Viewer),
+    (POST, "/api/v1/rollouts/{id}/start", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/pause", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/resume", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/halt", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/cancel", Role::Operator),
+    (POST, "/api/v1/rollouts/{id}/retry", Role::Operator),
+    (GET, "/api/v1/rollout-schedules", Role::Viewer),
+    (POST, "/api/v1/rollout-schedules", Role::Operator),
+    (POST, "/api/v1/rollout-schedules/{name}/switch", Role::Operator),
+    (DELETE, "/api/v1/rollout-schedules/{name}", Role::Operator),
     (GET, "/api/v1/filters", Role::Viewer),
     (POST, "/api/v1/filters", Role::Viewer),
     (DELETE, "/api/v1/filters/{id}", Role::Viewer),
@@ -197,6 +217,13 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/channels/{name}", Role::Admin),
     (POST, "/api/v1/channels/{name}/test", Role::Admin),
     (POST, "/api/v1/channels/{name}/secret", Role::Admin),
+    (GET, "/api/v1/report-mails", Role::Admin),
+    (POST, "/api/v1/report-mails", Role::Admin),
+    (GET, "/api/v1/report-mails/{name}", Role::Admin),
+    (PUT, "/api/v1/report-mails/{name}", Role::Admin),
+    (DELETE, "/api/v1/report-mails/{name}", Role::Admin),
+    (POST, "/api/v1/report-mails/{name}/send", Role::Admin),
+    (GET, "/api/v1/report-mails/{name}/sendings", Role::Admin),
     (GET, "/api/v1/cache", Role::Viewer),
     (GET, "/api/v1/cache/files", Role::Viewer),
     (POST, "/api/v1/cache/clean", Role::Admin),
@@ -209,10 +236,12 @@ pub const ROUTES: &[Route] = &[
 pub fn router(ctx: Ctx) -> Router {
     let quick = clients::router()
         .merge(batches::router())
+        .merge(rollouts::router())
         .merge(filters::router())
         .merge(groups::router())
         .merge(jobs::router())
         .merge(machines::router())
+        .merge(inventory::router())
         .merge(files::router())
         .merge(job_scripts::router())
         .merge(misc::router())
@@ -223,6 +252,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(channels::router())
         .merge(cache::router())
         .merge(reports::router())
+        .merge(report_mails::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

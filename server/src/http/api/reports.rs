@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Rejection;
+use super::{Asking, Rejection};
 use crate::{
     app::reports::{self, ReportWish},
     context::Ctx,
@@ -30,7 +30,7 @@ async fn list() -> Json<Vec<String>> {
 /// How a report is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Format {
+pub(super) enum Format {
     /// With what each column holds.
     #[default]
     Json,
@@ -55,15 +55,16 @@ struct ReportQuery {
     format: Format,
 }
 
-/// A report. With `format=csv` the answer is `text/csv`.
+/// A report about the clients that whoever asks sees. With `format=csv` the answer is `text/csv`.
 #[utoipa::path(get, path = "/reports/{name}", params(ReportQuery), responses((status = 200, content((Report = "application/json"), (String = "text/csv")))))]
 async fn make(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Path(name): Path<String>,
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Rejection> {
     let wish = ReportWish { name, group: query.group, days: query.days, from: query.from, to: query.to };
-    let report = reports::make(&ctx, &wish).await?;
+    let report = reports::make(&ctx, &wish, &actor.sees()).await?;
     Ok(match query.format {
         Format::Json => Json(report).into_response(),
         Format::Csv => as_csv(&report),

@@ -33,6 +33,7 @@ pub(super) fn router() -> Router<Ctx> {
         .route("/account/second-factor", post(second_factor))
         .route("/account/second-factor/end", post(end_second_factor))
         .route("/account/logins/end", post(end_login))
+        .route("/account/command-line", post(command_line))
 }
 
 /// A login as a table shows it.
@@ -134,6 +135,24 @@ async fn account_page(
         full_name: account.full_name,
     };
     page(ctx, visitor, "pages/account.html", &view)
+}
+
+#[derive(Serialize)]
+struct CommandLineView {
+    page: Frame,
+    link: String,
+    until: Moment,
+}
+
+/// A link for the command line of somebody whose login service shows its pages in browsers only.
+async fn command_line(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
+    let made = accounts::own_link(&ctx, &visitor.actor()?).await?;
+    let view = CommandLineView {
+        page: visitor.frame("/account"),
+        link: made.link,
+        until: Moment::new(made.expires_at, ctx.now(), visitor.language),
+    };
+    page(&ctx, &visitor, "pages/command-line.html", &view)
 }
 
 #[derive(Default, Deserialize)]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::{approvals, people},
     context::Ctx,
-    domain::approval::{Approval, ApprovalState, NotYours, may_approve},
+    domain::approval::{Approval, ApprovalState, NotYours},
 };
 
 /// Decided requests that are shown.
@@ -70,9 +70,8 @@ async fn list(
     let actor = visitor.actor()?;
     let mut tx = ctx.db.read().await?;
     let person = people::person(&mut tx, &people::pass_word(&actor.pass), &actor.name).await?;
-    let view = |approval: Approval| {
+    let view = |approval: Approval, may: Result<(), NotYours>| {
         let moment = |at| Moment::new(at, now, visitor.language);
-        let may = may_approve(&approval, &person, actor.role);
         ApprovalView {
             id: approval.id,
             summary: approval.summary.clone(),
@@ -95,13 +94,21 @@ async fn list(
             role: approval.role.as_str(),
         }
     };
-    let pending = approvals::list(&mut tx, Some(ApprovalState::Pending), i64::MAX, 500).await?;
-    let decided = approvals::list(&mut tx, None, i64::MAX, ROWS).await?;
+    let mut pending = Vec::new();
+    for approval in approvals::list(&mut tx, &actor, Some(ApprovalState::Pending), i64::MAX, 500).await? {
+        let may = approvals::may(&mut tx, &approval, &person, &actor.reach).await?;
+        pending.push((approval, may));
+    }
+    let decided = approvals::list(&mut tx, &actor, None, i64::MAX, ROWS).await?;
     let decided = decided.into_iter().filter(|approval| approval.state != ApprovalState::Pending);
     let view = View {
         page: visitor.frame("/approvals"),
-        pending: pending.into_iter().filter(|approval| approval.expires_at > now).map(view).collect(),
-        decided: decided.map(view).collect(),
+        pending: pending
+            .into_iter()
+            .filter(|(approval, _)| approval.expires_at > now)
+            .map(|(approval, may)| view(approval, may))
+            .collect(),
+        decided: decided.map(|approval| view(approval, Err(NotYours::Asked))).collect(),
         asked: asked.asked.parse().ok(),
     };
     page(&ctx, &visitor, "pages/approvals.html", &view)

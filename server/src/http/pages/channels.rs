@@ -75,7 +75,7 @@ impl ChannelForm {
         Self {
             kind: kind.to_owned(),
             language: language.to_owned(),
-            events: "job.failed client.alarm client.health approval.asked".to_owned(),
+            events: "job.failed client.alarm client.health approval.asked rollout.halted".to_owned(),
             gather_s: "60".to_owned(),
             enabled: "1".to_owned(),
             ..Self::default()

@@ -1,7 +1,12 @@
-//! The list of clients: searched, sorted, page by page.
+//! The list of clients: searched, sorted, page by page, with a choice of some of them that goes along from page to page.
+//!
+//! The choice is in the form and nowhere else: buttons that lead to another page or order send it, and the answer carries it on.
+
+use std::collections::BTreeSet;
 
 use axum::{
     Form, Router,
+    body::Bytes,
     extract::{Path, RawQuery, State},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -21,6 +26,7 @@ use crate::{
     },
     context::Ctx,
     domain::{
+        client::is_name,
         people::Role,
         search::{FIELDS, SearchError, parse},
     },
@@ -28,10 +34,12 @@ use crate::{
 
 /// Rows of one page.
 const ROWS: i64 = 100;
+/// So many clients can be chosen one by one; a search can mean more.
+const MOST_CHOSEN: usize = 10_000;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new()
-        .route("/clients", get(list))
+        .route("/clients", get(list).post(list_with_choice))
         .route("/clients-words", get(words))
         .route("/filters", post(keep))
         .route("/filters/{id}/delete", post(forget))
@@ -100,11 +108,16 @@ struct View {
     fields: Vec<(&'static str, &'static str)>,
     may_order: bool,
     actions: Vec<&'static str>,
+    /// How many clients are chosen.
+    chosen: usize,
+    /// Those of them that this page does not show.
+    elsewhere: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Row {
     name: String,
+    chosen: bool,
     cells: Vec<Cell>,
 }
 
@@ -167,7 +180,49 @@ async fn list(
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Page, Rejection> {
-    let asked = Asked::read(query.as_deref());
+    shown(&ctx, &visitor, Asked::read(query.as_deref()), BTreeSet::new()).await
+}
+
+/// The same, with clients that were chosen on it or on pages before.
+async fn list_with_choice(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Result<Page, Rejection> {
+    shown(&ctx, &visitor, Asked::read(query.as_deref()), chosen(&body)).await
+}
+
+/// Names that a form says are chosen.
+fn chosen(body: &[u8]) -> BTreeSet<String> {
+    let names = form_urlencoded::parse(body).filter(|(name, value)| name == "client" && is_name(value));
+    names.map(|(_, value)| value.into_owned()).take(MOST_CHOSEN).collect()
+}
+
+/// The heads of the columns; each leads to the list sorted by it, and turns it round where it is already.
+fn heads(asked: &Asked, columns: &[SortBy], by: SortBy, descending: bool) -> Vec<Head> {
+    let head = |column: &SortBy| {
+        let (is_sorted, turned) = (*column == by, *column == by && !descending);
+        let sort = if turned { format!("-{}", column.as_str()) } else { column.as_str().to_owned() };
+        Head {
+            word: column.as_str(),
+            href: asked.address(&sort, None),
+            sorted: match (is_sorted, descending) {
+                (false, _) => "none",
+                (true, false) => "ascending",
+                (true, true) => "descending",
+            },
+        }
+    };
+    columns.iter().map(head).collect()
+}
+
+async fn shown(
+    ctx: &Ctx,
+    visitor: &Visitor,
+    asked: Asked,
+    mut chosen: BTreeSet<String>,
+) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     let (expr, fault) = match parse(&asked.q) {
         Ok(expr) => (Some(expr), None),
@@ -182,8 +237,8 @@ async fn list(
         Wanted { by, descending, after: asked.after.clone(), before: asked.before.clone(), limit: ROWS };
     let found = match expr {
         Some(expr) => {
-            let search = Search::of(&ctx, &mut tx, expr).await?.seen_by(visitor.actor()?.sees());
-            Some(search::list(&ctx, &mut tx, &search, &wanted).await?)
+            let search = Search::of(ctx, &mut tx, expr).await?.seen_by(visitor.actor()?.sees());
+            Some(search::list(ctx, &mut tx, &search, &wanted).await?)
         }
         None => None,
     };
@@ -191,29 +246,16 @@ async fn list(
         Some(found) => (found.clients, found.total, found.next, found.previous),
         None => (Vec::new(), 0, None, None),
     };
-    let heads = columns
-        .iter()
-        .map(|column| {
-            let (is_sorted, turned) = (*column == by, *column == by && !descending);
-            let sort = if turned { format!("-{}", column.as_str()) } else { column.as_str().to_owned() };
-            Head {
-                word: column.as_str(),
-                href: asked.address(&sort, None),
-                sorted: match (is_sorted, descending) {
-                    (false, _) => "none",
-                    (true, false) => "ascending",
-                    (true, true) => "descending",
-                },
-            }
-        })
-        .collect();
-    let rows = standings
+    let heads = heads(&asked, &columns, by, descending);
+    let count = chosen.len();
+    let rows: Vec<Row> = standings
         .iter()
         .map(|standing| Row {
             name: standing.client.name.clone(),
+            chosen: chosen.remove(&standing.client.name),
             cells: columns
                 .iter()
-                .map(|column| columns::cell(&ctx, *column, standing, visitor.language))
+                .map(|column| columns::cell(ctx, *column, standing, visitor.language))
                 .collect(),
         })
         .collect();
@@ -242,8 +284,10 @@ async fn list(
         heads,
         rows,
         total,
+        chosen: count,
+        elsewhere: chosen.into_iter().collect(),
     };
-    page(&ctx, &visitor, "pages/clients.html", &view)
+    page(ctx, visitor, "pages/clients.html", &view)
 }
 
 #[derive(Serialize)]

@@ -14,6 +14,7 @@ use super::{
     frame::{Frame, Page, Visitor, page},
     mass,
     moment::Moment,
+    words,
 };
 use crate::{
     app::{boot_timeline, discovery, retirement, rules},
@@ -72,7 +73,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejectio
             addresses: facts
                 .map(|facts| facts.nics.iter().flat_map(|nic| nic.addresses.clone()).collect())
                 .unwrap_or_default(),
-            fingerprint: client.announced_key.as_ref().map(ToString::to_string).unwrap_or_default(),
+            fingerprint: client.announced_key.as_ref().map(words::grouped).unwrap_or_default(),
             since: client.facts_at.map(moment),
             rule: fitting.map(|rule| rule.name.clone()).unwrap_or_default(),
             name: client.name,

@@ -17,7 +17,7 @@ use super::{
     client::May,
     frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
-    words::{WaitView, in_language, job_title},
+    words::{WaitView, actor_name, as_json, in_language, job_title},
 };
 use crate::{
     app::{
@@ -190,6 +190,8 @@ struct JobPage {
     finished: Option<Moment>,
     needs: Vec<i64>,
     steps: Vec<StepView>,
+    /// Titles of the steps by their ids, as JSON.
+    titles: String,
     no_plan: Option<String>,
     attempts: Vec<AttemptView>,
     watched: Option<i64>,
@@ -200,7 +202,6 @@ struct JobPage {
 struct StepView {
     id: String,
     title: String,
-    kind: String,
     script: Option<String>,
     /// The attempt that is watched is here: `done`, `now`, `failed`, or not yet.
     state: &'static str,
@@ -282,6 +283,9 @@ async fn show(
         created: moment(record.job.created_at),
         finished: record.job.finished_at.map(moment),
         needs: record.job.needs.iter().map(|needed| needed.0).collect(),
+        titles: as_json(
+            steps.iter().map(|step| (step.id.clone(), in_language(&step.title, language, &step.id))),
+        ),
         steps: steps_view(&steps, watched.as_ref(), language),
         no_plan,
         attempts: record.attempts.iter().rev().map(|attempt| attempt_view(attempt, &moment)).collect(),
@@ -293,8 +297,9 @@ async fn show(
             .map(|line| HistoryView {
                 to: line.to.as_str(),
                 kind: kind_of(line.to),
-                by: line.actor,
-                reason: line.reason,
+                by: actor_name(&ctx, language, &line.actor),
+                // That it runs as attempt so and so is seen above.
+                reason: if line.to == JobState::Running { String::new() } else { line.reason },
                 at: moment(line.at),
             })
             .collect(),
@@ -330,10 +335,6 @@ fn steps_view(steps: &[Step], watched: Option<&Attempt>, language: &str) -> Vec<
     let view = |(at, step): (usize, &Step)| StepView {
         id: step.id.clone(),
         title: in_language(&step.title, language, &step.id),
-        kind: serde_json::to_value(&step.kind)
-            .ok()
-            .and_then(|kind| kind["kind"].as_str().map(str::to_owned))
-            .unwrap_or_default(),
         script: match &step.kind {
             StepKind::Script { text, .. } => Some(text.clone()),
             _ => None,
@@ -367,9 +368,9 @@ async fn carry_out(
         reach::require(&mut tx, &visitor.actor()?.reach, About::Job(id.0), needed).await?;
     }
     let actor = visitor.name();
-    let reason = |verb: &str| {
+    let reason = |done_by: &str| {
         if because.reason.trim().is_empty() {
-            format!("{verb} by {actor}")
+            format!("{done_by} {actor}")
         } else {
             because.reason.trim().to_owned()
         }
@@ -377,8 +378,8 @@ async fn carry_out(
     let mut to = id;
     match order.as_str() {
         "accept" => jobs::accept(&ctx, id, actor).await?,
-        "hold" => jobs::hold(&ctx, id, actor, &reason("held")).await?,
-        "cancel" => jobs::cancel(&ctx, id, actor, &reason("cancelled")).await?,
+        "hold" => jobs::hold(&ctx, id, actor, &reason("held by")).await?,
+        "cancel" => jobs::cancel(&ctx, id, actor, &reason("cancelled by")).await?,
         "release" => jobs::release(&ctx, id).await?,
         _ => to = jobs::retry(&ctx, id, actor).await?,
     }

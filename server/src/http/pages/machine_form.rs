@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wire::{Mac, problem::FieldProblem};
+use wire::{
+    Mac,
+    problem::{FieldProblem, Problem},
+};
 
 use super::{Rejection, words};
 use crate::{
@@ -303,11 +306,13 @@ pub(super) fn field_of(field: &str) -> String {
 #[derive(Debug, Serialize)]
 pub(super) struct FormView {
     pub(super) form: MachineForm,
-    distributions: Vec<String>,
-    layouts: Vec<String>,
+    /// Name and title of each.
+    distributions: Vec<(String, String)>,
+    /// Name and title of each.
+    layouts: Vec<(String, String)>,
     presets: Vec<String>,
     faults: BTreeMap<String, String>,
-    problem: Option<String>,
+    problem: Option<Problem>,
     /// What lies in the part that is folded away has a fault, or was filled in.
     open: bool,
 }
@@ -322,14 +327,22 @@ impl FormView {
         language: &str,
         form: MachineForm,
         faults: &[FieldProblem],
-        problem: Option<String>,
+        problem: Option<Problem>,
     ) -> Result<Self, Rejection> {
         let mut tx = ctx.db.read().await?;
         let faults = words::faults(ctx, language, field_of, faults);
         let hidden = faults.keys().any(|field| !IN_FRONT.contains(&field.as_str()));
         Ok(Self {
-            distributions: ctx.catalog.distributions().map(|(name, _)| name.to_owned()).collect(),
-            layouts: layouts::list(ctx, &mut tx).await?.into_iter().map(|layout| layout.name).collect(),
+            distributions: ctx
+                .catalog
+                .distributions()
+                .map(|(name, _)| (name.to_owned(), words::distribution_title(ctx, language, name)))
+                .collect(),
+            layouts: layouts::list(ctx, &mut tx)
+                .await?
+                .into_iter()
+                .map(|layout| (layout.name.clone(), words::layout_title(language, &layout)))
+                .collect(),
             presets: presets::list(&mut tx).await?.into_iter().map(|preset| preset.name).collect(),
             open: hidden || form.network == "static",
             form: MachineForm { password: String::new(), ..form },

@@ -25,9 +25,12 @@ mod live;
 mod machine_form;
 mod mass;
 mod moment;
+mod oidc;
 mod overview;
+mod report_mails;
 mod reports;
 mod rights;
+mod rollouts;
 mod rules;
 mod session;
 mod settings;
@@ -61,6 +64,7 @@ const POST: &Method = &Method::POST;
 pub const ROUTES: &[Route] = &[
     (GET, "/", Role::Viewer),
     (GET, "/clients", Role::Viewer),
+    (POST, "/clients", Role::Helpdesk),
     (GET, "/clients-words", Role::Viewer),
     (GET, "/batches", Role::Viewer),
     (POST, "/batches", Role::Helpdesk),
@@ -85,10 +89,19 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/do/{order}", Role::Helpdesk),
     (POST, "/clients/{name}/notes", Role::Helpdesk),
     (POST, "/clients/{name}/notes/{id}/delete", Role::Operator),
+    (GET, "/clients/{name}/packages", Role::Viewer),
     (POST, "/clients/{name}/packages", Role::Operator),
+    (GET, "/clients/{name}/comparison", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
+    (GET, "/rollouts", Role::Viewer),
+    (GET, "/rollouts/{id}", Role::Viewer),
+    (GET, "/rollouts/{id}/clients", Role::Viewer),
+    (POST, "/rollouts/{id}/{order}", Role::Operator),
+    (POST, "/rollout-schedules/{name}/{order}", Role::Operator),
+    (GET, "/new-rollout", Role::Operator),
+    (POST, "/new-rollout", Role::Operator),
     (GET, "/discovered", Role::Viewer),
     (POST, "/discovered", Role::Operator),
     (GET, "/rules", Role::Viewer),
@@ -121,6 +134,12 @@ pub const ROUTES: &[Route] = &[
     (POST, "/layout-check", Role::Viewer),
     (GET, "/reports", Role::Viewer),
     (GET, "/reports/{name}", Role::Viewer),
+    (GET, "/report-mails", Role::Admin),
+    (POST, "/report-mails", Role::Admin),
+    (GET, "/report-mails/{name}", Role::Admin),
+    (POST, "/report-mails/{name}", Role::Admin),
+    (POST, "/report-mails/{name}/send", Role::Admin),
+    (POST, "/report-mails/{name}/delete", Role::Admin),
     (GET, "/live", Role::Viewer),
     (GET, "/attempts/{id}/output", Role::Viewer),
     (GET, "/account", Role::Viewer),
@@ -128,6 +147,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/account/second-factor", Role::Viewer),
     (POST, "/account/second-factor/end", Role::Viewer),
     (POST, "/account/logins/end", Role::Viewer),
+    (POST, "/account/command-line", Role::Viewer),
     (GET, "/accounts", Role::Admin),
     (POST, "/accounts", Role::Admin),
     (GET, "/accounts/{name}", Role::Admin),
@@ -165,6 +185,7 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(batches::router())
+        .merge(rollouts::router())
         .merge(groups::router())
         .merge(client::router())
         .merge(discovered::router())
@@ -177,6 +198,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(job_scripts::router())
         .merge(layouts::router())
         .merge(reports::router())
+        .merge(report_mails::router())
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())
@@ -188,7 +210,11 @@ pub fn router(ctx: Ctx) -> Router {
         .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped))
         .layer(middleware::from_fn_with_state(ctx.clone(), guard));
     Router::new()
-        .merge(session::router().layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)))
+        .merge(
+            session::router()
+                .merge(oidc::router(&ctx))
+                .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)),
+        )
         .route("/assets/{name}", get(asset))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
@@ -223,7 +249,7 @@ async fn guard(
     request.extensions_mut().insert(who.actor.clone());
     let pending = {
         let mut tx = ctx.db.read().await?;
-        crate::app::approvals::pending(&ctx, &mut tx).await?
+        crate::app::approvals::pending(&ctx, &mut tx, &who.actor).await?
     };
     let visitor = Visitor::new(&request, who, pending);
     request.extensions_mut().insert(visitor);

@@ -11,6 +11,8 @@ pub(super) struct Moment {
     iso: String,
     full: String,
     short: String,
+    /// Seconds since then, from which the browser goes on counting.
+    age: i64,
 }
 
 impl Moment {
@@ -21,11 +23,17 @@ impl Moment {
 
     pub(super) fn new(at: i64, now: i64, language: &str) -> Self {
         let time = OffsetDateTime::from_unix_timestamp(at / SECOND).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let full = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+        let full = if language == "de" {
+            time.format(&format_description!("[day].[month].[year] [hour]:[minute]:[second] UTC"))
+        } else {
+            time.format(&format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC"))
+        };
+        let age = (now - at) / SECOND;
         Self {
             iso: time.format(&Rfc3339).unwrap_or_default(),
-            full: time.format(&full).unwrap_or_default(),
-            short: ago((now - at) / SECOND, language),
+            full: full.unwrap_or_default(),
+            short: ago(age, language),
+            age,
         }
     }
 }
@@ -50,7 +58,8 @@ mod tests {
     fn a_moment_is_told_as_how_long_ago_and_exactly() {
         let moment = Moment::new(1_700_000_000 * SECOND, 1_700_000_185 * SECOND, "de");
         assert_eq!(moment.short, "vor 3 min");
-        assert_eq!(moment.full, "2023-11-14 22:13:20 UTC");
+        assert_eq!(moment.full, "14.11.2023 22:13:20 UTC");
+        assert_eq!(Moment::new(1_700_000_000 * SECOND, 0, "en").full, "2023-11-14 22:13:20 UTC");
         assert_eq!(moment.iso, "2023-11-14T22:13:20Z");
         assert_eq!(ago(3, "en"), "now");
         assert_eq!(ago(200_000, "en"), "2 days ago");

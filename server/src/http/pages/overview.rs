@@ -1,23 +1,18 @@
 //! The first page: what needs somebody now, what is running, what has happened.
 
-use axum::{
-    Router,
-    extract::State,
-    response::{IntoResponse, Redirect, Response},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use serde::Serialize;
 
 use super::{
     Rejection,
-    frame::{Frame, Visitor, page, query_encoded},
+    frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
+    words::{event_detail, job_title, step_title, told},
 };
 use crate::{
-    app::overview::{self, Concern, Day, Overview},
+    app::overview::{self, Concern, Day, Happened, Overview},
     clock::date,
     context::Ctx,
-    domain::reach::Sees,
 };
 
 /// Height of the chart of jobs, in its own units.
@@ -83,7 +78,8 @@ struct HappenedView {
     at: Moment,
     kind: String,
     client: Option<String>,
-    actor: String,
+    /// Title of the job.
+    job: String,
     detail: String,
 }
 
@@ -105,17 +101,13 @@ struct BarPart {
     height: f64,
 }
 
-async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Response, Rejection> {
-    // Its sums are over all clients, so it is for those who see all of them; the others begin with the list of theirs.
-    if visitor.actor()?.sees() != Sees::Everything {
-        return Ok(Redirect::to("/clients").into_response());
-    }
-    let overview = overview::look(&ctx).await?;
-    let shown = page(&ctx, &visitor, "pages/overview.html", &view(&visitor, overview, ctx.now()))?;
-    Ok(shown.into_response())
+async fn show(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
+    let overview = overview::look(&ctx, &visitor.actor()?.sees()).await?;
+    page(&ctx, &visitor, "pages/overview.html", &view(&ctx, &visitor, overview))
 }
 
-fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
+fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {
+    let (language, now) = (visitor.language, ctx.now());
     let moment = |at| Moment::new(at, now, visitor.language);
     let longest = overview.stages.iter().map(|(_, count)| *count).max().unwrap_or(0);
     let total = |day: &Day| day.ended.succeeded + day.ended.failed + day.ended.other;
@@ -133,7 +125,11 @@ fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
             })
             .collect(),
         concerned: overview.concerns.iter().map(|concern| concern.few.count).sum(),
-        concerns: overview.concerns.into_iter().map(|concern| concern_view(concern, &moment)).collect(),
+        concerns: overview
+            .concerns
+            .into_iter()
+            .map(|concern| concern_view(ctx, language, concern, &moment))
+            .collect(),
         running_count: overview.running_count,
         running: overview
             .running
@@ -141,8 +137,8 @@ fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
             .map(|running| RunningView {
                 client: running.client,
                 job: running.attempt.job.0,
-                job_type: running.job_type,
-                step: running.attempt.step,
+                step: step_title(ctx, language, &running.job_type, &running.attempt.step),
+                job_type: job_title(ctx, language, &running.job_type),
                 percent: running.attempt.percent,
                 message: running.attempt.message,
                 since: moment(running.attempt.started_at),
@@ -151,27 +147,30 @@ fn view(visitor: &Visitor, overview: Overview, now: i64) -> View {
         happened: overview
             .happened
             .into_iter()
-            .map(|(event, client)| HappenedView {
+            .map(|Happened { event, client, job_type }| HappenedView {
                 at: moment(event.at),
-                kind: event.kind.replace('.', "-"),
                 client,
-                actor: event.actor,
-                detail: event.detail,
+                job: job_type.map(|job_type| job_title(ctx, language, &job_type)).unwrap_or_default(),
+                detail: event_detail(ctx, language, &event.kind, event.detail),
+                kind: event.kind.replace('.', "-"),
             })
             .collect(),
         jobs: overview.days.iter().map(total).sum(),
         most,
-        days: overview.days.iter().zip(0_i32..).map(|(day, at)| day_view(day, at, most)).collect(),
+        days: overview.days.iter().zip(0_i32..).map(|(day, at)| day_view(day, at, most, language)).collect(),
     }
 }
 
-fn concern_view(concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
+fn concern_view(ctx: &Ctx, language: &str, concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
     use overview::ConcernKind::{Alarm, Broken, Discovered, Failed, Held, Offline, Stuck};
     let first: Vec<LineView> = concern
         .few
         .first
         .into_iter()
-        .map(|(client, reason, at)| LineView { client, reason, at: at.map(moment) })
+        .map(|(client, reason, at)| {
+            let reason = concern_reason(ctx, language, &reason);
+            LineView { client, reason, at: at.map(moment) }
+        })
         .collect();
     ConcernView {
         kind: concern.kind.as_str(),
@@ -186,6 +185,16 @@ fn concern_view(concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernVie
     }
 }
 
+/// The type of a job, and what is said of it: each in the reader's language.
+fn concern_reason(ctx: &Ctx, language: &str, reason: &str) -> String {
+    let (job_type, rest) = reason.split_once(": ").unwrap_or((reason, ""));
+    match (ctx.catalog.job_type(job_type).is_some(), rest) {
+        (false, _) => told(ctx, language, reason),
+        (true, "") => job_title(ctx, language, job_type),
+        (true, rest) => format!("{}: {}", job_title(ctx, language, job_type), told(ctx, language, rest)),
+    }
+}
+
 /// A share of a length; to two digits, which is enough for a picture.
 fn part_of(count: i64, whole: i64, length: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a length in a picture")]
@@ -193,7 +202,7 @@ fn part_of(count: i64, whole: i64, length: f64) -> f64 {
     (share * length * 100.0).round() / 100.0
 }
 
-fn day_view(day: &Day, at: i32, most: i64) -> DayView {
+fn day_view(day: &Day, at: i32, most: i64, language: &str) -> DayView {
     let mut top = HEIGHT;
     let mut parts = Vec::new();
     for (kind, count) in [("good", day.ended.succeeded), ("bad", day.ended.failed), ("calm", day.ended.other)]
@@ -208,7 +217,11 @@ fn day_view(day: &Day, at: i32, most: i64) -> DayView {
     let day_of = date(day.at);
     DayView {
         x: f64::from(at),
-        label: format!("{:02}-{:02}", u8::from(day_of.month()), day_of.day()),
+        label: if language == "de" {
+            format!("{}.{}.", day_of.day(), u8::from(day_of.month()))
+        } else {
+            format!("{:02}-{:02}", u8::from(day_of.month()), day_of.day())
+        },
         succeeded: day.ended.succeeded,
         failed: day.ended.failed,
         other: day.ended.other,
@@ -224,9 +237,10 @@ mod tests {
     #[test]
     fn parts_of_a_bar_stand_on_each_other_and_the_smallest_is_seen() {
         let day = Day { at: 0, ended: Ended { succeeded: 50_000, failed: 1, other: 0 } };
-        let view = day_view(&day, 3, 100_000);
+        let view = day_view(&day, 3, 100_000, "en");
         let parts: Vec<_> = view.parts.iter().map(|part| (part.kind, part.y, part.height)).collect();
         assert_eq!(parts, [("good", 50.0, 50.0), ("bad", 49.0, 1.0)]);
         assert_eq!(view.label, "01-01");
+        assert_eq!(day_view(&day, 3, 100_000, "de").label, "1.1.");
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     context::Ctx,
     domain::{
         layout::size::human,
+        people::Role,
         report::{Cell, Kind, NAMES, Report, iso_day, shown_day},
     },
     http::api::as_csv,
@@ -39,11 +40,13 @@ pub(super) fn router() -> Router<Ctx> {
 #[derive(Serialize)]
 struct ListView {
     page: Frame,
+    may_mail: bool,
     names: Vec<&'static str>,
 }
 
 async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
-    let view = ListView { page: visitor.frame("/reports"), names: NAMES.to_vec() };
+    let may_mail = may_mail(&visitor)?;
+    let view = ListView { page: visitor.frame("/reports"), may_mail, names: NAMES.to_vec() };
     page(&ctx, &visitor, "pages/reports.html", &view)
 }
 
@@ -81,6 +84,13 @@ struct View {
     from: String,
     to: String,
     query: String,
+    /// Where this report is made one that is mailed; nowhere for those who may not.
+    mail: Option<String>,
+}
+
+/// Whether somebody may have reports mailed.
+fn may_mail(visitor: &Visitor) -> Result<bool, Rejection> {
+    Ok(visitor.actor()?.reach.everywhere >= Some(Role::Admin))
 }
 
 #[derive(Serialize)]
@@ -110,7 +120,7 @@ async fn show(
         // The last day belongs to it.
         to: by_time.then_some(to_day.saturating_add(1).saturating_mul(DAY)),
     };
-    let report = reports::make(&ctx, &wish).await?;
+    let report = reports::make(&ctx, &wish, &visitor.actor()?.sees()).await?;
     match wanted.format.as_str() {
         "csv" => return Ok(as_csv(&report)),
         "json" => return Ok(axum::Json(report).into_response()),
@@ -151,6 +161,7 @@ async fn show(
         from: shown_day(from_day),
         to: shown_day(to_day),
         query,
+        mail: may_mail(&visitor)?.then(|| format!("/report-mails?report={name}#new")),
         name,
     };
     Ok(page(&ctx, &visitor, "pages/report.html", &view)?.into_response())

@@ -200,6 +200,6 @@ async fn delete(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Redirect, Rejection> {
-    rules::delete(&ctx, &name, visitor.name()).await?;
+    rules::delete(&ctx, &name, None, visitor.name()).await?;
     Ok(Redirect::to("/rules"))
 }

@@ -13,15 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Rejection,
-    frame::{Frame, LANGUAGE_COOKIE, Page, Visitor, is_own, page},
+    frame::{Frame, LANGUAGE_COOKIE, Page, Visitor, is_own, page, query_encoded},
 };
 use crate::{
     app::{
         Error, accounts,
         login::{self, Begun, Refusal},
+        oidc,
         sessions::{self, Origin},
     },
     context::Ctx,
+    domain::people::Source,
     identity::token::Token,
     pages::LANGUAGES,
 };
@@ -40,10 +42,13 @@ pub(super) fn router() -> Router<Ctx> {
 struct Next {
     #[serde(default)]
     next: String,
+    /// Set after a logout by somebody of the login service.
+    #[serde(default)]
+    left: String,
 }
 
 #[derive(Serialize)]
-struct LoginView {
+pub(super) struct LoginView {
     page: Frame,
     next: String,
     name: String,
@@ -51,6 +56,72 @@ struct LoginView {
     fault: &'static str,
     /// Goes on with a login that waits for a code.
     step: String,
+    service: Option<Service>,
+    /// Where somebody who has left here ends their session at the login service, too.
+    end: String,
+}
+
+/// The login service, for its button.
+#[derive(Serialize)]
+struct Service {
+    title: String,
+    is_down: bool,
+    href: String,
+}
+
+impl LoginView {
+    pub(super) fn new(ctx: &Ctx, visitor: &Visitor, next: String) -> Self {
+        let service = ctx.login_service.as_ref().map(|service| Service {
+            title: service.title().to_owned(),
+            is_down: service.is_down(),
+            href: if is_own(&next) && next != "/" {
+                format!("/login/oidc?next={}", query_encoded(&next))
+            } else {
+                "/login/oidc".to_owned()
+            },
+        });
+        Self {
+            page: visitor.frame(""),
+            next,
+            name: String::new(),
+            fault: "",
+            step: String::new(),
+            service,
+            end: String::new(),
+        }
+    }
+
+    /// The page after a login that went no further: with what was wrong, or with the question for a code.
+    pub(super) fn answer(
+        mut self,
+        ctx: &Ctx,
+        visitor: &Visitor,
+        begun: Result<Begun, Refusal>,
+    ) -> Result<Response, Rejection> {
+        let status = match begun {
+            Ok(Begun::Session(secret)) => {
+                return Ok(logged_in(&secret, if is_own(&self.next) { &self.next } else { "/" }));
+            }
+            Ok(Begun::SecondFactor(step)) => {
+                step.reveal().clone_into(&mut self.step);
+                StatusCode::OK
+            }
+            Err(Refusal::Failed(error)) => return Err(error.into()),
+            Err(refusal) => {
+                self.fault = word(&refusal);
+                // It may have been asked just now.
+                if let (Some(shown), Some(known)) = (&mut self.service, &ctx.login_service) {
+                    shown.is_down = known.is_down();
+                }
+                match refusal {
+                    Refusal::Locked => StatusCode::TOO_MANY_REQUESTS,
+                    Refusal::Directory | Refusal::LoginService => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::UNAUTHORIZED,
+                }
+            }
+        };
+        Ok((status, page(ctx, visitor, "pages/login.html", &self)?).into_response())
+    }
 }
 
 async fn form(
@@ -59,13 +130,10 @@ async fn form(
     request: Request,
 ) -> Result<Page, Rejection> {
     let visitor = Visitor::stranger(&request);
-    let view = LoginView {
-        page: visitor.frame(""),
-        next: query.next,
-        name: String::new(),
-        fault: "",
-        step: String::new(),
-    };
+    let mut view = LoginView::new(&ctx, &visitor, query.next);
+    if query.left == "oidc" {
+        view.end = oidc::end_address(&ctx).unwrap_or_default();
+    }
     page(&ctx, &visitor, "pages/login.html", &view)
 }
 
@@ -91,9 +159,7 @@ async fn login(
     request: Request,
 ) -> Result<Response, Rejection> {
     let visitor = Visitor::stranger(&request);
-    let browser = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
-    let origin =
-        Origin { address: peer.ip().to_canonical(), browser: browser.unwrap_or_default().to_owned() };
+    let origin = origin(peer, request.headers());
     let Form(login) = Form::<Login>::from_request(request, &ctx)
         .await
         .map_err(|_| Error::invalid("the login is not what the form sends", "open the login page again"))?;
@@ -105,30 +171,18 @@ async fn login(
         login::by_link(&ctx, &login.link, &origin).await
     };
     let next = if login.link.is_empty() { login.next } else { "/account".to_owned() };
-    let mut view =
-        LoginView { page: visitor.frame(""), next, name: login.name, fault: "", step: String::new() };
-    let status = match begun {
-        Ok(Begun::Session(secret)) => {
-            return Ok(logged_in(&secret, if is_own(&view.next) { &view.next } else { "/" }));
-        }
-        Ok(Begun::SecondFactor(step)) => {
-            step.reveal().clone_into(&mut view.step);
-            StatusCode::OK
-        }
-        Err(Refusal::Failed(error)) => return Err(error.into()),
-        Err(refusal) => {
-            view.fault = word(&refusal);
-            if matches!(refusal, Refusal::Code) {
-                view.step = login.step;
-            }
-            match refusal {
-                Refusal::Locked => StatusCode::TOO_MANY_REQUESTS,
-                Refusal::Directory => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::UNAUTHORIZED,
-            }
-        }
-    };
-    Ok((status, page(&ctx, &visitor, "pages/login.html", &view)?).into_response())
+    let mut view = LoginView::new(&ctx, &visitor, next);
+    view.name = login.name;
+    if matches!(begun, Err(Refusal::Code)) {
+        view.step = login.step;
+    }
+    view.answer(&ctx, &visitor, begun)
+}
+
+/// Where a login comes from.
+pub(super) fn origin(peer: SocketAddr, headers: &HeaderMap) -> Origin {
+    let browser = headers.get(header::USER_AGENT).and_then(|name| name.to_str().ok());
+    Origin { address: peer.ip().to_canonical(), browser: browser.unwrap_or_default().to_owned() }
 }
 
 /// The word by which a refusal has its text.
@@ -143,6 +197,12 @@ fn word(refusal: &Refusal) -> &'static str {
         Refusal::NameTaken => "name-taken",
         Refusal::Locked => "locked",
         Refusal::Directory => "directory",
+        Refusal::LoginService => "service",
+        Refusal::Answer => "answer",
+        Refusal::Denied => "denied",
+        Refusal::ServiceNoRole => "service-no-role",
+        Refusal::ServiceNameTaken => "service-name-taken",
+        Refusal::ServiceNoName => "service-no-name",
     }
 }
 
@@ -162,11 +222,13 @@ pub(super) fn with_cookie(answer: Redirect, cookie: &str) -> Response {
 }
 
 async fn logout(State(ctx): State<Ctx>, headers: HeaderMap) -> Result<Response, Rejection> {
+    let mut left = None;
     if let Some(secret) = super::frame::cookie(&headers, COOKIE) {
-        sessions::end(&ctx, secret).await?;
+        left = sessions::end(&ctx, secret).await?;
     }
+    // Not at once to the login service: the form would leave this site, which its policy forbids.
     Ok(with_cookie(
-        Redirect::to("/login"),
+        Redirect::to(if left == Some(Source::Oidc) { "/login?left=oidc" } else { "/login" }),
         &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
     ))
 }

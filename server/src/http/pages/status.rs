@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     moment::Moment,
-    words::{WaitView, job_title},
+    words::{WaitView, job_title, step_title},
 };
 use crate::{
     app::clients::Standing,
@@ -67,7 +67,8 @@ impl Status {
             Activity::Working { job, job_type, step, percent, message } => {
                 (status.activity, status.job, status.percent) = ("working", Some(job.0), *percent);
                 status.job_type = job_title(ctx, language, job_type);
-                (status.step, status.message) = (step.clone(), message.clone());
+                status.step = step_title(ctx, language, job_type, step);
+                status.message.clone_from(message);
             }
         }
         match &standing.health {

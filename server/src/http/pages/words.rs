@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use wire::problem::FieldProblem;
+use wire::{Sha256, problem::FieldProblem};
 
 use super::moment::Moment;
-use crate::{context::Ctx, domain::job::Wait};
+use crate::{app::layouts::NamedLayout, context::Ctx, domain::job::Wait};
 
 /// Why a job waits; the text is `waits-KEY`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -23,7 +23,7 @@ impl WaitView {
     pub(super) fn new(ctx: &Ctx, wait: &Wait, language: &str) -> Self {
         let mut view = Self { key: wait.key(), ..Self::default() };
         match wait {
-            Wait::Held(text) | Wait::Alarm(text) | Wait::Told(text) => view.text.clone_from(text),
+            Wait::Held(text) | Wait::Alarm(text) | Wait::Told(text) => view.text = told(ctx, language, text),
             Wait::Needs(id, job_type, state) => {
                 (view.job, view.state) = (id.0, state.as_str());
                 view.job_type = job_title(ctx, language, job_type);
@@ -45,6 +45,77 @@ impl WaitView {
 pub(super) fn job_title(ctx: &Ctx, language: &str, job_type: &str) -> String {
     let declared = ctx.catalog.job_type(job_type);
     declared.map_or_else(|| job_type.to_owned(), |declared| in_language(&declared.title, language, job_type))
+}
+
+/// Who did something: a person by name, Lotse's own parts by what they are.
+pub(super) fn actor_name(ctx: &Ctx, language: &str, actor: &str) -> String {
+    let key = match actor {
+        "queue" | "boot" | "rules" | "server" => "by-lotse",
+        agent if agent.strip_prefix("client ").is_some_and(|id| id.parse::<i64>().is_ok()) => "by-agent",
+        _ => return actor.to_owned(),
+    };
+    ctx.pages.text(language, key, &[]).unwrap_or_else(|| actor.to_owned())
+}
+
+/// What else is known of an event.
+pub(super) fn event_detail(ctx: &Ctx, language: &str, kind: &str, detail: String) -> String {
+    match kind {
+        // Which job it is, is said beside; the number of an attempt among all that were ever made says nothing to anybody.
+        "job.queued" | "job.running" => String::new(),
+        "client.boot" => {
+            let word = format!("decision {detail}");
+            let said = told(ctx, language, &word);
+            if said == word { detail } else { said }
+        }
+        // The beginning of a fingerprint is enough to compare.
+        "client.adopted" if detail.len() == 64 => format!("{}…", &detail[..16]),
+        // Its name among many, and what it is for.
+        "token.created" => detail.split_once(" (").map_or(detail.clone(), |(id, _)| id.to_owned()),
+        _ => told(ctx, language, &detail),
+    }
+}
+
+/// What a step of a job is called, when that says more than the job's own title.
+pub(super) fn step_title(ctx: &Ctx, language: &str, job_type: &str, step: &str) -> String {
+    let declared = ctx.catalog.job_type(job_type);
+    let found = declared.as_ref().and_then(|declared| declared.steps.iter().find(|known| known.id == step));
+    match found {
+        Some(known) if known.title.is_empty() => String::new(),
+        Some(known) => in_language(&known.title, language, step),
+        // One of an own version, or of one that is gone.
+        None => step.to_owned(),
+    }
+}
+
+/// What a distribution is called; its name when the catalogue does not know it any more.
+pub(super) fn distribution_title(ctx: &Ctx, language: &str, name: &str) -> String {
+    let found = ctx.catalog.distributions().find(|(known, _)| *known == name);
+    found.map_or_else(|| name.to_owned(), |(_, known)| in_language(&known.title, language, name))
+}
+
+/// What a layout is called, with its name.
+pub(super) fn layout_title(language: &str, layout: &NamedLayout) -> String {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Titled {
+        title: BTreeMap<String, String>,
+    }
+    let titled: Titled = serde_yaml::from_str(&layout.yaml).unwrap_or_default();
+    match in_language(&titled.title, language, "") {
+        title if title.is_empty() => layout.name.clone(),
+        title => format!("{title} ({})", layout.name),
+    }
+}
+
+/// A fingerprint as machines show it on their screens: in groups of four, which people can compare.
+pub(super) fn grouped(fingerprint: &Sha256) -> String {
+    let signs = fingerprint.as_str().as_bytes();
+    signs.chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Pairs as a JSON object, for a script of the page.
+pub(super) fn as_json(pairs: impl Iterator<Item = (String, String)>) -> String {
+    serde_json::to_string(&pairs.collect::<BTreeMap<_, _>>()).unwrap_or_default()
 }
 
 /// A text by language; English when that one is missing.
@@ -70,52 +141,9 @@ pub(super) fn faults(
     faults
 }
 
-/// What the server says in English, and the text that says it in other languages: what stands before and after `{}` is fixed.
-const TOLD: &[(&str, &str)] = &[
-    ("stands in line {} already", "told-line-twice"),
-    ("is missing; give one, or a pattern for all", "told-name-missing"),
-    ("is needed to know the machine again when it boots", "told-mac-needed"),
-    (
-        "no machine with this serial number has announced itself; give its hardware address",
-        "told-serial-unknown",
-    ),
-    ("`{}` is no hardware address, such as 52:54:00:12:34:56", "told-no-mac"),
-    ("belongs to client {}", "told-address-owned"),
-    ("must be an address with the length of its network, such as 10.0.0.5/24", "told-address"),
-    ("must be an address, such as 10.0.0.1", "told-gateway"),
-    ("is of no user: give the user, too", "told-password-without-user"),
-    ("must have 8 to 512 bytes", "told-password-length"),
-    ("must be a host name: small letters, digits and hyphens, at most 63, no dot", "told-name"),
-    ("must be inside the interface's own network", "told-gateway-outside"),
-    ("there is a client {} already", "told-name-taken"),
-    ("{} would be destroyed, which is not allowed", "told-not-allowed"),
-    ("names no machine", "told-sheet-empty"),
-    ("say first that these machines are yours", "told-not-trusted"),
-    ("the column `{}", "told-column"),
-    ("`{}` has no free one left", "told-used-up"),
-    ("`{}` is no pattern for names; write for example pc-{001..}, lab-{serial} or lab-{mac}", "told-pattern"),
-    ("`{}` is no range of addresses; write for example 10.0.0.10-10.0.0.99/24", "told-range"),
-    ("is not known; `lotse distribution list` shows what is", "told-distribution"),
-    ("is not known; `lotse layout list` shows what is", "told-layout"),
-    ("must be a login name of small letters, digits, - and _, other than root", "told-login"),
-    ("client {} is retired", "told-retired"),
-    ("no image {} has been built", "told-no-image"),
-];
-
-/// A sentence of the server in the reader's language, when it is one of those that people meet in forms; otherwise as it is.
+/// A sentence of the server in the reader's language, when it is one of those that pages know; otherwise as it is.
 pub(super) fn told(ctx: &Ctx, language: &str, english: &str) -> String {
-    let found = TOLD.iter().find_map(|(sentence, key)| Some((between(sentence, english)?, *key)));
-    found
-        .and_then(|(value, key)| ctx.pages.text(language, key, &[("value", value)]))
-        .unwrap_or_else(|| english.to_owned())
-}
-
-/// What stands in the place of the first `{}`.
-fn between<'a>(sentence: &str, text: &'a str) -> Option<&'a str> {
-    match sentence.split_once("{}") {
-        Some((before, after)) => text.strip_prefix(before)?.strip_suffix(after),
-        None => (sentence == text).then_some(""),
-    }
+    ctx.pages.say(language, english).into_owned()
 }
 
 #[cfg(test)]
@@ -123,9 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_is_known_by_what_is_fixed_in_it() {
-        assert_eq!(between("stands in line {} already", "stands in line 7 already"), Some("7"));
-        assert_eq!(between("names no machine", "names no machine"), Some(""));
-        assert_eq!(between("belongs to client {}", "is used twice"), None);
+    fn a_fingerprint_is_shown_as_on_the_machines_screen() {
+        let fingerprint: Sha256 = "ab12".repeat(16).parse().unwrap();
+        let shown = grouped(&fingerprint);
+        assert!(shown.starts_with("ab12 ab12 ") && shown.len() == 64 + 15, "{shown}");
     }
 }

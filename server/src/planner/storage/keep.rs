@@ -145,6 +145,10 @@ fn fits(wanted: &PartitionMatch, partition: &DiskPartition) -> bool {
 
 /// A partition for people.
 pub(super) fn described_partition(partition: &DiskPartition) -> String {
-    let content = if partition.content.is_empty() { "unknown content" } else { &partition.content };
-    format!("{} ({content}, {})", partition.path, human(partition.size_bytes))
+    let size = human(partition.size_bytes);
+    if partition.content.is_empty() {
+        format!("{} ({size})", partition.path)
+    } else {
+        format!("{} ({}, {size})", partition.path, partition.content)
+    }
 }

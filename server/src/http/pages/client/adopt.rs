@@ -7,12 +7,14 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use wire::problem::FieldProblem;
+use wire::problem::{FieldProblem, Problem};
 
 use super::super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page},
     machine_form::{FormView, MachineForm},
+    words,
 };
 use crate::{
     app::{
@@ -73,7 +75,7 @@ async fn show(
     name: &str,
     form: MachineForm,
     faults: &[FieldProblem],
-    problem: Option<String>,
+    problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let client = {
         let mut tx = ctx.db.read().await?;
@@ -82,7 +84,7 @@ async fn show(
     let view = View {
         page: visitor.frame("/discovered"),
         name: name.to_owned(),
-        fingerprint: client.announced_key.as_ref().map(ToString::to_string).unwrap_or_default(),
+        fingerprint: client.announced_key.as_ref().map(words::grouped).unwrap_or_default(),
         hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
         fields: FormView::new(ctx, visitor.language, form, faults, problem).await?,
     };
@@ -122,13 +124,9 @@ async fn adopt(
     };
     match clients::adopt(&ctx, &name, &change, visitor.name()).await {
         Ok(name) => Ok(Redirect::to(&format!("/clients/{name}/install")).into_response()),
-        Err(Error::Invalid { title, fields, .. }) => {
-            let problem = fields.is_empty().then_some(title);
-            Ok(show(&ctx, &visitor, &name, form, &fields, problem).await?.into_response())
-        }
-        Err(error @ Error::Conflict { .. }) => {
-            let problem = Some(error.to_string());
-            Ok(show(&ctx, &visitor, &name, form, &[], problem).await?.into_response())
+        Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
+            let (faults, problem) = problem::of_form(error);
+            Ok(show(&ctx, &visitor, &name, form, &faults, problem).await?.into_response())
         }
         Err(error) => Err(error.into()),
     }

@@ -7,9 +7,10 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use wire::problem::FieldProblem;
+use wire::problem::{FieldProblem, Problem};
 
 use super::super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page},
     machine_form::{FormView, MachineForm},
@@ -69,7 +70,7 @@ async fn show(
     name: &str,
     form: MachineForm,
     faults: &[FieldProblem],
-    problem: Option<String>,
+    problem: Option<Problem>,
     kept: String,
 ) -> Result<Page, Rejection> {
     let fields = FormView::new(ctx, visitor.language, form, faults, problem).await?;
@@ -86,9 +87,9 @@ async fn again(
     error: Error,
 ) -> Result<Response, Rejection> {
     let (faults, problem) = match error {
-        Error::Invalid { title, fields, .. } if fields.is_empty() => (Vec::new(), Some(title)),
-        Error::Invalid { fields, .. } => (fields, None),
-        error @ (Error::Conflict { .. } | Error::Stale { .. }) => (Vec::new(), Some(error.to_string())),
+        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => {
+            problem::of_form(error)
+        }
         error => return Err(error.into()),
     };
     Ok(show(ctx, visitor, name, form, &faults, problem, String::new()).await?.into_response())
@@ -191,6 +192,6 @@ async fn delete_preset(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Redirect, Rejection> {
-    presets::delete(&ctx, &name, visitor.name()).await?;
+    presets::delete(&ctx, &name, None, visitor.name()).await?;
     Ok(Redirect::to("/add-client"))
 }

@@ -7,12 +7,14 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use wire::ClientId;
+use wire::{ClientId, problem::Problem};
 
 use super::{
     super::{
+        super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
+        words::{distribution_title, layout_title},
     },
     hardware::{PreviewView, preview_view},
 };
@@ -34,7 +36,7 @@ struct View {
     disks: Vec<PreviewView>,
     destroys: bool,
     known: bool,
-    problem: Option<String>,
+    problem: Option<Problem>,
     mistyped: bool,
 }
 
@@ -47,26 +49,32 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
         let mut tx = ctx.db.read().await?;
         clients::get(&mut tx, name).await?
     };
+    let layout = {
+        let mut tx = ctx.db.read().await?;
+        let all = layouts::list(ctx, &mut tx).await?;
+        let named = all.iter().find(|layout| layout.name == client.config.layout);
+        named.map_or(client.config.layout.clone(), |layout| layout_title(visitor.language, layout))
+    };
     let known = client.facts.is_some();
     let previewed = if known { layouts::preview(ctx, name, None).await } else { Ok(Vec::new()) };
-    let (disks, mut problem) = match previewed {
+    let (disks, mut found) = match previewed {
         Ok(disks) => (disks, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => (Vec::new(), Some(problem::shown(error))),
     };
-    if problem.is_none()
+    if found.is_none()
         && let Err(error) = installation::install(ctx, client.id, true, visitor.name()).await
     {
-        problem = Some(error.to_string());
+        found = Some(problem::shown(error));
     }
     let view = View {
         page: visitor.frame("/clients"),
         name: name.to_owned(),
-        distribution: client.config.distribution.clone(),
-        layout: client.config.layout.clone(),
+        distribution: distribution_title(ctx, visitor.language, &client.config.distribution),
+        layout,
         destroys: disks.iter().any(|disk| !disk.destroyed.is_empty()),
         known,
         disks: disks.into_iter().map(preview_view).collect(),
-        problem,
+        problem: found,
         mistyped,
     };
     page(ctx, visitor, "pages/install.html", &view)

@@ -5,6 +5,10 @@ mod edit;
 pub(super) mod hardware;
 mod install;
 mod order;
+mod packages;
+mod watched;
+
+use std::collections::HashMap;
 
 use axum::{
     Router,
@@ -13,18 +17,21 @@ use axum::{
 };
 use serde::Serialize;
 
-use self::hardware::{FactsView, facts_view};
+use self::{
+    hardware::{FactsView, facts_view},
+    watched::{Watched, in_reading_order},
+};
 use super::{
     Rejection,
     clients::Status,
     frame::{Frame, Page, Visitor, page},
     jobs::kind_of,
     moment::Moment,
-    words::{WaitView, job_title},
+    words::{WaitView, actor_name, event_detail, grouped, job_title},
 };
 use crate::{
     app::{
-        boot_timeline, clients, job_records,
+        boot_timeline, clients, inventory, job_records,
         notes::{self, Note, ServerEvent},
     },
     context::Ctx,
@@ -32,6 +39,7 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
+        inventory::Inventory,
         people::Role,
     },
 };
@@ -42,6 +50,8 @@ const JOBS: i64 = 15;
 const HISTORY: i64 = 30;
 /// Lines of the boot timeline that are shown.
 const TIMELINE: usize = 30;
+/// Those of them that are seen at once; the rest is folded up.
+const LATEST: usize = 12;
 
 pub(super) fn router() -> Router<Ctx> {
     Router::new()
@@ -50,6 +60,7 @@ pub(super) fn router() -> Router<Ctx> {
         .merge(edit::router())
         .merge(install::router())
         .merge(order::router())
+        .merge(packages::router())
 }
 
 #[derive(Serialize)]
@@ -72,6 +83,8 @@ struct View {
     agent_version: String,
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
+    inventory: Option<Inventory>,
+    earlier: Vec<LineView>,
     timeline: Vec<LineView>,
     expected: Option<Expectation>,
     jobs: Vec<JobRow>,
@@ -118,13 +131,6 @@ struct JobRow {
 }
 
 #[derive(Serialize)]
-struct Watched {
-    attempt: i64,
-    job: i64,
-    title: String,
-}
-
-#[derive(Serialize)]
 struct NoteView {
     id: i64,
     text: String,
@@ -138,6 +144,8 @@ struct HistoryView {
     detail: String,
     by: String,
     job: Option<i64>,
+    /// What that job is called.
+    title: String,
     at: Moment,
 }
 
@@ -148,18 +156,18 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
+    let inventory = inventory::summary(&mut tx, client.id).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
-    let mut watched = None;
-    for record in &records {
-        if let Some(attempt) = job_records::attempts_of(&mut tx, record.job.id).await?.last() {
-            let title = job_title(&ctx, language, &record.job.job_type);
-            watched = Some(Watched { attempt: attempt.id.0, job: record.job.id.0, title });
-            break;
-        }
-    }
+    let watched = watched::find(&ctx, &mut tx, language, &records).await?;
     let rescue = records.iter().any(|record| record.job.job_type == "rescue" && !record.job.state.is_final());
+    let titles: HashMap<i64, String> = records
+        .iter()
+        .map(|record| (record.job.id.0, job_title(&ctx, language, &record.job.job_type)))
+        .collect();
+    let mut records = records;
+    records.sort_by_key(|record| in_reading_order(&record.job));
     let jobs = records
         .into_iter()
         .map(|record| JobRow {
@@ -177,6 +185,8 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let client = &standing.client;
     let waits_for_adoption = client.announced_key.is_some() && client.announced_key != client.adopted_key;
     let lines = timeline.lines.len().saturating_sub(TIMELINE);
+    let mut seen: Vec<LineView> =
+        timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect();
     let view = View {
         page: visitor.frame("/clients"),
         status: Status::new(&ctx, &standing, language),
@@ -184,7 +194,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         rescue,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),
-        fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(ToString::to_string),
+        fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(grouped),
         seen: client.last_seen_at.map(moment),
         macs: client.macs.iter().map(ToString::to_string).collect(),
         groups: standing.groups.clone(),
@@ -197,13 +207,18 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         users: client.config.users.iter().map(|user| user.name.clone()).collect(),
         agent_version: client.agent_version.clone().unwrap_or_default(),
         facts: client.facts.as_ref().map(facts_view),
+        inventory,
         facts_at: client.facts_at.map(moment),
-        timeline: timeline.lines.iter().skip(lines).map(|line| line_view(line, &moment)).collect(),
+        timeline: seen.split_off(seen.len().saturating_sub(LATEST)),
+        earlier: seen,
         expected: timeline.expected,
         jobs,
         watched,
         notes: notes.into_iter().map(|note| note_view(note, &moment)).collect(),
-        history: history.into_iter().map(|event| history_view(event, &moment)).collect(),
+        history: history
+            .into_iter()
+            .map(|event| history_view(&ctx, language, event, &titles, &moment))
+            .collect(),
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
@@ -222,11 +237,18 @@ fn note_view(note: Note, moment: &impl Fn(i64) -> Moment) -> NoteView {
     NoteView { id: note.id, text: note.text, by: note.created_by, at: moment(note.created_at) }
 }
 
-fn history_view(event: ServerEvent, moment: &impl Fn(i64) -> Moment) -> HistoryView {
+fn history_view(
+    ctx: &Ctx,
+    language: &str,
+    event: ServerEvent,
+    titles: &HashMap<i64, String>,
+    moment: &impl Fn(i64) -> Moment,
+) -> HistoryView {
     HistoryView {
+        title: event.job.and_then(|job| titles.get(&job.0).cloned()).unwrap_or_default(),
+        detail: event_detail(ctx, language, &event.kind, event.detail),
         kind: event.kind.replace('.', "-"),
-        detail: event.detail,
-        by: event.actor,
+        by: actor_name(ctx, language, &event.actor),
         job: event.job.map(|job| job.0),
         at: moment(event.at),
     }

@@ -8,9 +8,11 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use wire::problem::Problem;
 
 use super::{
     super::{
+        super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
         words::job_title,
@@ -70,7 +72,7 @@ struct View {
     choice: Vec<(String, String)>,
     form: Typed,
     mistyped: bool,
-    problem: Option<String>,
+    problem: Option<Problem>,
     command: Option<String>,
 }
 
@@ -110,7 +112,7 @@ async fn show(
     name: &str,
     order: &str,
     form: Typed,
-    problem: Option<String>,
+    problem: Option<Problem>,
     command: Option<EnrolCommand>,
 ) -> Result<Page, Rejection> {
     let typed = known(ctx, visitor, name, order).await?;
@@ -131,7 +133,7 @@ async fn show(
     if matches!(order, "redo" | "recover") {
         match layouts::preview(ctx, name, None).await {
             Ok(disks) => view.disks = disks.into_iter().map(preview_view).collect(),
-            Err(error) => view.problem = view.problem.or(Some(error.to_string())),
+            Err(error) => view.problem = view.problem.or(Some(problem::shown(error))),
         }
         let chain = crate::planner::installation(&client);
         view.jobs = chain.iter().map(|entry| job_title(ctx, visitor.language, &entry.job_type)).collect();
@@ -176,7 +178,7 @@ async fn carry_out(
         Ok(command) => Ok(show(&ctx, &visitor, &name, &order, form, None, command).await?.into_response()),
         Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
             let form = Typed { confirmed: String::new(), ..form };
-            let problem = Some(error.to_string());
+            let problem = Some(problem::shown(error));
             Ok(show(&ctx, &visitor, &name, &order, form, problem, None).await?.into_response())
         }
         Err(error) => Err(error.into()),

@@ -1,0 +1,62 @@
+//! Package work out of a job's parameters. Pure.
+
+use serde_json::Value;
+use wire::package_work::{Conffiles, DebconfAnswer, PackageAction, PackageWork};
+
+use crate::domain::settings::Retracted;
+
+/// So long may another program hold the lock of the package manager.
+const LOCK_WAIT_S: u32 = 600;
+
+/// The work of a step. Parameters that a job type does not declare count as their defaults.
+pub(super) fn work(action: PackageAction, params: &Value, retracted: &Retracted) -> PackageWork {
+    let is_set = |name: &str| params[name].as_bool().unwrap_or(false);
+    let texts = |name: &str| {
+        let entries = params[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        entries.iter().filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let packages = if action == PackageAction::Refresh { Vec::new() } else { texts("packages") };
+    PackageWork {
+        action,
+        packages: packages.into_iter().map(str::to_owned).collect(),
+        preview: is_set("preview"),
+        allow_removals: is_set("removals"),
+        allow_downgrades: is_set("downgrades"),
+        allow_held: is_set("held"),
+        conffiles: if params["conffiles"] == "replace" { Conffiles::Replace } else { Conffiles::Keep },
+        recommends: params["recommends"].as_bool(),
+        answers: texts("answers").into_iter().filter_map(DebconfAnswer::parse).collect(),
+        retracted: retracted.clone(),
+        lock_wait_s: LOCK_WAIT_S,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_not_allowed() {
+        let none = Retracted::new();
+        let work = work(PackageAction::Install, &json!({ "packages": ["hello"] }), &none);
+        assert_eq!(work.packages, ["hello"]);
+        assert!(!work.preview && !work.allow_removals && !work.allow_downgrades && !work.allow_held);
+        assert_eq!((work.conffiles, work.recommends), (Conffiles::Keep, None));
+        assert!(
+            super::work(PackageAction::Refresh, &json!({ "packages": ["hello"] }), &none).packages.is_empty()
+        );
+    }
+
+    #[test]
+    fn what_is_allowed_is_in_the_work() {
+        let params = json!({ "packages": ["hello"], "removals": true, "downgrades": true, "held": true, "recommends": false,
+            "conffiles": "replace", "preview": true });
+        let retracted = Retracted::from([("hello".to_owned(), vec!["2.10-3".to_owned()])]);
+        let work = work(PackageAction::Install, &params, &retracted);
+        assert_eq!(work.retracted, retracted);
+        assert!(work.preview && work.allow_removals && work.allow_downgrades && work.allow_held);
+        assert_eq!((work.conffiles, work.recommends), (Conffiles::Replace, Some(false)));
+    }
+}
