@@ -80,10 +80,10 @@ pub(super) struct Kept {
 }
 
 impl Generation {
-    /// What a client is told of its last change: what the mirror said, or else when it was made.
+    /// What a client is told of its last change: when it was made. apt asks only whether there is something later than what it has, so a
+    /// date that somebody has not signed could hide an update from it.
     pub(super) fn modified(&self) -> SystemTime {
-        let said = self.kept.last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
-        said.unwrap_or_else(|| super::store::instant(self.release.dated_at))
+        super::store::instant(self.release.dated_at)
     }
 }
 
