@@ -255,7 +255,7 @@ impl Cache {
     pub fn prune(&self) {
         let now = self.clock.now();
         self.store.prune_partial(now);
-        self.suites.forget_empty();
+        self.suites.forget_empty(now);
         if let Err(error) = self.tables.prune(|mirror, index| self.suites.lists(mirror, index), now) {
             tracing::warn!(%error, "old tables of the package cache cannot be removed");
         }

@@ -100,7 +100,10 @@ impl Cache {
         if path.starts_with("dists/") {
             return Ok(());
         }
-        let source = path::architecture(path).is_none();
+        let source = !path.ends_with("deb");
+        if !source && path::architecture(path).is_none() {
+            return Ok(());
+        }
         let what = format!("{} {}", mirror.name, path::architecture(path).unwrap_or("source"));
         let mut learning = self.learning.lock().await;
         let now = self.clock.now();

@@ -24,6 +24,8 @@ use crate::{blobs, clock::SECOND};
 
 /// Generations that are kept, the newest included.
 const GENERATIONS: usize = 4;
+/// That a suite could not be had is remembered for at least so long.
+const FAILED_FOR: i64 = 60 * SECOND;
 /// Earlier ones are kept for so long.
 const KEPT_FOR: i64 = 7 * 86_400 * SECOND;
 
@@ -78,10 +80,10 @@ pub(super) struct Kept {
 }
 
 impl Generation {
-    /// What a client is told of its last change: what the mirror said, or else when it was made.
+    /// What a client is told of its last change: when it was made. apt asks only whether there is something later than what it has, so a
+    /// date that somebody has not signed could hide an update from it.
     pub(super) fn modified(&self) -> SystemTime {
-        let said = self.kept.last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
-        said.unwrap_or_else(|| super::store::instant(self.release.dated_at))
+        super::store::instant(self.release.dated_at)
     }
 }
 
@@ -132,10 +134,14 @@ impl Suites {
         found
     }
 
-    /// Forgets suites that were asked for, and that the mirror does not have.
-    pub(super) fn forget_empty(&self) {
+    /// Forgets suites that were asked for a while ago, and that the mirror does not have.
+    pub(super) fn forget_empty(&self, now: i64) {
+        let lately = |suite: &Suite| {
+            let failed = suite.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.as_ref().is_some_and(|(at, _)| now - at < FAILED_FOR)
+        };
         let mut suites = self.suites.write().unwrap_or_else(PoisonError::into_inner);
-        suites.retain(|_, suite| suite.current().is_some() || Arc::strong_count(suite) > 1);
+        suites.retain(|_, suite| suite.current().is_some() || lately(suite) || Arc::strong_count(suite) > 1);
     }
 
     /// Whether a generation that is kept lists this content.

@@ -19,7 +19,10 @@ cache-mirror-keyless = kein Schlüsselbund
 cache-mirror-unasked = noch nicht gefragt
 cache-since = seit
 cache-signed = signiert
-cache-counts = { $asked } Anfragen, { $share } % aus dem Speicher
+cache-counts = { $asked ->
+    [one] 1 Anfrage, { $share } % aus dem Speicher
+   *[other] { $asked } Anfragen, { $share } % aus dem Speicher
+  }
 cache-traffic = { $served } an Clients, { $fetched } vom Spiegelserver
 cache-refused = { $count } nicht weitergegeben
 cache-remedy-down = Prüfen Sie Netz und Proxy des Serverrechners, oder nennen Sie in `mirrors` einen anderen. Bis dahin bekommen Clients, was hier liegt.

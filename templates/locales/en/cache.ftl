@@ -19,7 +19,10 @@ cache-mirror-keyless = no keyring
 cache-mirror-unasked = not asked yet
 cache-since = since
 cache-signed = signed
-cache-counts = { $asked } requests, { $share } % from the cache
+cache-counts = { $asked ->
+    [one] 1 request, { $share } % from the cache
+   *[other] { $asked } requests, { $share } % from the cache
+  }
 cache-traffic = { $served } to clients, { $fetched } from the mirror
 cache-refused = { $count } not passed on
 cache-remedy-down = Look at the network and proxy of the server's host, or name another mirror in `mirrors`. Until then clients get what lies here.

@@ -49,8 +49,7 @@ impl Apt {
         ] {
             command.args(["-o", &format!("{option}={value}")]);
         }
-        // Nothing of this machine's own configuration counts.
-        command.args(["-y"]).args(words).env("APT_CONFIG", "/dev/null").output().await.unwrap()
+        command.args(["-y"]).args(words).output().await.unwrap()
     }
 
     async fn well(&self, words: &[&str]) {
