@@ -180,15 +180,11 @@ impl Server {
             Box::pin(reconcile::run(reconciled, reconcile_stop)).await;
             Ok(())
         });
-        let (told, notices_stop) = (ctx.clone(), stop.clone());
-        tasks.spawn(async move {
-            notices::run(told, notices_stop).await;
-            Ok(())
-        });
         let (ordered, orders_stop) = (ctx.clone(), stop.clone());
         tasks.spawn(async move {
+            let notices = notices::run(ordered.clone(), orders_stop.clone());
             let batches = reconcile::batches(ordered.clone(), orders_stop.clone());
-            tokio::join!(batches, Box::pin(reconcile::rollouts(ordered, orders_stop)));
+            tokio::join!(notices, batches, Box::pin(reconcile::rollouts(ordered, orders_stop)));
             Ok(())
         });
         write_addresses(&ctx)?;

@@ -183,7 +183,8 @@ pub(super) async fn run(api: &Api, command: RolloutCommand) -> anyhow::Result<()
         RolloutCommand::Schedules => schedules(api).await,
         RolloutCommand::Switch { name, to } => {
             let body = json!({ "enabled": to == "on" });
-            let _: Value = api.send_json(Method::POST, &format!("/rollout-schedules/{name}/switch"), &body).await?;
+            let _: Value =
+                api.send_json(Method::POST, &format!("/rollout-schedules/{name}/switch"), &body).await?;
             api.told(&format!("The recurring rollout {name} is {to}."));
             Ok(())
         }
