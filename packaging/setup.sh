@@ -126,7 +126,8 @@ rivals=$tools/rivals
 if [ "${1:-}" = bench ] && ! [ -x "$rivals/usr/sbin/apt-cacher-ng" ]; then
     step "unpacking nginx and apt-cacher-ng into $rivals"
     libraries=$(apt-cache depends nginx apt-cacher-ng | awk '$1 == "Depends:" && $2 ~ /^(lib|zlib)/ { print $2 }' | sort -u)
-    quietly apt_get install --no-install-recommends $libraries
+    # netbase: apt-cacher-ng asks for the number of TCP by its name.
+    quietly apt_get install --no-install-recommends $libraries netbase
     (cd "$scratch" && quietly apt-get download nginx nginx-common apt-cacher-ng)
     mkdir -p "$rivals"
     for package in "$scratch"/*.deb; do dpkg-deb -x "$package" "$rivals"; done
