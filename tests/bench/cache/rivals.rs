@@ -71,8 +71,10 @@ impl Program {
     }
 }
 
+/// A port below 32768: apt-cacher-ng takes no other.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (20_000..32_000).rev().step_by(7).find(is_free).context("no port is free")
 }
 
 /// Where `packaging/setup.sh bench` has unpacked Debian's programs.
