@@ -28,20 +28,45 @@ struct Client {
     prefix: String,
 }
 
+/// The connection ended before an answer began.
+#[derive(Debug)]
+struct Ended;
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection ended before the answer")
+    }
+}
+
+impl std::error::Error for Ended {}
+
 impl Client {
     async fn connect(host: &str, prefix: &str) -> Result<Self> {
         let socket = TcpStream::connect(host).await?;
         Ok(Self { socket, piece: vec![0; PIECE], host: host.to_owned(), prefix: prefix.to_owned() })
     }
 
-    /// Fetches a file, and gives its length.
+    /// Fetches a file, and gives its length. A program may end a connection between two answers.
     async fn fetch(&mut self, path: &str) -> Result<usize> {
+        match self.try_fetch(path).await {
+            Err(error) if error.is::<Ended>() => {
+                self.socket = TcpStream::connect(&self.host).await?;
+                self.try_fetch(path).await
+            }
+            other => other,
+        }
+    }
+
+    async fn try_fetch(&mut self, path: &str) -> Result<usize> {
         let request = format!("GET {}/{path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.prefix, self.host);
-        self.socket.write_all(request.as_bytes()).await?;
+        self.socket.write_all(request.as_bytes()).await.map_err(|_| Ended)?;
         let mut head = Vec::new();
         let (length, mut got) = loop {
-            let read = self.socket.read(&mut self.piece).await?;
-            ensure!(read > 0, "the connection ended before the answer to {path}");
+            let read = self.socket.read(&mut self.piece).await.unwrap_or(0);
+            if read == 0 && head.is_empty() {
+                return Err(Ended.into());
+            }
+            ensure!(read > 0, "the connection ended in the head of the answer to {path}");
             head.extend_from_slice(&self.piece[..read]);
             if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
                 let text = String::from_utf8_lossy(&head[..end]).to_ascii_lowercase();
