@@ -3,6 +3,7 @@
 //! Logs of a story are under `target/lotse/e2e/STORY`; they stay there when it failed.
 
 mod browser_installation;
+mod rollout;
 mod server_package;
 mod ssh;
 mod stories;
@@ -56,7 +57,15 @@ async fn main() -> std::process::ExitCode {
     for (name, story) in chosen {
         let begun = Instant::now();
         println!("{name} ...");
-        match run(name, story).await {
+        // Dropped in the middle, a story ends its machines and networks.
+        let ended = tokio::select! {
+            ended = run(name, story) => ended,
+            _ = tokio::signal::ctrl_c() => {
+                println!("  interrupted");
+                return std::process::ExitCode::FAILURE;
+            }
+        };
+        match ended {
             Ok(()) => {
                 passed += 1;
                 println!("  ok, {:.0} s", begun.elapsed().as_secs_f64());

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Story,
     browser_installation::browser_installation,
+    rollout::rollout_of_a_broken_package_halts_by_itself,
     server_package::server_package_as_the_operators_book_says,
     ssh::{key_pair, ssh},
 };
@@ -51,6 +52,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(debootstrap_debian12),
     story!(server_package_as_the_operators_book_says),
     story!(browser_installation),
+    story!(rollout_of_a_broken_package_halts_by_itself),
 ];
 
 /// A site with the images for a distribution.

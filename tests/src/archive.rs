@@ -7,7 +7,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, ensure};
@@ -26,7 +29,7 @@ pub const ARCHITECTURE: &str = "amd64";
 pub struct Archive {
     directory: TempDir,
     /// Every release is a minute younger than the one before.
-    releases: std::cell::Cell<i64>,
+    releases: AtomicI64,
 }
 
 /// What is known of a package that was made.
@@ -54,7 +57,7 @@ impl Archive {
     /// # Errors
     /// Its tools are not installed (`packaging/setup.sh` does that).
     pub fn new() -> Result<Self> {
-        let archive = Self { directory: tempfile::tempdir()?, releases: std::cell::Cell::new(0) };
+        let archive = Self { directory: tempfile::tempdir()?, releases: AtomicI64::new(0) };
         fs_err::create_dir_all(archive.root().join("pool/main"))?;
         archive.make_key("archive")?;
         Ok(archive)
@@ -96,6 +99,20 @@ impl Archive {
     /// # Errors
     /// dpkg-deb refuses.
     pub fn package(&self, name: &str, version: &str, bytes: usize) -> Result<Package> {
+        self.package_with(name, version, bytes, None)
+    }
+
+    /// The same, with a script that dpkg runs after it has unpacked the files.
+    ///
+    /// # Errors
+    /// As [`Archive::package`].
+    pub fn package_with(
+        &self,
+        name: &str,
+        version: &str,
+        bytes: usize,
+        postinst: Option<&str>,
+    ) -> Result<Package> {
         let scratch = tempfile::tempdir()?;
         let control = format!(
             "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Nobody <nobody@school.example>\nDescription: {name}\n"
@@ -103,6 +120,12 @@ impl Archive {
         fs_err::create_dir_all(scratch.path().join("DEBIAN"))?;
         fs_err::create_dir_all(scratch.path().join("usr/share"))?;
         fs_err::write(scratch.path().join("DEBIAN/control"), control)?;
+        if let Some(script) = postinst {
+            use std::os::unix::fs::PermissionsExt;
+            let file = scratch.path().join("DEBIAN/postinst");
+            fs_err::write(&file, script)?;
+            fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+        }
         let mut noise = vec![0; bytes];
         aws_lc_rs::rand::fill(&mut noise).ok().context("no random bytes")?;
         fs_err::write(scratch.path().join("usr/share").join(name), noise)?;
@@ -144,9 +167,8 @@ impl Archive {
         for name in ["InRelease", "Release", "Release.gpg"] {
             fs_err::remove_file(folder.join(name)).ok();
         }
-        self.releases.set(self.releases.get() + 1);
-        let made_at =
-            server::clock::Clock::system().now() / server::clock::SECOND - 86_400 + 60 * self.releases.get();
+        let number = self.releases.fetch_add(1, Ordering::Relaxed) + 1;
+        let made_at = server::clock::Clock::system().now() / server::clock::SECOND - 86_400 + 60 * number;
         let date = output(Command::new("date").args(["-u", "-R", "-d", &format!("@{made_at}")]))?;
         let date = String::from_utf8_lossy(&date).trim().replace("+0000", "UTC");
         let mut command = Command::new("apt-ftparchive");

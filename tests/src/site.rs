@@ -32,6 +32,8 @@ pub enum Dhcp {
     Proxy,
     /// Somebody else's server gives addresses; nobody says what to boot.
     ForeignOnly,
+    /// Nobody asks for an address.
+    None,
 }
 
 /// The programs under test.
@@ -82,6 +84,7 @@ pub struct Site {
     /// The network of its machines.
     pub network: Network,
     token: String,
+    words: Vec<String>,
     server: Option<Process>,
     dhcp: (Option<Dnsmasq>, Option<ForeignDhcp>),
 }
@@ -92,6 +95,19 @@ impl Site {
     /// # Errors
     /// Something of it does not start; the error shows what it said.
     pub async fn start(programs: Programs, directory: &Path, dhcp: Dhcp) -> Result<Self> {
+        Self::start_with(programs, directory, dhcp, &[]).await
+    }
+
+    /// The same, with more words on the server's command line.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn start_with(
+        programs: Programs,
+        directory: &Path,
+        dhcp: Dhcp,
+        words: &[String],
+    ) -> Result<Self> {
         fs_err::create_dir_all(directory)?;
         let network = Network::create()?;
         let mut site = Self {
@@ -99,6 +115,7 @@ impl Site {
             directory: directory.to_owned(),
             network,
             token: String::new(),
+            words: words.to_vec(),
             server: None,
             dhcp: (None, None),
         };
@@ -131,7 +148,7 @@ impl Site {
             let url = before.as_ref().and_then(|before| before[name].as_str()).unwrap_or_default();
             url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).unwrap_or(0)
         };
-        let argv = [
+        let mut argv = vec![
             self.programs.lotse.display().to_string(),
             "serve".to_owned(),
             format!("--data={}", self.data().display()),
@@ -143,6 +160,7 @@ impl Site {
             format!("--listen-tftp={host}:69"),
             format!("--installer-command-line=console=tty0 console={CONSOLE}"),
         ];
+        argv.extend_from_slice(&self.words);
         fs_err::remove_file(&addresses).ok();
         let mut server = Process::start(&argv, &self.directory.join("server.log"), LIMIT)?;
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -183,7 +201,7 @@ impl Site {
         let network = &self.network;
         let range = format!("{},{},255.255.255.0", network.address(100), network.address(199));
         let foreign = match dhcp {
-            Dhcp::Own | Dhcp::SecureBoot => None,
+            Dhcp::Own | Dhcp::SecureBoot | Dhcp::None => None,
             Dhcp::Proxy | Dhcp::ForeignOnly => Some(ForeignDhcp::start(network, &directory).await?),
         };
         let zero = network.address(0).to_string();
@@ -192,7 +210,7 @@ impl Site {
             Dhcp::Own => &["--range", &range, "--event-script", &script],
             Dhcp::SecureBoot => &["--range", &range, "--event-script", &script, "--secure-boot"],
             Dhcp::Proxy => &["--proxy", &zero],
-            Dhcp::ForeignOnly => &[],
+            Dhcp::ForeignOnly | Dhcp::None => &[],
         };
         let own = if words.is_empty() {
             None

@@ -1,4 +1,4 @@
-//! Network interfaces that are hardware, from `/sys/class/net`; addresses by ip(8).
+//! Network interfaces that are hardware, from `/sys/class/net`; addresses by ip(8). A container has none, and shows what it has.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,12 +8,19 @@ use wire::{Mac, facts::Nic};
 use super::text;
 use crate::host::{Command, Host};
 
-/// Reads every interface that has a device behind it.
+/// Reads every interface that has a device behind it; where there is none, as in containers, every one with an address.
 pub(crate) async fn gather(host: &dyn Host) -> Vec<Nic> {
     let addresses = addresses(host).await;
     let booted = booted(&text(host, "/proc/cmdline"));
     let names = host.list(Path::new("/sys/class/net")).unwrap_or_default();
-    names.into_iter().filter_map(|name| nic(host, name, &addresses, booted)).collect()
+    let (hardware, others): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| host.exists(Path::new(&format!("/sys/class/net/{name}/device"))));
+    let shown = if hardware.is_empty() {
+        others.into_iter().filter(|name| addresses.contains_key(name)).collect()
+    } else {
+        hardware
+    };
+    shown.into_iter().filter_map(|name| nic(host, name, &addresses, booted)).collect()
 }
 
 fn nic(
@@ -23,9 +30,6 @@ fn nic(
     booted: Option<Mac>,
 ) -> Option<Nic> {
     let directory = format!("/sys/class/net/{name}");
-    if !host.exists(Path::new(&format!("{directory}/device"))) {
-        return None;
-    }
     let mac: Mac = text(host, &format!("{directory}/address")).parse().ok()?;
     let driver = host.read_link(Path::new(&format!("{directory}/device/driver"))).ok();
     let driver = driver.and_then(|link| link.file_name().map(|name| name.to_string_lossy().into_owned()));

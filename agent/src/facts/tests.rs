@@ -49,6 +49,19 @@ async fn a_virtual_machine_is_measured_from_the_kernels_texts_alone() {
 }
 
 #[tokio::test]
+async fn a_container_shows_the_interfaces_that_have_an_address() {
+    let host = FakeHost::new(5)
+        .with_file("/sys/class/net/lo/address", "00:00:00:00:00:00\n")
+        .with_file("/sys/class/net/eth0/address", "52:54:00:c0:00:01\n")
+        .with_file("/sys/class/net/dummy0/address", "52:54:00:c0:00:02\n");
+    let printed = "1: lo: <LOOPBACK>\n    inet 127.0.0.1/8 scope host lo\n2: eth0@if3: <UP>\n    inet 10.0.0.7/24 scope global eth0\n4: dummy0: <UP>\n";
+    host.answer("ip address", Answer::prints(printed));
+    let nics = gather(&host, Realm::System).await.nics;
+    let shown: Vec<_> = nics.iter().map(|nic| (nic.name.as_str(), nic.addresses.as_slice())).collect();
+    assert_eq!(shown, [("eth0", &["10.0.0.7/24".to_owned()][..])]);
+}
+
+#[tokio::test]
 async fn every_disk_is_there_once_with_what_identifies_it() {
     let facts = gather(&qemu(), Realm::Installer).await;
     let seen: Vec<_> = facts

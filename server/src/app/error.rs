@@ -114,6 +114,13 @@ impl From<db::Error> for Error {
                             .to_owned(),
                 }
             }
+            db::Error::Busy(source) => {
+                tracing::warn!(error = %source, "nobody got a connection to the database in time");
+                Self::Unavailable {
+                    title: "the server has more to do than its database can; nothing was changed".to_owned(),
+                    remedy: "try again in a minute; if it stays so, PostgreSQL carries more".to_owned(),
+                }
+            }
             db::Error::Open { .. }
             | db::Error::Migrate { .. }
             | db::Error::Newer { .. }
@@ -161,5 +168,16 @@ impl From<planner::Error> for Error {
 impl From<IllegalTransition> for Error {
     fn from(error: IllegalTransition) -> Self {
         Self::conflict(error.to_string(), "look at the job's state first: `lotse job show`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_has_too_much_to_do_is_no_fault_of_the_server() {
+        let error = Error::from(db::Error::Busy(sqlx::Error::PoolTimedOut));
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     }
 }

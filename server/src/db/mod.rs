@@ -128,6 +128,9 @@ pub enum Error {
     /// There is no room left for the database.
     #[error("the disk of the database is full")]
     Full(#[source] sqlx::Error),
+    /// No connection became free in time.
+    #[error("the database has more to do than it can")]
+    Busy(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the database refused a statement: {statement}")]
     Statement {
@@ -441,6 +444,9 @@ fn statement_error(sql: &str, source: sqlx::Error) -> Error {
         && database.is_unique_violation()
     {
         return Error::Exists(dialect::unique_value(database.as_ref()));
+    }
+    if matches!(source, sqlx::Error::PoolTimedOut) {
+        return Error::Busy(source);
     }
     if dialect::is_full(&source) {
         return Error::Full(source);

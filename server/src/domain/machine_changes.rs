@@ -91,8 +91,12 @@ mod tests {
             .into_iter()
             .map(|change| format!("{}: {} -> {}", change.what, change.was, change.became))
             .collect();
-        let wanted =
-            ["memory: 8GiB -> 16GiB", "kernel: 6.1.0-30 -> 6.1.0-31", "disk: A 1TiB -> ", "disk:  -> B 1TiB"];
+        let wanted = [
+            "memory: 8\u{a0}GiB -> 16\u{a0}GiB",
+            "kernel: 6.1.0-30 -> 6.1.0-31",
+            "disk: A 1\u{a0}TiB -> ",
+            "disk:  -> B 1\u{a0}TiB",
+        ];
         assert_eq!(told, wanted);
     }
 

@@ -97,6 +97,10 @@ fn statements(server: &TestServer, clients: u32, jobs: u32) -> Result<Vec<String
              SELECT i, 1 + i % {clients}, 1, 'boot', 'running', 'packages', i % 100, {now} - 60000000, {now} + 3600000000 FROM n",
             numbers(OPEN)
         ),
+        "INSERT INTO attempts (job_id, client_id, number, boot_id, state, started_at, leased_until, finished_at) \
+         SELECT id, client_id, 1, 'boot', state, created_at, finished_at, finished_at FROM jobs \
+         WHERE state IN ('succeeded', 'failed')"
+            .to_owned(),
         "UPDATE clients SET failed_job = (SELECT max(j.id) FROM jobs j WHERE j.client_id = clients.id AND j.state = 'failed' \
          AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.client_id = clients.id AND s.state = 'succeeded' AND s.id > j.id))"
             .to_owned(),

@@ -4,6 +4,7 @@
 //! bounded by a time limit even when the test program is killed. Needs root (network namespaces) and what
 //! `packaging/setup.sh` installs. Nothing here knows the Lotse server: a test starts that on [`Network::server_address`].
 
+pub mod copies;
 pub mod disk;
 pub mod dnsmasq;
 pub mod keys;
@@ -12,6 +13,7 @@ pub mod network;
 pub(crate) mod process;
 mod serial;
 
+pub use copies::{Copies, Copy};
 pub use disk::{Bus, Disk};
 pub use dnsmasq::{Dnsmasq, ForeignDhcp};
 pub use machine::{Boot, Firmware, Machine, Running};

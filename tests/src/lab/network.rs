@@ -5,7 +5,10 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use anyhow::Result;
@@ -24,6 +27,7 @@ pub struct Network {
     host_end: String,
     subnet: u16,
     taps: AtomicU16,
+    hosts: Mutex<Vec<String>>,
 }
 
 impl Network {
@@ -41,6 +45,7 @@ impl Network {
             host_end: format!("lotse{subnet}"),
             subnet,
             taps: AtomicU16::new(0),
+            hosts: Mutex::default(),
         };
         network.build()?;
         Ok(network)
@@ -117,10 +122,37 @@ impl Network {
         self.inside(&["ip", "link", "set", &tap, "up"])?;
         Ok(tap)
     }
+
+    /// A namespace of its own at the bridge, for processes that are to be a host; its card has the address with this last number.
+    pub(super) fn add_host(&self, last: u8) -> Result<String> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (namespace, port) = (format!("{}-{last}", self.namespace), format!("host{last}"));
+        run(&["ip", "netns", "add", &namespace])?;
+        hosts.push(namespace.clone());
+        let mac = format!("52:54:00:c0:00:{last:02x}");
+        self.inside(&[
+            "ip", "link", "add", &port, "type", "veth", "peer", "name", "eth0", "address", &mac, "netns",
+            &namespace,
+        ])?;
+        self.inside(&["ip", "link", "set", &port, "master", BRIDGE])?;
+        self.inside(&["ip", "link", "set", &port, "up"])?;
+        let address = format!("{}/24", self.address(last));
+        for words in [
+            &["address", "add", &address, "dev", "eth0"][..],
+            &["link", "set", "eth0", "up"],
+            &["link", "set", "lo", "up"],
+        ] {
+            run(&[&["ip", "-n", &namespace], words].concat())?;
+        }
+        Ok(namespace)
+    }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
+        for host in self.hosts.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            run(&["ip", "netns", "delete", &host]).ok();
+        }
         // The namespace takes the bridge, the taps and the cable with it. What was never made cannot be removed.
         run(&["ip", "link", "delete", &self.host_end]).ok();
         run(&["ip", "netns", "delete", &self.namespace]).ok();

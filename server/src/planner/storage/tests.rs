@@ -74,7 +74,10 @@ fn partitions_follow_the_firmware() {
 fn two_candidates_are_named_by_path_serial_and_size() {
     let message =
         refused(LAYOUT, &facts(Firmware::Bios, vec![disk("/dev/vda", 8 << 30), disk("/dev/vdb", 9 << 30)]));
-    assert!(message.contains("/dev/vda (S/dev/vda, 8GiB), /dev/vdb (S/dev/vdb, 9GiB)"), "{message}");
+    assert!(
+        message.contains("/dev/vda (S/dev/vda, 8\u{a0}GiB), /dev/vdb (S/dev/vdb, 9\u{a0}GiB)"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -82,7 +85,10 @@ fn a_machine_without_a_fitting_disk_is_told_why_each_does_not_fit() {
     assert!(refused(LAYOUT, &facts(Firmware::Bios, vec![])).contains("no disk"));
     let stick = Disk { removable: true, ..disk("/dev/sda", 8 << 30) };
     let message = refused(LAYOUT, &facts(Firmware::Bios, vec![stick, disk("/dev/vda", 1 << 30)]));
-    assert!(message.contains("can be pulled out") && message.contains("is smaller than 2GiB"), "{message}");
+    assert!(
+        message.contains("can be pulled out") && message.contains("is smaller than 2\u{a0}GiB"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn what_is_kept_stays_and_new_partitions_lie_in_the_largest_hole() {
     );
     assert!(fstab(&work).contains("UUID=u3 /home xfs defaults 0 0"), "{}", fstab(&work));
     let shown = &preview(&work, &facts)[0];
-    assert_eq!(shown.destroyed, "/dev/sda1 (swap, 1GiB)");
+    assert_eq!(shown.destroyed, "/dev/sda1 (swap, 1\u{a0}GiB)");
     assert!(shown.written[2].kept && shown.written[2].mount == "/home" && !shown.written[3].kept);
 }
 
@@ -181,7 +187,7 @@ fn what_is_to_be_kept_is_named_with_its_candidates_when_it_cannot_be() {
     };
     let absent = said(&|disk| disk.partitions[2].name.clear());
     assert!(
-        absent.contains("no partition fits `home`") && absent.contains("/dev/sda3 (xfs, 2GiB)"),
+        absent.contains("no partition fits `home`") && absent.contains("/dev/sda3 (xfs, 2\u{a0}GiB)"),
         "{absent}"
     );
     let twice = said(&|disk| disk.partitions[0].name = "home".to_owned());
@@ -195,7 +201,7 @@ fn what_is_to_be_kept_is_named_with_its_candidates_when_it_cannot_be() {
 fn without_wipe_every_partition_has_to_be_kept() {
     let layout = DUAL.replace("wipe: true", "wipe: false");
     let message = refused(&layout, &facts(Firmware::Bios, vec![dual()]));
-    assert!(message.contains("carries /dev/sda1 (swap, 1GiB); write"), "{message}");
+    assert!(message.contains("carries /dev/sda1 (swap, 1\u{a0}GiB); write"), "{message}");
     let all = layout.replace("    partitions:", "      - { id: old, match: { number: 1 } }\n    partitions:");
     plan(&Layout::parse(&all).unwrap(), &facts(Firmware::Bios, vec![dual()]), SEED).unwrap();
 }

@@ -1,0 +1,187 @@
+//! A rollout to twenty systems with a real dpkg, watched on its page: a package that cannot be set up stops it in its first wave, before
+//! most clients have seen it; the mended package then reaches all of them.
+//!
+//! The package comes from an archive of the test through the server's package cache. Pictures are kept in
+//! `target/lotse/screenshots/rollout/*.png`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use harness::{
+    archive::{Archive, Mirror},
+    browser::{Browser, Look, Page},
+    lab::{Copies, Copy},
+    site::{Dhcp, Programs, Site},
+    story::minutes,
+};
+use serde_json::Value;
+
+const CLIENTS: u8 = 20;
+const FIRST_WAVE: usize = 3;
+const PACKAGE: &str = "school-desktop";
+const GROUP: &str = "room-12";
+const BROKEN: &str = "#!/bin/sh\necho 'school-desktop: /etc/school.conf is missing' >&2\nexit 1\n";
+
+/// The base image as a file.
+async fn base_system(site: &Site, image: &str) -> Result<PathBuf> {
+    let images = site.json(&["image", "list"]).await?;
+    let found = images.as_array().into_iter().flatten().find(|found| found["name"] == image);
+    let found = found.with_context(|| format!("{image} is not there: {images}"))?;
+    let hash =
+        found["parts"]["archive"]["sha256"].as_str().with_context(|| format!("no archive in {found}"))?;
+    Ok(site.data().join("blobs").join(hash))
+}
+
+/// Systems that take their packages from the archive through the server's cache, known to the server as members of the group.
+async fn systems(site: &Site, agent: &Path, archive: &Archive) -> Result<(Copies, Vec<Copy>)> {
+    let base = base_system(site, "debian-12/virtual").await?;
+    let copies = Copies::of(&base, agent, &site.directory.join("copies"))?;
+    let etc = copies.base().join("etc");
+    let boot = site.addresses()?["boot"].as_str().unwrap_or_default().to_owned();
+    let keyring = "/etc/apt/keyrings/school.gpg";
+    fs_err::create_dir_all(etc.join("apt/keyrings"))?;
+    fs_err::copy(archive.keyring(), etc.join("apt/keyrings/school.gpg"))?;
+    fs_err::write(
+        etc.join("apt/sources.list"),
+        format!("deb [signed-by={keyring}] {boot}/mirror/school bookworm main\n"),
+    )?;
+    let mut running = Vec::new();
+    for number in 1..=CLIENTS {
+        let name = format!("pc-{number:02}");
+        site.lotse(&["client", "add", &name, "--group", GROUP]).await?;
+        let enrol = site.json(&["client", "enrol-command", &name]).await?;
+        let enrol = enrol["command"].as_str().context("no command to enrol")?;
+        running.push(copies.start(&site.network, &name, 10 + number, enrol)?);
+    }
+    for system in &running {
+        site.wait_for_client(&system.name, "is installed", minutes(5), |client| {
+            client["stage"] == "installed"
+        })
+        .await?;
+    }
+    Ok((copies, running))
+}
+
+/// The version of the package that dpkg has on a system, with its state.
+fn has(system: &Copy) -> Option<String> {
+    let status = system.own_file("var/lib/dpkg/status");
+    let block = status.split("\n\n").find(|block| block.starts_with(&format!("Package: {PACKAGE}\n")))?;
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+    Some(format!("{} {}", field("Version: ")?, field("Status: ")?))
+}
+
+/// Systems on which dpkg was ever asked for this version.
+fn touched(systems: &[Copy], version: &str) -> usize {
+    let line = format!("{PACKAGE}:all <none> {version}");
+    systems.iter().filter(|system| system.own_file("var/log/dpkg.log").contains(&line)).count()
+}
+
+async fn look(page: &Page, pictures: &Path, name: &str) -> Result<()> {
+    page.picture(&pictures.join(format!("{name}.png"))).await?;
+    let barriers = page.barriers().await?;
+    ensure!(barriers.is_empty(), "{name} has barriers: {}", barriers.join("; "));
+    Ok(())
+}
+
+async fn shown(site: &Site, rollout: &str) -> Result<Value> {
+    site.json(&["rollout", "show", rollout]).await
+}
+
+pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
+    let pictures = programs.images.with_file_name("screenshots").join("rollout");
+    let archive = Archive::new()?;
+    archive.package_with(PACKAGE, "2", 20_000, Some(BROKEN))?;
+    archive.release("bookworm")?;
+    let mirror = Mirror::serve(&archive.root()).await?;
+    let words = [
+        format!("--mirrors=school={}", mirror.url),
+        format!("--cache-keyrings=school={}", archive.keyring().display()),
+    ];
+    let agent = programs.agent.clone();
+    let site = Site::start_with(programs, &directory, Dhcp::None, &words).await?;
+    site.build_images(&["debian-12/virtual"]).await?;
+    let (_copies, systems) = systems(&site, &agent, &archive).await?;
+
+    let made = site
+        .json(&[
+            "rollout",
+            "create",
+            "Desktop 2",
+            "--job",
+            "package-install",
+            "--param",
+            &format!("packages={PACKAGE}"),
+            "--group",
+            GROUP,
+            "--wave",
+            &FIRST_WAVE.to_string(),
+            "--wave",
+            "50%",
+            "--wave",
+            "rest",
+        ])
+        .await?;
+    let rollout = made["id"].as_i64().with_context(|| format!("no number in {made}"))?.to_string();
+    let link = site.lotse(&["account", "link", "admin"]).await?;
+    let browser = Browser::start(&fs_err::read_to_string(site.data().join("ca.pem"))?).await?;
+    let page = browser.page(Look::DESK).await?;
+    page.goto(link.trim()).await?;
+    page.until_shown("You have no password yet").await?;
+    page.goto(&format!("/rollouts/{rollout}")).await?;
+    look(&page, &pictures, "1-planned").await?;
+    page.follow("Start").await?;
+    page.eval("window.lotseStayed = true").await?;
+    page.until_within(
+        minutes(5),
+        "document.body.innerText.includes('This rollout was halted')",
+        "the rollout halts by itself",
+    )
+    .await?;
+    ensure!(page.eval("window.lotseStayed === true").await? == true, "the page was loaded anew meanwhile");
+    // What runs ends by itself, and is told as it does.
+    let all_ended = format!("document.querySelector('.tile.bad b').innerText.trim() === '{FIRST_WAVE}'");
+    page.until_within(minutes(5), &all_ended, "the whole first wave has failed").await?;
+    look(&page, &pictures, "2-halted").await?;
+    let text = page.text().await?;
+    ensure!(
+        text.contains("In wave 1, ") && text.contains("school-desktop"),
+        "the page does not say why it halted: {text}"
+    );
+    let causes = page.eval("document.querySelectorAll('code.breaks').length").await?;
+    ensure!(causes == 1, "the same failure of all is {causes} causes");
+    page.follow("pc-01").await?;
+    page.until_shown("/etc/school.conf is missing").await?;
+    look(&page, &pictures, "3-output").await?;
+    ensure!(
+        touched(&systems, "2") == FIRST_WAVE,
+        "{} systems saw the broken package",
+        touched(&systems, "2")
+    );
+    let halted = shown(&site, &rollout).await?;
+    ensure!(halted["state"] == "halted", "the rollout is {}", halted["state"]);
+
+    archive.package(PACKAGE, "3", 20_000)?;
+    archive.release("bookworm")?;
+    page.goto(&format!("/rollouts/{rollout}")).await?;
+    page.follow("Try the failed ones again").await?;
+    page.follow("Resume").await?;
+    page.until_within(
+        minutes(10),
+        "document.querySelector('.head .chip').innerText.trim() === 'finished'",
+        "the rollout finishes",
+    )
+    .await?;
+    look(&page, &pictures, "4-finished").await?;
+    for system in &systems {
+        let has = has(system);
+        ensure!(
+            has.as_deref() == Some("3 install ok installed"),
+            "{} has {has:?} of the package",
+            system.name
+        );
+    }
+    page.close().await.context("what the browser complained about")
+}
