@@ -460,6 +460,7 @@ async fn images_layouts_and_timelines(db: &Db) {
             recipe: blobs::hash(content),
             parts: BTreeMap::from([("tools".to_owned(), blob)]),
             built_at: NOW,
+            version: String::new(),
         };
         images::create(&mut tx, &image).await.unwrap();
     }
