@@ -81,11 +81,9 @@ pub async fn run(arguments: Arguments, stop: &CancellationToken) -> anyhow::Resu
             print(&serde_json::to_string_pretty(&facts).context("writing the facts as JSON")?);
             Ok(())
         }
-        Subcommands::Supervise => {
-            supervisor::supervise(host.as_ref(), Path::new(SYSTEM_STATE_DIR), stop)
-                .await
-                .context("carrying the upgrade of the agent to its end")
-        }
+        Subcommands::Supervise => supervisor::supervise(host.as_ref(), Path::new(SYSTEM_STATE_DIR), stop)
+            .await
+            .context("carrying the upgrade of the agent to its end"),
     }
 }
 

@@ -68,10 +68,7 @@ impl Presence {
     pub fn heard(&self, client: ClientId, seen: Seen) -> bool {
         let mut clients = self.clients();
         let entry = clients.entry(client).or_default();
-        let changed = entry
-            .seen
-            .as_ref()
-            .is_none_or(|before| {
+        let changed = entry.seen.as_ref().is_none_or(|before| {
             before.boot_id != seen.boot_id
                 || before.realm != seen.realm
                 || before.agent_version != seen.agent_version

@@ -19,7 +19,8 @@ const CHECK: &str = "systemctl is-active lotse-agent; dpkg-query -W -f '${db:Sta
 
 /// Another package of the agent; with a program that is this text.
 fn package(programs: &Programs, directory: &Path, version: &str, program: Option<&str>) -> Result<PathBuf> {
-    let (tree, file) = (directory.join(format!("agent-{version}")), directory.join(format!("agent-{version}.deb")));
+    let (tree, file) =
+        (directory.join(format!("agent-{version}")), directory.join(format!("agent-{version}.deb")));
     let text = |path: &Path| path.display().to_string();
     Site::run(&["dpkg-deb", "--raw-extract", &text(&programs.agent_package), &text(&tree)])?;
     let control = tree.join("DEBIAN/control");

@@ -285,8 +285,14 @@ impl Site<'_> {
             all.extend([metal(distribution, "virtual"), metal(distribution, "metal")]);
         }
         for (number, (name, parts)) in all.into_iter().enumerate() {
-            let mut image =
-                Image { id: 0, name, recipe: hash(number)?, parts: [].into(), built_at: self.now - 9 * DAY, version: String::new() };
+            let mut image = Image {
+                id: 0,
+                name,
+                recipe: hash(number)?,
+                parts: [].into(),
+                built_at: self.now - 9 * DAY,
+                version: String::new(),
+            };
             if image.name == server::domain::image::AGENT {
                 image.version = AGENT.to_owned();
             }

@@ -55,18 +55,13 @@ pub(super) async fn execute(ctx: &StepContext<'_>, wanted: &Wanted<'_>) -> Resul
     follow(ctx, &upgrade).await
 }
 
-async fn prepare(
-    ctx: &StepContext<'_>,
-    upgrade: &Upgrade<'_>,
-    wanted: &Wanted<'_>,
-) -> Result<(), StepError> {
+async fn prepare(ctx: &StepContext<'_>, upgrade: &Upgrade<'_>, wanted: &Wanted<'_>) -> Result<(), StepError> {
     if upgrade.state()?.is_some_and(|state| !state.phase.is_last()) {
         // Its job was cancelled, or is forgotten by the server; it ends by itself within its limit.
         return Err(StepError::Transient(anyhow!("an earlier upgrade of the agent is not over yet")));
     }
-    let package = download::whole(ctx, wanted.package)
-        .await
-        .map_err(download::fetching("the new agent's package"))?;
+    let package =
+        download::whole(ctx, wanted.package).await.map_err(download::fetching("the new agent's package"))?;
     let state = State {
         attempt: ctx.attempt,
         phase: Phase::Prepared,
@@ -171,7 +166,10 @@ mod tests {
         assert!(good.host.text("/etc/systemd/system/lotse-agent.service.d/upgrade.conf").contains("Wants="));
         let bad = stage("reverted");
         let error = run(&bad, "9.0.0").await.unwrap_err();
-        assert!(matches!(&error, StepError::Permanent(_)) && error.to_string().contains("it did not start"), "{error}");
+        assert!(
+            matches!(&error, StepError::Permanent(_)) && error.to_string().contains("it did not start"),
+            "{error}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,7 +196,9 @@ mod tests {
         let wanted = Wanted { package: &package, version: "9.0.0", limit_s: 60, reinstall: false };
         let error = execute(&stage.ctx(), &wanted).await.unwrap_err();
         assert!(error.to_string().contains("hash"), "{error}");
-        assert!(!stage.host.exists(Path::new("/run/lotse-agent/upgrade")) && stage.host.commands().is_empty());
+        assert!(
+            !stage.host.exists(Path::new("/run/lotse-agent/upgrade")) && stage.host.commands().is_empty()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,8 +16,7 @@ const WANTS: &str = "/etc/systemd/system/lotse-agent.service.d/upgrade.conf";
 /// From TERM to KILL.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// A session of its own, with its own `stat` on record. `$1`: file for it, `$2`: file for what it says, then the command.
-const DETACHED: &str =
-    r#"cat "/proc/$$/stat" > "$1.part"; mv "$1.part" "$1"; out=$2; shift 2; exec "$@" < /dev/null >> "$out" 2>&1"#;
+const DETACHED: &str = r#"cat "/proc/$$/stat" > "$1.part"; mv "$1.part" "$1"; out=$2; shift 2; exec "$@" < /dev/null >> "$out" 2>&1"#;
 /// Lines of an agent that did not prove itself.
 const LAST_LINES: usize = 3;
 
@@ -105,14 +104,20 @@ impl Service<'_> {
 
     /// Whether the agent is known to run no more. systemd starts it again by itself.
     pub(super) fn agent_has_ended(&self) -> bool {
-        !self.has_systemd()
-            && process::alive(self.upgrade.host, &self.upgrade.path("agent.pid")).is_none()
+        !self.has_systemd() && process::alive(self.upgrade.host, &self.upgrade.path("agent.pid")).is_none()
     }
 
     /// What the agent has said last, in one line.
     pub(super) async fn last_words(&self) -> String {
         let said = if self.has_systemd() {
-            let journal = ["journalctl", "--unit=lotse-agent.service", "--lines=20", "--output=cat", "--no-pager", "--quiet"];
+            let journal = [
+                "journalctl",
+                "--unit=lotse-agent.service",
+                "--lines=20",
+                "--output=cat",
+                "--no-pager",
+                "--quiet",
+            ];
             self.run(journal).await.unwrap_or_default()
         } else {
             let output = self.upgrade.host.read(&self.upgrade.path("output")).unwrap_or_default();

@@ -7,11 +7,7 @@ use std::{path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Error, Phase, Proof, State, Upgrade, process,
-    service::Service,
-    state,
-};
+use super::{Error, Phase, Proof, State, Upgrade, process, service::Service, state};
 use crate::host::Host;
 
 /// How often the proof is looked for.
@@ -103,7 +99,11 @@ async fn trial(
     service: &Service<'_>,
     state: &mut State,
 ) -> Result<Result<(), String>, Error> {
-    let named = if state.to.is_empty() { "the new agent".to_owned() } else { format!("the new agent ({})", state.to) };
+    let named = if state.to.is_empty() {
+        "the new agent".to_owned()
+    } else {
+        format!("the new agent ({})", state.to)
+    };
     if state.trials >= MOST_TRIALS {
         return Ok(Err(format!("{named} was started {MOST_TRIALS} times, and each time this was cut off")));
     }

@@ -94,6 +94,7 @@ impl Machine {
         let facts = &mut *self.facts.lock().unwrap();
         facts.cut = None;
         self.host.power_cut();
+        self.host.write(Path::new("/run/systemd/system"), b"", 0o644).unwrap();
         // systemd starts what is installed.
         facts.runs = facts.installed;
     }
@@ -125,7 +126,10 @@ async fn a_new_agent_that_proves_itself_stays() {
     machine.supervise().await;
     assert_eq!((machine.state().phase, machine.state().trials), (Phase::Done, 1));
     assert_eq!(machine.facts.lock().unwrap().runs, "new");
-    assert_eq!(machine.host.list(Path::new("/var/lib/lotse-agent/upgrade")).unwrap(), ["state.json", "supervisor.pid"]);
+    assert_eq!(
+        machine.host.list(Path::new("/var/lib/lotse-agent/upgrade")).unwrap(),
+        ["state.json", "supervisor.pid"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +212,8 @@ async fn an_agent_that_is_told_to_stop_in_time_is_not_replaced() {
 #[tokio::test(start_paused = true)]
 async fn dpkg_is_waited_for_while_somebody_else_uses_it() {
     let machine = Machine::new(true);
-    let locked = Answer::fails(2, "dpkg: error: dpkg frontend lock was locked by another process with pid 7").once();
+    let locked =
+        Answer::fails(2, "dpkg: error: dpkg frontend lock was locked by another process with pid 7").once();
     machine.host.answer("dpkg ", locked);
     machine.supervise().await;
     assert_eq!((machine.state().phase, machine.facts.lock().unwrap().runs), (Phase::Done, "new"));

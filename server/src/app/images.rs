@@ -92,7 +92,9 @@ pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, E
             "give a name of small letters, digits, hyphens and dots, such as debian-12/metal, and at least one part",
         ));
     }
-    if image.version.len() > LONGEST_VERSION || image.version.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if image.version.len() > LONGEST_VERSION
+        || image.version.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
         return Err(Error::invalid(
             format!("`{}` cannot be a version", image.version),
             format!("give one of at most {LONGEST_VERSION} letters without blanks, or none"),

@@ -70,7 +70,9 @@ async fn list(api: &Api) -> anyhow::Result<()> {
     let newest = images.into_iter().find(|image| image.name == image::AGENT).map(|image| image.version);
     match newest.as_deref() {
         None => note("This server has no agent yet: `lotse image build agent`."),
-        Some("") => note("The version of this server's agent is not known: `lotse image build agent --force`."),
+        Some("") => {
+            note("The version of this server's agent is not known: `lotse image build agent --force`.")
+        }
         Some(version) => say(&format!("This server has agent {version}.")),
     }
     let rows: Vec<_> =

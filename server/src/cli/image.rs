@@ -324,7 +324,11 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
     bar.finish_and_clear();
     tell(api, name, 100, "", false).await;
     let image: Image = api
-        .send_json(Method::POST, "/images", &json!({ "name": name, "recipe": hash, "parts": parts, "version": version }))
+        .send_json(
+            Method::POST,
+            "/images",
+            &json!({ "name": name, "recipe": hash, "parts": parts, "version": version }),
+        )
         .await?;
     if !api.wrote_json(&image)? {
         let sizes: Vec<_> =

@@ -82,8 +82,7 @@ pub async fn expired(tx: &mut Tx, now: i64) -> Result<Vec<Attempt>, Error> {
 
 /// Ends leases at the latest then. One that is longer was given by a clock that was wrong, and nobody would wait for its end.
 pub async fn shorten(tx: &mut Tx, latest: i64) -> Result<u64, Error> {
-    let sql =
-        "UPDATE attempts SET leased_until = $1 + silence_us WHERE state = 'running' AND leased_until > $1 + silence_us";
+    let sql = "UPDATE attempts SET leased_until = $1 + silence_us WHERE state = 'running' AND leased_until > $1 + silence_us";
     tx.execute(sql, args![latest]).await
 }
 

@@ -187,7 +187,10 @@ mod tests {
             (room(gib / 2, gib, "/x"), Condition::Bad),
             (room(0, 0, "/x"), Condition::Bad),
             (clock(Some(-2)), Condition::Good),
-            (agents("0.10.0", &[("0.10.0".to_owned(), 3), ("0.11.0".to_owned(), 1)]).unwrap(), Condition::Good),
+            (
+                agents("0.10.0", &[("0.10.0".to_owned(), 3), ("0.11.0".to_owned(), 1)]).unwrap(),
+                Condition::Good,
+            ),
             (agents("0.10.0", &[("0.9.0".to_owned(), 3)]).unwrap(), Condition::Warning),
             (clock(Some(30)), Condition::Warning),
             (clock(Some(-3600)), Condition::Bad),

@@ -21,16 +21,11 @@ pub(super) fn step(request: &PlanRequest<'_>) -> Result<StepKind, Error> {
         .filter(|limit| LIMITS_S.contains(limit))
         .and_then(|limit| u32::try_from(limit).ok())
         .ok_or_else(|| {
-            Error::Params(format!(
-                "`limit` must be {} to {} seconds",
-                LIMITS_S.start(),
-                LIMITS_S.end()
-            ))
+            Error::Params(format!("`limit` must be {} to {} seconds", LIMITS_S.start(), LIMITS_S.end()))
         })?;
     let there = request.client.agent_version.as_deref().unwrap_or_default();
-    let older = !image.version.is_empty()
-        && !there.is_empty()
-        && version::key(&image.version) < version::key(there);
+    let older =
+        !image.version.is_empty() && !there.is_empty() && version::key(&image.version) < version::key(there);
     if older && !is_set("downgrade") {
         return Err(Error::Params(format!(
             "the agent of {} has version {there}, and this server only {}: say `downgrade` when you want the older one",
@@ -56,10 +51,9 @@ mod tests {
     fn planned(version: &str, params: Value) -> Result<StepKind, String> {
         let share = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let catalog = Catalog::load(&share, None).unwrap();
-        let facts: Facts = serde_json::from_slice(
-            &fs_err::read(share.join("job-scripts/_facts/qemu-bios.json")).unwrap(),
-        )
-        .unwrap();
+        let facts: Facts =
+            serde_json::from_slice(&fs_err::read(share.join("job-scripts/_facts/qemu-bios.json")).unwrap())
+                .unwrap();
         let mut client = sample::client(crate::domain::client::ClientConfig::default(), facts);
         client.agent_version = Some(version.to_owned());
         let request = PlanRequest {

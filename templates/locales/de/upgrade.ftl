@@ -6,8 +6,5 @@ concern-old-agent = Alter Agent
 concern-old-agent-what = dieser Server hat einen neueren
 part-agents = Agenten
 found-agents = kein Agent ist älter als { $version }, den dieser Server hat
-found-agents-old = { $count ->
-    [one] Ein Client hat
-   *[other] { $count } Clients haben
-} einen Agenten älter als { $version }, den dieser Server hat
+found-agents-old = Clients mit einem älteren Agenten als { $version }, den dieser Server hat: { $count }
 remedy-agents-old = Aktualisieren Sie sie: `lotse agent upgrade --where 'agent<{ $version }'`, oder mit einem Rollout des Jobs „Agent aktualisieren“.

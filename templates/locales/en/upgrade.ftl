@@ -6,8 +6,5 @@ concern-old-agent = Old agent
 concern-old-agent-what = this server has a newer one
 part-agents = Agents
 found-agents = no agent is older than { $version }, which this server has
-found-agents-old = { $count ->
-    [one] One client has
-   *[other] { $count } clients have
-} an agent older than { $version }, which this server has
+found-agents-old = Clients with an agent older than { $version }, which this server has: { $count }
 remedy-agents-old = Upgrade them: `lotse agent upgrade --where 'agent<{ $version }'`, or a rollout of the job “Upgrade the agent”.

@@ -77,7 +77,12 @@ pub(super) fn package(version: &str, program: &str) -> Vec<u8> {
         fs_err::write(tree.join(path), text).unwrap();
         must(command("chmod").arg("755").arg(tree.join(path)));
     }
-    must(command("chmod").arg("755").args([&tree, &tree.join("DEBIAN"), &tree.join("usr"), &tree.join("usr/bin")]));
+    must(command("chmod").arg("755").args([
+        &tree,
+        &tree.join("DEBIAN"),
+        &tree.join("usr"),
+        &tree.join("usr/bin"),
+    ]));
     let file = directory.path().join("agent.deb");
     must(command("dpkg-deb").args(["--root-owner-group", "-Znone", "--build"]).args([&tree, &file]));
     fs_err::read(file).unwrap()
@@ -116,7 +121,8 @@ impl Machine {
         self.boots += 1;
         let boot_id = format!("00000000-0000-4000-8000-{:012}\n", self.boots);
         fs_err::write(self.directory.path().join("boot_id"), boot_id).unwrap();
-        let log = fs_err::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log"));
+        let log =
+            fs_err::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log"));
         let log = log.unwrap().into_file();
         command("unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"])
@@ -160,7 +166,10 @@ impl Machine {
     /// Runs a command in the machine, as somebody who logs in would.
     pub(super) fn run(&self, text: &str) {
         let first = self.first();
-        must(command("nsenter").args(["--mount", "--pid", "--root", "--target", &first, "/bin/sh", "-c", text]));
+        must(
+            command("nsenter")
+                .args(["--mount", "--pid", "--root", "--target", &first, "/bin/sh", "-c", text]),
+        );
     }
 
     /// How far the upgrade is.
@@ -188,7 +197,8 @@ impl Machine {
     /// What lies on disk for upgrades.
     pub(super) fn left(&self) -> Vec<String> {
         let entries = fs_err::read_dir(self.path("/var/lib/lotse-agent/upgrade"));
-        let names = entries.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names =
+            entries.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.collect();
         names.sort();
         names

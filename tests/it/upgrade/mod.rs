@@ -4,10 +4,7 @@ mod machine;
 
 use std::time::{Duration, Instant};
 
-use agent::{
-    config::Addresses,
-    upgrade::Phase,
-};
+use agent::{config::Addresses, upgrade::Phase};
 use harness::{fleet::server::FleetServer, server::Engine};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -77,7 +74,12 @@ impl Site {
             if ["succeeded", "failed", "cancelled"].contains(&text("state").as_str()) {
                 return (text("state"), text("reason"));
             }
-            assert!(begun.elapsed() < PATIENCE, "{job:#}\n{:?}\n{}", self.machine.state(), self.machine.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{job:#}\n{:?}\n{}",
+                self.machine.state(),
+                self.machine.log()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -117,7 +119,9 @@ impl Site {
 #[tokio::test]
 async fn a_healthy_agent_takes_over_and_the_next_one_and_an_older_one_when_asked() {
     let site = Site::start().await;
-    for (version, params) in [("0.2.0", json!({})), ("0.3.0", json!({})), ("0.0.2", json!({ "downgrade": true }))] {
+    for (version, params) in
+        [("0.2.0", json!({})), ("0.3.0", json!({})), ("0.0.2", json!({ "downgrade": true }))]
+    {
         site.offer(version, &real(version)).await;
         let id = site.order(params).await.unwrap();
         assert_eq!(site.end_of(id).await, ("succeeded".to_owned(), String::new()), "{}", site.machine.log());

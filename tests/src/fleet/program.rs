@@ -75,7 +75,11 @@ fn supervise(host: &FakeHost) -> Answer {
         state.phase = Phase::Done;
     }
     let written = serde_json::to_vec(&state).map(|text| host.write(Path::new(UPGRADE), &text, 0o600));
-    if matches!(written, Ok(Ok(()))) { Answer::default() } else { Answer::fails(1, "the state cannot be written") }
+    if matches!(written, Ok(Ok(()))) {
+        Answer::default()
+    } else {
+        Answer::fails(1, "the state cannot be written")
+    }
 }
 
 /// Scripts do what they say, supervisors what the version says; all other programs succeed and say nothing.
