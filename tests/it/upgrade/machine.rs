@@ -36,11 +36,15 @@ mount --rbind /dev "$1/root/dev"
 exec chroot "$1/root" /bin/sh -c "$2"
 "#;
 
-/// Starts the agent once, and a supervisor that has not come to its end, as systemd would; then collects what ends.
+/// Starts the agent once, and a supervisor that has not come to its end, as systemd would; then collects what ends. As systemd, it knows
+/// which process the agent is before the supervisor asks.
 const INIT: &str = r#"
-setsid -f /usr/bin/lotse-agent run < /dev/null >> /var/log/agent 2>&1
-sleep 0.5
-supervisor=/var/lib/lotse-agent/upgrade/supervisor
+upgrade=/var/lib/lotse-agent/upgrade
+supervisor=$upgrade/supervisor
+begun=$(cut -d ' ' -f 22 /proc/self/stat)
+[ ! -d $upgrade ] || note="cat /proc/\$\$/stat > $upgrade/agent.pid.part; mv $upgrade/agent.pid.part $upgrade/agent.pid;"
+setsid -f /bin/sh -c "$note exec /usr/bin/lotse-agent run" < /dev/null >> /var/log/agent 2>&1
+while [ -d $upgrade ] && [ "$(cut -d ' ' -f 22 $upgrade/agent.pid)" -lt "$begun" ]; do sleep 0.05; done
 [ ! -x $supervisor ] || setsid -f $supervisor supervise < /dev/null >> /var/log/agent 2>&1
 while :; do sleep 0.1; done
 "#;
