@@ -104,3 +104,24 @@ pub fn names_secret(plan: &str, reference: &str) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::Sha256;
+
+    use super::*;
+
+    #[test]
+    fn only_who_is_replaced_may_be_silent_and_longer_than_the_trial() {
+        let plan = |step: &str| SignedPlan {
+            text: format!(r#"{{"job":1,"client":2,"job_type":"x","realm":"system","steps":[{step}]}}"#),
+            sha256: Sha256::from_bytes([0; 32]),
+            signature: String::new(),
+        };
+        let step = |kind: &str| format!(r#"{{"id":"a","title":{{}},"timeout_s":9,{kind}}}"#);
+        assert_eq!(silence(&plan(&step(r#""kind":"facts""#))), 0);
+        let package = format!(r#""package":{{"sha256":"{}","size_bytes":1}}"#, "0".repeat(64));
+        let upgrade = step(&format!(r#""kind":"upgrade-agent",{package},"limit_s":60"#));
+        assert_eq!(silence(&plan(&upgrade)), 240 * SECOND);
+    }
+}
