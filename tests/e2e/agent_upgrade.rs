@@ -24,12 +24,17 @@ fn package(programs: &Programs, directory: &Path, version: &str, program: Option
     let text = |path: &Path| path.display().to_string();
     Site::run(&["dpkg-deb", "--raw-extract", &text(&programs.agent_package), &text(&tree)])?;
     let control = tree.join("DEBIAN/control");
-    let lines = fs_err::read_to_string(&control)?;
-    let lines = lines.lines().map(|line| match line.strip_prefix("Version: ") {
-        Some(_) => format!("Version: {version}\n"),
-        None => format!("{line}\n"),
-    });
-    fs_err::write(&control, lines.collect::<String>())?;
+    let mut text_of_control = String::new();
+    for line in fs_err::read_to_string(&control)?.lines() {
+        if line.starts_with("Version: ") {
+            text_of_control.push_str("Version: ");
+            text_of_control.push_str(version);
+        } else {
+            text_of_control.push_str(line);
+        }
+        text_of_control.push('\n');
+    }
+    fs_err::write(&control, text_of_control)?;
     if let Some(program) = program {
         fs_err::write(tree.join("usr/bin/lotse-agent"), program)?;
     }

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Keeps the agent that is there: its package, made again from what dpkg has on record, and a copy of the running program.
 # $1: directory, $2: process of the agent
 directory=$1
