@@ -71,7 +71,7 @@ async fn list(api: &Api) -> anyhow::Result<()> {
     match newest.as_deref() {
         None => note("This server has no agent yet: `lotse image build agent`."),
         Some("") => {
-            note("The version of this server's agent is not known: `lotse image build agent --force`.")
+            note("The version of this server's agent is not known: `lotse image build agent --force`.");
         }
         Some(version) => say(&format!("This server has agent {version}.")),
     }
