@@ -41,7 +41,7 @@ test: setup
 	cargo test --workspace -- --skip browser::
 	@# A browser beside hundreds of agents waits longer than people would.
 	cargo test -p system-tests --test it -- browser::
-	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh .ci/run
+	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh agent/src/upgrade/keep.sh .ci/run
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
 e2e: programs

@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use wire::{Sha256, enrol::Realm};
 
 use crate::{
-    config::{Addresses, Config},
+    config::{Addresses, Config, SYSTEM_STATE_DIR},
     facts,
     host::{Host, real::RealHost},
     server::https::Https,
     session::{self, Console, Ended, Session},
+    upgrade::supervisor,
 };
 
 /// The Lotse agent: carries out what the server has planned for this machine.
@@ -50,6 +51,9 @@ enum Subcommands {
     },
     /// Measures this machine and prints the result as JSON.
     Facts,
+    /// Carries an upgrade of the agent to its end; the agent starts it by itself.
+    #[command(hide = true)]
+    Supervise,
 }
 
 /// Does what the command line says, until it is done or `stop` fires.
@@ -77,6 +81,9 @@ pub async fn run(arguments: Arguments, stop: &CancellationToken) -> anyhow::Resu
             print(&serde_json::to_string_pretty(&facts).context("writing the facts as JSON")?);
             Ok(())
         }
+        Subcommands::Supervise => supervisor::supervise(host.as_ref(), Path::new(SYSTEM_STATE_DIR), stop)
+            .await
+            .context("carrying the upgrade of the agent to its end"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`host`] (the one door to the machine), [`server`] (the one door to the server), [`steps`] (what a plan
 //! can do); then [`config`], [`trust`] and [`identity`] (who speaks to whom), [`journal`] and [`spool`] (what survives),
-//! [`report`] and [`runner`] (one attempt), [`session`] (the whole life).
+//! [`report`] and [`runner`] (one attempt), [`session`] (the whole life), [`upgrade`] (how an agent is replaced).
 
 pub mod backoff;
 pub mod cli;
@@ -23,4 +23,5 @@ pub mod spool;
 pub mod steps;
 pub mod tools;
 pub mod trust;
+pub mod upgrade;
 pub mod voice;

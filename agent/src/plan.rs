@@ -107,6 +107,8 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::WriteFile { .. }
         | StepKind::BootLoader { .. }
         | StepKind::InstallAgent { .. }
+        // It is cut off by what it does, and goes on by what it finds on disk.
+        | StepKind::UpgradeAgent { .. }
         | StepKind::Facts {}
         | StepKind::Reboot {}
         | StepKind::Shutdown {}

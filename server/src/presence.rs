@@ -64,14 +64,15 @@ impl Presence {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an agent was heard; tells whether its boot or realm is another than before.
+    /// Notes that an agent was heard; tells whether its boot, realm or version is another than before.
     pub fn heard(&self, client: ClientId, seen: Seen) -> bool {
         let mut clients = self.clients();
         let entry = clients.entry(client).or_default();
-        let changed = entry
-            .seen
-            .as_ref()
-            .is_none_or(|before| before.boot_id != seen.boot_id || before.realm != seen.realm);
+        let changed = entry.seen.as_ref().is_none_or(|before| {
+            before.boot_id != seen.boot_id
+                || before.realm != seen.realm
+                || before.agent_version != seen.agent_version
+        });
         entry.seen = Some(seen);
         if changed {
             (entry.work, entry.may_hold_work) = (true, true);

@@ -2,6 +2,7 @@
 //!
 //! Logs of a story are under `target/lotse/e2e/STORY`; they stay there when it failed.
 
+mod agent_upgrade;
 mod browser_installation;
 mod rollout;
 mod server_package;

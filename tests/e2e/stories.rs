@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Story,
+    agent_upgrade::an_agent_is_upgraded_and_a_broken_one_goes_back,
     browser_installation::browser_installation,
     rollout::rollout_of_a_broken_package_halts_by_itself,
     server_package::server_package_as_the_operators_book_says,
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(server_package_as_the_operators_book_says),
     story!(browser_installation),
     story!(rollout_of_a_broken_package_halts_by_itself),
+    story!(an_agent_is_upgraded_and_a_broken_one_goes_back),
 ];
 
 /// A site with the images for a distribution.
@@ -77,7 +79,7 @@ pub(crate) fn machine(site: &Site, firmware: Firmware) -> Result<Machine> {
 }
 
 /// Discovery, adoption, installation, first report, a package: on a machine that is switched on.
-async fn install(site: &Site, distribution: &str) -> Result<Newcomer> {
+pub(crate) async fn install(site: &Site, distribution: &str) -> Result<Newcomer> {
     let newcomer = Newcomer::new(MAC, NAME, distribution);
     let fingerprint = newcomer.is_discovered(site).await?;
     newcomer.adopt(site, &fingerprint).await?;
@@ -183,7 +185,7 @@ async fn works_on(site: &Site, step: &str, percent: i64) -> Result<()> {
 }
 
 /// Waits until the job has written this.
-async fn has_written(site: &Site, job: i64, text: &str) -> Result<()> {
+pub(crate) async fn has_written(site: &Site, job: i64, text: &str) -> Result<()> {
     let deadline = Instant::now() + minutes(5);
     let mut output = String::new();
     while !output.contains(text) {

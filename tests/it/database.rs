@@ -7,7 +7,7 @@ use serde_json::json;
 use server::{
     blobs,
     db::{
-        Db, Error, Location, accounts, attempts, boot, clients, events, groups, identities, images, jobs,
+        Db, Error, Location, Tx, accounts, attempts, boot, clients, events, groups, identities, images, jobs,
         layouts, people,
     },
     domain::{
@@ -243,6 +243,7 @@ async fn reports(db: &Db) {
     let (_, attempt) = queue::claim(&mut tx, id, Realm::System, "b", 60, NOW).await.unwrap().unwrap();
     assert_eq!(attempts::running(&mut tx, id).await.unwrap().unwrap().id, attempt);
     tx.commit().await.unwrap();
+    silence(db, attempt).await;
 
     assert_eq!(report(db, id, attempt, &[output(1), output(2)]).await.stored_seq, 2);
     assert_eq!(
@@ -276,6 +277,23 @@ async fn reports(db: &Db) {
     assert_eq!(jobs::find(&mut tx, number).await.unwrap().unwrap().state, JobState::Succeeded);
     assert_eq!(attempts::list(&mut tx, number).await.unwrap().len(), 1);
     assert_eq!(jobs::last_failed(&mut tx, id).await.unwrap(), None);
+}
+
+/// An agent that is replaced may be silent for longer than its lease; neither a report nor a look at leases takes that away.
+async fn silence(db: &Db, attempt: AttemptId) {
+    let mut tx = db.write().await.unwrap();
+    attempts::set_silence(&mut tx, attempt, 100 * SECOND).await.unwrap();
+    let until = async |tx: &mut Tx| attempts::find(tx, attempt).await.unwrap().unwrap().leased_until - NOW;
+    assert_eq!(until(&mut tx).await, 160 * SECOND);
+    attempts::extend(&mut tx, attempt, NOW + 30 * SECOND).await.unwrap();
+    assert_eq!(until(&mut tx).await, 130 * SECOND);
+    attempts::shorten(&mut tx, NOW + 40 * SECOND).await.unwrap();
+    assert_eq!(until(&mut tx).await, 130 * SECOND);
+    attempts::shorten(&mut tx, NOW + 20 * SECOND).await.unwrap();
+    assert_eq!(until(&mut tx).await, 120 * SECOND);
+    // As the other tests expect it.
+    attempts::set_silence(&mut tx, attempt, 0).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn output_without_end(db: &Db) {
@@ -460,6 +478,7 @@ async fn images_layouts_and_timelines(db: &Db) {
             recipe: blobs::hash(content),
             parts: BTreeMap::from([("tools".to_owned(), blob)]),
             built_at: NOW,
+            version: String::new(),
         };
         images::create(&mut tx, &image).await.unwrap();
     }

@@ -24,3 +24,4 @@ mod races;
 mod rollouts;
 mod search;
 mod tidy;
+mod upgrade;

@@ -285,8 +285,17 @@ impl Site<'_> {
             all.extend([metal(distribution, "virtual"), metal(distribution, "metal")]);
         }
         for (number, (name, parts)) in all.into_iter().enumerate() {
-            let mut image =
-                Image { id: 0, name, recipe: hash(number)?, parts: [].into(), built_at: self.now - 9 * DAY };
+            let mut image = Image {
+                id: 0,
+                name,
+                recipe: hash(number)?,
+                parts: [].into(),
+                built_at: self.now - 9 * DAY,
+                version: String::new(),
+            };
+            if image.name == server::domain::image::AGENT {
+                image.version = AGENT.to_owned();
+            }
             for (at, part) in parts.into_iter().enumerate() {
                 let blob = BlobRef { sha256: hash(100 + number * 10 + at)?, size_bytes: 180 << 20 };
                 image.parts.insert(part.to_owned(), blob);

@@ -106,6 +106,19 @@ pub enum StepKind {
         /// The agent's Debian package.
         package: BlobRef,
     },
+    /// Replaces the running agent by another one, which has to prove itself; else the old one comes back.
+    UpgradeAgent {
+        /// The new agent's Debian package.
+        package: BlobRef,
+        /// Its version; empty when the server does not know it.
+        #[serde(default)]
+        version: String,
+        /// So long may the new agent take to take up its attempt again.
+        limit_s: u32,
+        /// It is installed although the agent has this version already.
+        #[serde(default)]
+        reinstall: bool,
+    },
     /// Installs, removes or upgrades packages with the system's own package manager.
     Packages(PackageWork),
     /// Measures the machine and sends its facts.

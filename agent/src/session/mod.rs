@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use wire::enrol::Realm;
+use wire::{AttemptId, enrol::Realm};
 
 use crate::{
     backoff::Backoff,
@@ -19,6 +19,7 @@ use crate::{
     identity::{self, Credentials},
     journal, runner,
     server::{Connect, ConnectError},
+    upgrade::Upgrade,
 };
 
 mod enrolment;
@@ -90,6 +91,9 @@ struct Life<'a> {
     boot_id: String,
     in_tools: AtomicBool,
     said: Mutex<String>,
+    /// The attempt of the upgrade in whose trial this agent was started.
+    on_trial: Option<AttemptId>,
+    proved: AtomicBool,
     stop: &'a CancellationToken,
 }
 
@@ -123,7 +127,16 @@ impl<'a> Life<'a> {
     fn new(session: &'a Session, stop: &'a CancellationToken) -> Result<Self, Error> {
         let boot_id = session.host.read(Path::new(BOOT_ID)).map_err(Error::Boot)?;
         let boot_id = String::from_utf8_lossy(&boot_id).trim().to_owned();
-        Ok(Self { session, boot_id, in_tools: AtomicBool::new(false), said: Mutex::default(), stop })
+        let on_trial = Upgrade::new(session.host.as_ref(), &session.config.state_dir).on_trial();
+        Ok(Self {
+            session,
+            boot_id,
+            in_tools: AtomicBool::new(false),
+            said: Mutex::default(),
+            on_trial,
+            proved: AtomicBool::new(false),
+            stop,
+        })
     }
 
     /// A CA that is trusted, and an identity. `None`: told to stop.

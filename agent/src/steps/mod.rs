@@ -34,6 +34,7 @@ mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unpack;
+mod upgrade_agent;
 mod wipe_disk;
 mod write_file;
 
@@ -147,6 +148,10 @@ pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepE
             boot_loader::execute(ctx, &booting).await
         }
         StepKind::InstallAgent { package } => install_agent::execute(ctx, package).await,
+        StepKind::UpgradeAgent { package, version, limit_s, reinstall } => {
+            let wanted = upgrade_agent::Wanted { package, version, limit_s: *limit_s, reinstall: *reinstall };
+            upgrade_agent::execute(ctx, &wanted).await
+        }
         StepKind::Packages(work) => packages::execute(ctx, work).await,
         StepKind::Facts {} => facts::execute(ctx).await,
         StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,

@@ -286,6 +286,10 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
         let planned = planning::plan(ctx, &mut tx, &job).await;
         match planned {
             Ok(plan) => {
+                let silence = planning::silence(&plan);
+                if silence > 0 {
+                    attempts::set_silence(&mut tx, id, silence).await?;
+                }
                 let tools = tools(&mut tx).await?;
                 // Before, because whoever asked may be gone afterwards; after, because who looked in between saw nothing.
                 ctx.presence.begins_work(client);

@@ -90,6 +90,7 @@ pub async fn look(ctx: &Ctx) -> Result<Health, Error> {
     if let Some(known) = &known {
         parts.push(dhcp(known.dhcp_at, ctx.now()));
         parts.push(built(&known.images));
+        parts.extend(health::agents(&known.agent, &known.agents));
     }
     parts.extend(mirrors);
     parts.push(clock);
@@ -118,6 +119,8 @@ struct Known {
     agents: Vec<(String, i64)>,
     dhcp_at: Option<i64>,
     images: Vec<String>,
+    /// The version of the agent that this server has.
+    agent: String,
 }
 
 async fn database(ctx: &Ctx) -> (Option<Known>, Part) {
@@ -133,6 +136,7 @@ async fn database(ctx: &Ctx) -> (Option<Known>, Part) {
             schema,
             agents: rows::agent_versions(&mut tx).await?,
             dhcp_at: rows::last_lease(&mut tx).await?,
+            agent: super::images::agent_version(&mut tx).await?,
             images: images::list(&mut tx).await?.into_iter().map(|image| image.name).collect(),
         };
         Ok::<_, Error>((known, engine, took, size))

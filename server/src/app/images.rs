@@ -17,6 +17,7 @@ use crate::{
 
 /// A build that has said nothing for so long has ended without a word.
 const SILENT: i64 = 600 * SECOND;
+const LONGEST_VERSION: usize = 100;
 /// More builds at a time are not remembered.
 const MOST_BUILDS: usize = 50;
 
@@ -91,6 +92,14 @@ pub async fn create(ctx: &Ctx, mut image: Image, actor: &str) -> Result<Image, E
             "give a name of small letters, digits, hyphens and dots, such as debian-12/metal, and at least one part",
         ));
     }
+    if image.version.len() > LONGEST_VERSION
+        || image.version.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
+        return Err(Error::invalid(
+            format!("`{}` cannot be a version", image.version),
+            format!("give one of at most {LONGEST_VERSION} letters without blanks, or none"),
+        ));
+    }
     let now = ctx.now();
     image.built_at = now;
     let mut tx = ctx.db.write().await?;
@@ -127,6 +136,14 @@ pub async fn stored(ctx: &Ctx, blob: &BlobRef) -> Result<(), Error> {
 /// The database refuses.
 pub async fn list(tx: &mut Tx) -> Result<Vec<Image>, Error> {
     Ok(images::list(tx).await?)
+}
+
+/// Version of the agent that this server has; empty when it has none, or nobody knows.
+///
+/// # Errors
+/// The database refuses.
+pub async fn agent_version(tx: &mut Tx) -> Result<String, Error> {
+    Ok(images::find(tx, image::AGENT).await?.map(|image| image.version).unwrap_or_default())
 }
 
 /// All images, with what uses them.
@@ -281,6 +298,7 @@ mod tests {
             recipe: crate::blobs::hash(b"x"),
             parts: std::collections::BTreeMap::new(),
             built_at: 0,
+            version: String::new(),
         };
         assert!(needed(&image("installer"), true, 0, 0).is_some());
         assert!(needed(&image("installer"), false, 0, 0).is_none());

@@ -182,6 +182,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
         StepWork::Debootstrap => ("debootstrap", String::new()),
         StepWork::BootLoader => ("boot-loader", String::new()),
         StepWork::InstallAgent => ("install-agent", String::new()),
+        StepWork::UpgradeAgent => ("upgrade-agent", String::new()),
         StepWork::Facts => ("facts", String::new()),
         StepWork::Reboot => ("reboot", String::new()),
         StepWork::Shutdown => ("shutdown", String::new()),

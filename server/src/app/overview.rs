@@ -62,6 +62,8 @@ pub struct Concern {
     pub kind: ConcernKind,
     /// How many, and the first of them.
     pub few: Few,
+    /// The search that finds them.
+    pub search: String,
 }
 
 /// Why a client needs somebody.
@@ -81,6 +83,8 @@ pub enum ConcernKind {
     Discovered,
     /// It is installed and not heard.
     Offline,
+    /// Its agent is older than the one that this server has.
+    OldAgent,
 }
 
 impl ConcernKind {
@@ -94,12 +98,14 @@ impl ConcernKind {
             Self::Held => "held",
             Self::Discovered => "discovered",
             Self::Offline => "offline",
+            Self::OldAgent => "old-agent",
         }
     }
 
-    /// The search that finds these clients.
-    pub fn search(self) -> &'static str {
-        match self {
+    /// The search that finds these clients; `agent`: the version that this server has.
+    pub fn search(self, agent: &str) -> String {
+        let fixed = match self {
+            Self::OldAgent => return format!("stage:installed agent<{agent}"),
             Self::Alarm => "health:critical",
             Self::Broken => "stage:installing health:critical",
             Self::Stuck => "stage:installing seen>15m",
@@ -107,7 +113,8 @@ impl ConcernKind {
             Self::Held => "activity:waiting",
             Self::Discovered => "stage:discovered",
             Self::Offline => "health:offline",
-        }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -207,6 +214,7 @@ pub async fn look(ctx: &Ctx, sees: &Sees) -> Result<Overview, Error> {
     let now = ctx.now();
     let mut tx = ctx.db.read().await?;
     let tx = &mut tx;
+    let agent = super::images::agent_version(tx).await?;
     let all = [
         (ConcernKind::Alarm, rows::alarms(tx, sees, FIRST).await?),
         (ConcernKind::Broken, rows::broken(tx, sees, FIRST).await?),
@@ -215,12 +223,14 @@ pub async fn look(ctx: &Ctx, sees: &Sees) -> Result<Overview, Error> {
         (ConcernKind::Held, rows::held(tx, sees, FIRST).await?),
         (ConcernKind::Discovered, rows::discovered(tx, sees, FIRST).await?),
         (ConcernKind::Offline, rows::offline(tx, sees, now - ONLINE_FOR, FIRST).await?),
+        (ConcernKind::OldAgent, rows::old_agents(tx, sees, &agent, FIRST).await?),
     ];
     let concerns = all.into_iter().filter(|(_, few)| few.count > 0);
+    let search = |kind: ConcernKind| kind.search(&agent);
     let running = rows::running(tx, sees, ENTRIES).await?;
     Ok(Overview {
         stages: rows::stages(tx, sees).await?,
-        concerns: concerns.map(|(kind, few)| Concern { kind, few }).collect(),
+        concerns: concerns.map(|(kind, few)| Concern { kind, few, search: search(kind) }).collect(),
         running_count: rows::running_count(tx, sees).await?,
         running: running
             .into_iter()

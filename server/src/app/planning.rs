@@ -6,11 +6,13 @@ use serde_json::Value;
 use wire::{
     JobId,
     plan::{Plan, SignedPlan},
+    step::StepKind,
 };
 
 use super::{Error, settings};
 use crate::{
     catalog::Catalog,
+    clock::SECOND,
     context::Ctx,
     db::{Tx, clients, images, jobs, layouts},
     domain::{client::Client, job::Job},
@@ -76,15 +78,50 @@ pub(super) async fn dry_run(
     planner::plan(&request, catalog).map_err(Error::from)
 }
 
+/// From the end of an agent's trial until the old one is back and heard.
+const GOING_BACK_US: i64 = 180 * SECOND;
+
+/// How long the agent may be silent in the middle of this plan, beyond its lease: while it is replaced, nobody speaks for the client.
+pub fn silence(plan: &SignedPlan) -> i64 {
+    let plan: Option<Plan> = serde_json::from_str(&plan.text).ok();
+    let steps = plan.iter().flat_map(|plan| &plan.steps);
+    let limits = steps.filter_map(|step| match &step.kind {
+        StepKind::UpgradeAgent { limit_s, .. } => Some(i64::from(*limit_s) * SECOND + GOING_BACK_US),
+        _ => None,
+    });
+    limits.max().unwrap_or(0)
+}
+
 /// Whether a step of a plan (JSON text) names a secret.
 pub fn names_secret(plan: &str, reference: &str) -> bool {
     serde_json::from_str::<Plan>(plan).is_ok_and(|plan| {
         plan.steps.iter().any(|step| match &step.kind {
-            wire::step::StepKind::Script { secrets, .. } => secrets.values().any(|named| named == reference),
-            wire::step::StepKind::Packages(work) => {
+            StepKind::Script { secrets, .. } => secrets.values().any(|named| named == reference),
+            StepKind::Packages(work) => {
                 work.answers.iter().any(|answer| answer.secret.as_deref() == Some(reference))
             }
             _ => false,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Sha256;
+
+    use super::*;
+
+    #[test]
+    fn only_who_is_replaced_may_be_silent_and_longer_than_the_trial() {
+        let plan = |step: &str| SignedPlan {
+            text: format!(r#"{{"job":1,"client":2,"job_type":"x","realm":"system","steps":[{step}]}}"#),
+            sha256: Sha256::from_bytes([0; 32]),
+            signature: String::new(),
+        };
+        let step = |kind: &str| format!(r#"{{"id":"a","title":{{}},"timeout_s":9,{kind}}}"#);
+        assert_eq!(silence(&plan(&step(r#""kind":"facts""#))), 0);
+        let package = format!(r#""package":{{"sha256":"{}","size_bytes":1}}"#, "0".repeat(64));
+        let upgrade = step(&format!(r#""kind":"upgrade-agent",{package},"limit_s":60"#));
+        assert_eq!(silence(&plan(&upgrade)), 240 * SECOND);
+    }
 }

@@ -88,6 +88,8 @@ pub enum StepWork {
     BootLoader,
     /// The agent's package.
     InstallAgent,
+    /// The agent's package, in place of the agent that runs, by the parameters `limit`, `downgrade` and `reinstall`.
+    UpgradeAgent,
     /// Facts.
     Facts,
     /// Restart.
@@ -284,6 +286,7 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         StepWork::ScriptParam(name) => &[name],
         StepWork::Rescue => &["authorized_keys"],
         StepWork::WipeDisk => &["disk", "method"],
+        StepWork::UpgradeAgent => &["limit"],
         StepWork::Packages(action) if !works_on_everything(*action) => &["packages"],
         _ => &[],
     };
@@ -315,12 +318,17 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::ScriptParam(_)
         | StepWork::Packages(_)
         | StepWork::WriteFile(_)
+        | StepWork::UpgradeAgent
         | StepWork::Facts
         | StepWork::Reboot
         | StepWork::Shutdown => step.root == Root::Target,
     };
     if installs && realm != Some(Realm::Installer) {
         return Err(format!("the step `{}` works only with `realm: installer`", step.id));
+    }
+    // The installer's agent is gone with the next start of the machine.
+    if step.work == StepWork::UpgradeAgent && realm != Some(Realm::System) {
+        return Err(format!("the step `{}` works only with `realm: system`", step.id));
     }
     Ok(())
 }
@@ -404,6 +412,7 @@ fn simple(kind: &str) -> Option<StepWork> {
         "debootstrap" => StepWork::Debootstrap,
         "boot-loader" => StepWork::BootLoader,
         "install-agent" => StepWork::InstallAgent,
+        "upgrade-agent" => StepWork::UpgradeAgent,
         "facts" => StepWork::Facts,
         "reboot" => StepWork::Reboot,
         "shutdown" => StepWork::Shutdown,

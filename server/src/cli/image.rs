@@ -176,7 +176,7 @@ fn recipe(
     let pxe = build.share.join("pxe");
     let text = |path: &Path| path.display().to_string();
     if name == image::AGENT {
-        let parts = [("package".to_owned(), build.agent_package.clone())].into();
+        let parts = [(image::PACKAGE.to_owned(), build.agent_package.clone())].into();
         return Ok(Recipe {
             inputs: vec![build.agent_package.clone()],
             words: Vec::new(),
@@ -317,10 +317,18 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
         let blob = api.send_file("/blobs", file, move |sent| sending.set_position(sent * 100 / size)).await?;
         parts.insert(part.clone(), blob);
     }
+    let version = match recipe.parts.get(image::PACKAGE) {
+        Some(package) if name == image::AGENT => version_of(package).await,
+        _ => String::new(),
+    };
     bar.finish_and_clear();
     tell(api, name, 100, "", false).await;
     let image: Image = api
-        .send_json(Method::POST, "/images", &json!({ "name": name, "recipe": hash, "parts": parts }))
+        .send_json(
+            Method::POST,
+            "/images",
+            &json!({ "name": name, "recipe": hash, "parts": parts, "version": version }),
+        )
         .await?;
     if !api.wrote_json(&image)? {
         let sizes: Vec<_> =
@@ -328,6 +336,18 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
         say(&format!("{name}: built, {}", sizes.join(", ")));
     }
     Ok(())
+}
+
+/// The version of a Debian package, as it says itself. Where there is no dpkg nobody knows it.
+async fn version_of(package: &Path) -> String {
+    let argv = ["dpkg-deb", "--field", &package.display().to_string(), "Version"].map(str::to_owned);
+    match process::output(&argv).await {
+        Ok(version) => version.trim().to_owned(),
+        Err(error) => {
+            note(&format!("the version of {} is not known: {error:#}", package.display()));
+            String::new()
+        }
+    }
 }
 
 /// Tells the server of each step of a build, one at a time; what came meanwhile is told as its newest.

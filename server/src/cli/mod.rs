@@ -1,6 +1,7 @@
 //! The command line. `serve` and what first has to make a token work on this machine; everything else talks to the API like everybody.
 
 mod account;
+mod agent;
 mod api;
 mod audit;
 mod cache;
@@ -108,6 +109,9 @@ enum Command {
     /// Job scripts: what jobs do; own versions, differences, trials
     #[command(subcommand)]
     JobScript(job_script::JobScriptCommand),
+    /// Agents of clients: versions, upgrades
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Packages of clients
     #[command(subcommand)]
     Package(package::PackageCommand),
@@ -228,6 +232,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Group(command) => group::group(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
+        Command::Agent(command) => agent::run(&connect()?, command).await,
         Command::Package(command) => package::package(&connect()?, command).await,
         Command::Rollout(command) => rollout::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,

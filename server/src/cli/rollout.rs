@@ -198,15 +198,20 @@ pub(super) async fn run(api: &Api, command: RolloutCommand) -> anyhow::Result<()
 async fn create(api: &Api, create: Create) -> anyhow::Result<()> {
     let spec = create.wanted.spec(api).await?;
     let body = json!({ "title": create.title, "spec": spec, "dry_run": create.dry_run });
-    let made: RolloutMade = api.send_json(Method::POST, "/rollouts", &body).await?;
-    if let (Some(id), true) = (made.id, create.start) {
+    make(api, &body, create.start).await
+}
+
+/// Makes a rollout, starts it if wanted, and says what it does.
+pub(super) async fn make(api: &Api, body: &Value, start: bool) -> anyhow::Result<()> {
+    let made: RolloutMade = api.send_json(Method::POST, "/rollouts", body).await?;
+    if let (Some(id), true) = (made.id, start) {
         let _: Value = api.send_json(Method::POST, &format!("/rollouts/{id}/start"), &json!({})).await?;
     }
     if api.wrote_json(&made)? {
         return Ok(());
     }
     preview(&made.preview);
-    match (made.id, create.start) {
+    match (made.id, start) {
         (None, _) => note("Nothing was made."),
         (Some(id), true) => {
             say(&format!("The rollout {id} is started; `lotse rollout watch {id}` shows it live."));

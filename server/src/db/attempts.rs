@@ -82,7 +82,7 @@ pub async fn expired(tx: &mut Tx, now: i64) -> Result<Vec<Attempt>, Error> {
 
 /// Ends leases at the latest then. One that is longer was given by a clock that was wrong, and nobody would wait for its end.
 pub async fn shorten(tx: &mut Tx, latest: i64) -> Result<u64, Error> {
-    let sql = "UPDATE attempts SET leased_until = $1 WHERE state = 'running' AND leased_until > $1";
+    let sql = "UPDATE attempts SET leased_until = $1 + silence_us WHERE state = 'running' AND leased_until > $1 + silence_us";
     tx.execute(sql, args![latest]).await
 }
 
@@ -95,8 +95,18 @@ pub async fn lengthen(tx: &mut Tx, earliest: i64) -> Result<u64, Error> {
 /// Extends the lease of a running attempt.
 pub async fn extend(tx: &mut Tx, id: AttemptId, leased_until: i64) -> Result<(), Error> {
     tx.execute(
-        "UPDATE attempts SET leased_until = $1 WHERE id = $2 AND state = 'running'",
+        "UPDATE attempts SET leased_until = $1 + silence_us WHERE id = $2 AND state = 'running'",
         args![leased_until, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Lets the agent of a running attempt be silent for so many microseconds longer than its lease says.
+pub async fn set_silence(tx: &mut Tx, id: AttemptId, silence_us: i64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE attempts SET leased_until = leased_until + $1, silence_us = $1 WHERE id = $2 AND state = 'running'",
+        args![silence_us, id],
     )
     .await?;
     Ok(())

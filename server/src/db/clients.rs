@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use wire::{ClientId, GroupId, Mac, Sha256, facts::Facts};
 
 use super::{Error, Row, Tx, args, dialect, to_json, traits};
-use crate::domain::client::{Client, ClientConfig, Stage};
+use crate::domain::{
+    client::{Client, ClientConfig, Stage},
+    search::version,
+};
 
 const COLUMNS: &str = "id, name, stage, config, facts, facts_at, announced_key, adopted_key, boot_id, realm, \
                        agent_version, last_seen_at, alarm, created_at, version";
@@ -243,8 +246,8 @@ pub async fn set_seen(
     now: i64,
 ) -> Result<(), Error> {
     tx.execute(
-        "UPDATE clients SET boot_id = $1, realm = $2, agent_version = $3, last_seen_at = $4 WHERE id = $5",
-        args![boot_id, super::jobs::realm_word(Some(realm)), agent_version, now, id],
+        "UPDATE clients SET boot_id = $1, realm = $2, agent_version = $3, agent_key = $4, last_seen_at = $5 WHERE id = $6",
+        args![boot_id, super::jobs::realm_word(Some(realm)), agent_version, version::key(agent_version), now, id],
     )
     .await?;
     Ok(())

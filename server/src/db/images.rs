@@ -3,7 +3,7 @@
 use super::{Error, Row, Tx, args, to_json};
 use crate::domain::image::Image;
 
-const COLUMNS: &str = "id, name, recipe, parts, built_at";
+const COLUMNS: &str = "id, name, recipe, parts, built_at, version";
 
 fn from_row(row: &Row) -> Result<Image, Error> {
     Ok(Image {
@@ -12,14 +12,15 @@ fn from_row(row: &Row) -> Result<Image, Error> {
         recipe: row.parsed("recipe")?,
         parts: row.json("parts")?,
         built_at: row.int("built_at")?,
+        version: row.text("version")?,
     })
 }
 
 /// Keeps a new image; it is the one to use from now on.
 pub async fn create(tx: &mut Tx, image: &Image) -> Result<i64, Error> {
     tx.insert(
-        "INSERT INTO images (name, recipe, parts, built_at) VALUES ($1, $2, $3, $4) RETURNING id",
-        args![&image.name, &image.recipe, to_json(&image.parts)?, image.built_at],
+        "INSERT INTO images (name, recipe, parts, built_at, version) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        args![&image.name, &image.recipe, to_json(&image.parts)?, image.built_at, &image.version],
     )
     .await
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (10, include_str!("../../migrations/0010_people.sql")),
     (11, include_str!("../../migrations/0011_inventory.sql")),
     (13, include_str!("../../migrations/0013_rollouts.sql")),
+    (14, include_str!("../../migrations/0014_upgrade.sql")),
     (16, include_str!("../../migrations/0016_output.sql")),
     (18, include_str!("../../migrations/0018_failed_jobs.sql")),
 ];

@@ -7,6 +7,7 @@ use crate::{
         client::Stage,
         job::{Attempt, JobState},
         reach::Sees,
+        search::version,
     },
 };
 
@@ -91,6 +92,16 @@ pub async fn offline(tx: &mut Tx, sees: &Sees, since: i64, limit: i64) -> Result
          AND failed_job IS NULL AND NOT alarmed AND {seen} ORDER BY last_seen_at DESC"
     );
     few(tx, &of, &shown, args![since].to_vec(), limit).await
+}
+
+/// Installed clients whose agent is older than a version, by name; none when nobody knows the version.
+pub async fn old_agents(tx: &mut Tx, sees: &Sees, version: &str, limit: i64) -> Result<Few, Error> {
+    if version.is_empty() {
+        return Ok(Few::default());
+    }
+    let of = format!("clients WHERE stage = 'installed' AND agent_key < $1 AND {}", seen(sees, "id"));
+    let shown = format!("name, agent_version AS reason, last_seen_at AS at FROM {of} ORDER BY name");
+    few(tx, &of, &shown, args![version::key(version)].to_vec(), limit).await
 }
 
 /// Machines that wait for adoption, newest first.

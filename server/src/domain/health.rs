@@ -124,6 +124,29 @@ pub fn clock(ahead_s: Option<i64>) -> Part {
     }
 }
 
+/// Agents beside the one that this server has; nothing when nobody knows its version, or no agent was heard.
+pub fn agents(newest: &str, there: &[(String, i64)]) -> Option<Part> {
+    use super::search::version::key;
+    if newest.is_empty() || there.is_empty() {
+        return None;
+    }
+    let older: i64 =
+        there.iter().filter(|(version, _)| key(version) < key(newest)).map(|(_, clients)| clients).sum();
+    if older == 0 {
+        let said = format!("no agent is older than {newest}, which this server has");
+        return Some(Part::new("agents", Condition::Good, "agents", said).value("version", newest));
+    }
+    let said = format!("{older} clients have an agent older than {newest}, which this server has");
+    Some(
+        Part::new("agents", Condition::Warning, "agents-old", said)
+            .value("count", older)
+            .value("version", newest)
+            .remedy(format!(
+                "upgrade them: `lotse agent upgrade --where 'agent<{newest}'`, or a rollout of agent-upgrade"
+            )),
+    )
+}
+
 /// Days until a certificate is no longer accepted.
 pub fn certificate(name: &str, days: i64, until: &str) -> Part {
     let said = format!("valid until {until}, {days} days from now");
@@ -164,6 +187,11 @@ mod tests {
             (room(gib / 2, gib, "/x"), Condition::Bad),
             (room(0, 0, "/x"), Condition::Bad),
             (clock(Some(-2)), Condition::Good),
+            (
+                agents("0.10.0", &[("0.10.0".to_owned(), 3), ("0.11.0".to_owned(), 1)]).unwrap(),
+                Condition::Good,
+            ),
+            (agents("0.10.0", &[("0.9.0".to_owned(), 3)]).unwrap(), Condition::Warning),
             (clock(Some(30)), Condition::Warning),
             (clock(Some(-3600)), Condition::Bad),
             (certificate("CA", 400, "x"), Condition::Good),

@@ -13,6 +13,9 @@ pub const LOADERS: &str = "loaders";
 /// Name of the agent's image; its part is `package`.
 pub const AGENT: &str = "agent";
 
+/// The part of the agent's image that is its Debian package.
+pub const PACKAGE: &str = "package";
+
 /// An image that was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Image {
@@ -26,4 +29,7 @@ pub struct Image {
     pub parts: BTreeMap<String, BlobRef>,
     /// When it was built.
     pub built_at: i64,
+    /// Version of what it holds; empty where nobody knows one.
+    #[serde(default)]
+    pub version: String,
 }

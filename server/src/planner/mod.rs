@@ -10,6 +10,7 @@ mod packages;
 mod rendered;
 pub mod sample;
 pub mod storage;
+mod upgrade;
 mod view;
 
 use std::collections::BTreeMap;
@@ -238,8 +239,9 @@ impl<'a> Planning<'a> {
             StepWork::Debootstrap => self.debootstrap()?,
             StepWork::BootLoader => self.boot_loader()?,
             StepWork::InstallAgent => {
-                StepKind::InstallAgent { package: self.image_part(image::AGENT, "package")? }
+                StepKind::InstallAgent { package: self.image_part(image::AGENT, image::PACKAGE)? }
             }
+            StepWork::UpgradeAgent => upgrade::step(self.request)?,
             StepWork::Facts => StepKind::Facts {},
             StepWork::Reboot => StepKind::Reboot {},
             StepWork::Shutdown => StepKind::Shutdown {},

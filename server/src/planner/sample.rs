@@ -58,7 +58,17 @@ pub fn images(catalog: &Catalog) -> BTreeMap<String, Image> {
     let made_up = |name: &str, part: &str| {
         let blob = BlobRef { sha256: hash(name), size_bytes: 1 << 20 };
         let parts = [(part.to_owned(), blob)].into();
-        (name.to_owned(), Image { id: 1, name: name.to_owned(), recipe: hash("recipe"), parts, built_at: 0 })
+        (
+            name.to_owned(),
+            Image {
+                id: 1,
+                name: name.to_owned(),
+                recipe: hash("recipe"),
+                parts,
+                built_at: 0,
+                version: "0.2.0".to_owned(),
+            },
+        )
     };
     catalog
         .distributions()

@@ -138,7 +138,14 @@ async fn image(server: &TestServer, name: &str, content: &'static [u8]) -> (i64,
     let blob = server.request(Some(Role::Admin), Method::POST, "/api/v1/blobs").body(content);
     let blob: BlobRef = serde_json::from_value(answer(blob).await.unwrap().ok().unwrap()).unwrap();
     let parts: BTreeMap<_, _> = [("archive".to_owned(), blob.clone())].into();
-    let made = Image { id: 0, name: name.to_owned(), recipe: blob.sha256.clone(), parts, built_at: 0 };
+    let made = Image {
+        id: 0,
+        name: name.to_owned(),
+        recipe: blob.sha256.clone(),
+        parts,
+        built_at: 0,
+        version: String::new(),
+    };
     let mut tx = server.ctx.db.write().await.unwrap();
     let id = images::create(&mut tx, &made).await.unwrap();
     tx.commit().await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harness::{
     fleet::{
         luck::{Blow, Chances},
-        program::Script,
+        program::{BROKEN, Script},
         run::{Arrival, Fleet},
     },
     server::Engine,
@@ -71,6 +71,48 @@ pub(super) async fn a_rollout_outlives_its_server_and_an_agent(engine: Engine) {
     // The agent that was killed may have had it at that moment; everybody else succeeded.
     assert!(count("succeeded") >= 5 || view["state"] == "halted", "{view:#}");
     assert_eq!(count("succeeded") + count("failed") + count("waiting"), 6, "{view:#}");
+    fleet.finish().await.unwrap();
+}
+
+/// A rollout of the agent that the server has now.
+async fn begin_upgrade(fleet: &Fleet, version: &str) -> i64 {
+    let package = fleet.server.store(version.as_bytes().to_vec()).await.unwrap();
+    let image = json!({ "name": "agent", "recipe": "0".repeat(64), "version": version, "parts": { "package": package } });
+    fleet.server.send(Method::POST, "/api/v1/images", &image).await.unwrap().ok().unwrap();
+    let spec = json!({
+        "work": { "kind": "jobs", "jobs": [{ "job_type": "agent-upgrade", "params": {} }] },
+        "target": { "where": format!("name:m* agent<{version}") },
+        "waves": [{ "size": "2" }, { "size": "rest" }],
+    });
+    let body = json!({ "title": "agents", "spec": spec });
+    let made = fleet.server.send(Method::POST, "/api/v1/rollouts", &body).await.unwrap().ok().unwrap();
+    let id = made["id"].as_i64().unwrap();
+    let path = format!("/api/v1/rollouts/{id}/start");
+    fleet.server.send(Method::POST, &path, &json!({})).await.unwrap().ok().unwrap();
+    id
+}
+
+pub(super) async fn a_broken_agent_comes_to_no_machine_of_the_second_wave(engine: Engine) {
+    let fleet = fleet(engine, Chances::NONE).await;
+    let heard = async |fleet: &Fleet| {
+        let path = "/api/v1/clients?q=agent%3E0";
+        let clients = fleet.server.send(Method::GET, path, &Value::Null).await?.ok()?;
+        Ok(clients["items"].as_array().is_some_and(|items| items.len() == MACHINES))
+    };
+    fleet.until("every agent is heard", heard).await.unwrap();
+    let id = begin_upgrade(&fleet, &format!("9.0-{BROKEN}")).await;
+    let halts = async |fleet: &Fleet| {
+        let view = show(fleet, id).await;
+        Ok(view["state"] == "halted" && view["counts"]["running"] == 0)
+    };
+    fleet.until("the rollout halts", halts).await.unwrap();
+    let view = show(&fleet, id).await;
+    assert_eq!((&view["counts"]["waiting"], &view["waves"][1]["started_at"]), (&json!(4), &Value::Null));
+    assert!(view["causes"].to_string().contains("did not take up its work"), "{view:#}");
+    let id = begin_upgrade(&fleet, "9.1").await;
+    let ends = async |fleet: &Fleet| Ok(show(fleet, id).await["state"] == "finished");
+    fleet.until("the rollout of a good agent ends", ends).await.unwrap();
+    assert_eq!(show(&fleet, id).await["counts"]["succeeded"], MACHINES);
     fleet.finish().await.unwrap();
 }
 

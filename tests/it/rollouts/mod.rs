@@ -48,6 +48,7 @@ on_both_engines! {
     fleet {
         a_rollout_outlives_its_server_and_an_agent,
         a_script_that_fails_runs_on_no_machine_of_the_second_wave,
+        a_broken_agent_comes_to_no_machine_of_the_second_wave,
     }
     pages {
         a_rollout_is_shown_made_and_ordered_about_on_pages,

@@ -240,6 +240,18 @@ fn passes(test: &Test, subject: &Subject, now: i64, groups: &[(String, Expr)]) -
         Test::Text(Text::Model, pattern) => part(pattern, &model, false),
         Test::Text(Text::Serial, pattern) => part(pattern, &serial, false),
         Test::Text(Text::Agent, pattern) => pattern.fits(if subject.seen.is_some() { "0.1.0" } else { "" }),
+        Test::Agent(comparison, wanted) => {
+            use server::domain::search::version::key;
+            let (own, wanted) = (key("0.1.0"), key(wanted));
+            subject.seen.is_some()
+                && match comparison {
+                    Comparison::Less => own < wanted,
+                    Comparison::AtMost => own <= wanted,
+                    Comparison::Equal => own == wanted,
+                    Comparison::AtLeast => own >= wanted,
+                    Comparison::More => own > wanted,
+                }
+        }
         Test::Network(network, prefix) => subject.addresses.iter().any(|address| match (address, network) {
             (IpAddr::V4(address), IpAddr::V4(network)) => {
                 let hosts = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);

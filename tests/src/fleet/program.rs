@@ -1,8 +1,14 @@
 //! What scripts do on fake machines: they say in their text how many lines they print, how fast, and how they end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use agent::host::fake::{Answer, FakeHost, Program};
+use agent::{
+    host::{
+        Host as _,
+        fake::{Answer, FakeHost, Program},
+    },
+    upgrade::{Phase, State},
+};
 use wire::event::Stream;
 
 const MARK: &str = "lotse-fleet ";
@@ -55,9 +61,33 @@ impl Script {
     }
 }
 
-/// Scripts do what they say; all other programs succeed and say nothing.
+/// A new agent of such a version does not prove itself.
+pub const BROKEN: &str = "broken";
+const UPGRADE: &str = "/var/lib/lotse-agent/upgrade/state.json";
+
+/// The supervisor of an agent's upgrade, which is over at once.
+fn supervise(host: &FakeHost) -> Answer {
+    let Ok(mut state) = serde_json::from_str::<State>(&host.text(UPGRADE)) else { return Answer::default() };
+    if state.to.contains(BROKEN) {
+        state.phase = Phase::Reverted;
+        state.reason = format!("the new agent ({}) did not take up its work", state.to);
+    } else {
+        state.phase = Phase::Done;
+    }
+    let written = serde_json::to_vec(&state).map(|text| host.write(Path::new(UPGRADE), &text, 0o600));
+    if matches!(written, Ok(Ok(()))) {
+        Answer::default()
+    } else {
+        Answer::fails(1, "the state cannot be written")
+    }
+}
+
+/// Scripts do what they say, supervisors what the version says; all other programs succeed and say nothing.
 pub fn program() -> Program {
     Arc::new(|host: &FakeHost, command| {
+        if command.argv.last().is_some_and(|word| word == "supervise") {
+            return supervise(host);
+        }
         let text = command.argv.last().map(|path| host.text(path)).unwrap_or_default();
         let Some(script) = Script::parse(&text) else { return Answer::default() };
         let before = host.processes().iter().filter(|process| process.script == text).count();

@@ -132,6 +132,7 @@ pub(super) async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
         ("hardware", &client.hardware),
         ("fingerprint", &fingerprint),
         ("last heard", &seen),
+        ("agent", client.agent_version.as_deref().unwrap_or_default()),
         ("distribution", &client.config.distribution),
         ("layout", &client.config.layout),
     ] {

@@ -91,6 +91,11 @@ impl<'a> Statement<'a> {
                 }
             }),
             Test::Package(name, version) => self.package(name, version.as_ref()),
+            Test::Agent(comparison, wanted) => {
+                self.text.push_str(&format!("coalesce(c.agent_key {} ", comparison.as_str()));
+                self.value(version::key(wanted));
+                self.text.push_str(", FALSE)");
+            }
             Test::Number(number, comparison, value) => {
                 // What is not known is 0 of what cannot be none, and -1 of what can.
                 let (column, least) = match number {

@@ -56,6 +56,8 @@ pub enum Test {
     Activity(ActivityWord),
     /// A package is installed on it, perhaps of a certain version.
     Package(Pattern, Option<(Comparison, String)>),
+    /// Its agent is older or newer than this version; one that was never heard is neither.
+    Agent(Comparison, String),
     /// A number that it has.
     Number(Number, Comparison, u64),
     /// Something that holds or does not.

@@ -226,7 +226,9 @@ impl<'a> Parser<'a> {
             return Err(self.wrong(ErrorKind::MissingValue, name.start..self.at, possible));
         }
         let compares = comparison.filter(|comparison| *comparison != Comparison::Equal);
-        if compares.is_some() && !matches!(field.shape, Shape::Number(_) | Shape::Age(_)) {
+        if compares.is_some()
+            && !matches!(field.shape, Shape::Number(_) | Shape::Age(_) | Shape::Text(Text::Agent))
+        {
             return Err(self.wrong(ErrorKind::NotComparable, name, example()));
         }
         let comparison = comparison.unwrap_or(Comparison::Equal);
@@ -241,6 +243,7 @@ impl<'a> Parser<'a> {
                     None => return unknown(),
                 }
             }
+            Shape::Text(Text::Agent) if let Some(comparison) = compares => Test::Agent(comparison, value),
             Shape::Text(text) => match text_test(text, &value) {
                 Some(test) => test,
                 None => return wrong(ErrorKind::NoAddress, example()),

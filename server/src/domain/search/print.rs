@@ -51,6 +51,10 @@ impl Display for Test {
                     None => Ok(()),
                 }
             }
+            Self::Agent(comparison, version) => {
+                write!(f, "agent{}", comparison.as_str())?;
+                quoted(f, version, false)
+            }
             Self::Number(number, comparison, value) => {
                 let value = match number {
                     Number::Memory | Number::Disk => quantity::show_size(*value),

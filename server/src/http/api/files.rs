@@ -221,6 +221,9 @@ struct NewImage {
     recipe: Sha256,
     /// Its files, stored before.
     parts: BTreeMap<String, BlobRef>,
+    /// Version of what it holds, where that has one.
+    #[serde(default)]
+    version: String,
 }
 
 /// Keeps an image whose files were sent before; it is the one to use from now on.
@@ -230,7 +233,8 @@ async fn create_image(
     Asking(actor): Asking,
     Json(new): Json<NewImage>,
 ) -> Result<(StatusCode, Json<Image>), Rejection> {
-    let image = Image { id: 0, name: new.name, recipe: new.recipe, parts: new.parts, built_at: 0 };
+    let NewImage { name, recipe, parts, version } = new;
+    let image = Image { id: 0, name, recipe, parts, built_at: 0, version };
     Ok((StatusCode::CREATED, Json(images::create(&ctx, image, &actor.name).await?)))
 }
 

@@ -162,7 +162,7 @@ fn view(ctx: &Ctx, visitor: &Visitor, overview: Overview) -> View {
 }
 
 fn concern_view(ctx: &Ctx, language: &str, concern: Concern, moment: &impl Fn(i64) -> Moment) -> ConcernView {
-    use overview::ConcernKind::{Alarm, Broken, Discovered, Failed, Held, Offline, Stuck};
+    use overview::ConcernKind::{Alarm, Broken, Discovered, Failed, Held, Offline, OldAgent, Stuck};
     let first: Vec<LineView> = concern
         .few
         .first
@@ -176,11 +176,11 @@ fn concern_view(ctx: &Ctx, language: &str, concern: Concern, moment: &impl Fn(i6
         kind: concern.kind.as_str(),
         severe: match concern.kind {
             Alarm | Broken | Stuck | Failed => true,
-            Held | Discovered | Offline => false,
+            Held | Discovered | Offline | OldAgent => false,
         },
         count: concern.few.count,
         more: concern.few.count - i64::try_from(first.len()).unwrap_or(0),
-        href: format!("/clients?q={}", query_encoded(concern.kind.search())),
+        href: format!("/clients?q={}", query_encoded(&concern.search)),
         first,
     }
 }

@@ -99,6 +99,8 @@ fn arbitrary_test() -> impl Strategy<Value = Test> {
         )),
         (comparison.clone().prop_filter("see Age", |c| *c != Comparison::Equal), 0..9_999_999_i64)
             .prop_map(|(comparison, age)| Test::Age(Age::Seen, comparison, age * 1_000_000)),
+        (comparison.prop_filter("that is a pattern", |c| *c != Comparison::Equal), "[0-9a-z.+~:-]{1,8}")
+            .prop_map(|(comparison, version)| Test::Agent(comparison, version)),
         Just(Test::NeverSeen),
         any::<bool>().prop_map(|holds| Test::Flag(Flag::SecurityUpdates, holds)),
         any::<bool>().prop_map(|holds| Test::Flag(Flag::RebootNeeded, holds)),

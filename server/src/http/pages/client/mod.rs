@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     app::{
-        boot_timeline, clients, inventory, job_records,
+        boot_timeline, clients, images, inventory, job_records,
         notes::{self, Note, ServerEvent},
     },
     context::Ctx,
@@ -41,6 +41,7 @@ use crate::{
         client_status::Health,
         inventory::Inventory,
         people::Role,
+        search::version,
     },
 };
 
@@ -81,6 +82,8 @@ struct View {
     network: String,
     users: Vec<String>,
     agent_version: String,
+    /// The version that this server has, when it is newer.
+    agent_newer: Option<String>,
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
     inventory: Option<Inventory>,
@@ -157,6 +160,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
     let inventory = inventory::summary(&mut tx, client.id).await?;
+    let newest_agent = images::agent_version(&mut tx).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
@@ -206,6 +210,11 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         },
         users: client.config.users.iter().map(|user| user.name.clone()).collect(),
         agent_version: client.agent_version.clone().unwrap_or_default(),
+        agent_newer: client
+            .agent_version
+            .as_deref()
+            .filter(|there| version::key(there) < version::key(&newest_agent))
+            .map(|_| newest_agent.clone()),
         facts: client.facts.as_ref().map(facts_view),
         inventory,
         facts_at: client.facts_at.map(moment),

@@ -43,8 +43,9 @@ pub(super) fn router() -> Router<Ctx> {
 }
 
 /// Every order: its word, the least role, and whether the name must be typed.
-const ORDERS: [(&str, Role, bool); 12] = [
+const ORDERS: [(&str, Role, bool); 13] = [
     ("restart", Role::Helpdesk, false),
+    ("upgrade-agent", Role::Operator, false),
     ("redo", Role::Helpdesk, true),
     ("recover", Role::Operator, true),
     ("rescue", Role::Helpdesk, false),
@@ -194,6 +195,7 @@ async fn do_it(
 ) -> Result<Option<EnrolCommand>, Error> {
     match order {
         "restart" => helpdesk::restart(ctx, name, actor).await.map(drop)?,
+        "upgrade-agent" => queue(ctx, name, "agent-upgrade", json!({}), actor).await?,
         "redo" => helpdesk::redo(ctx, name, actor).await.map(drop)?,
         "recover" => recovery::recover(ctx, name, false, actor).await.map(drop)?,
         "rescue" => {
