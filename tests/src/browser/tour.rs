@@ -71,6 +71,8 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
+            ("selections", "{name}") => sample.selection.to_owned(),
+            ("previews", "{id}") => sample.preview.to_string(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
             ("report-mails", "{name}") => "weekly".to_owned(),

@@ -100,6 +100,7 @@ impl Text {
             Self::Model => "model",
             Self::Serial => "serial",
             Self::Agent => "agent",
+            Self::Selection => "selection",
         }
     }
 }
@@ -122,6 +123,7 @@ impl Flag {
         match self {
             Self::SecurityUpdates => "security-updates",
             Self::RebootNeeded => "reboot-needed",
+            Self::Drift => "drift",
         }
     }
 }
