@@ -43,6 +43,7 @@ pub struct SelectionRecord {
 
 /// How a client stands to a selection.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SelectionStanding)]
 pub struct Standing {
     /// The selection.
     pub selection: String,

@@ -1,11 +1,11 @@
-# Paketzusammenstellungen, Auswahl und Vorschau von Paketen eines Rechners, gemeinsam ausgeführte Aufträge.
+# Paketzusammenstellungen, Auswahl und Vorschau von Paketen eines Clients, gemeinsam ausgeführte Jobs.
 
 nav-selections = Zusammenstellungen
 search-field-selection = eine Paketzusammenstellung, die er durch seine Gruppen hat
 search-field-drift = weicht von seinen Zusammenstellungen ab: yes oder no
 
 selections-none = Noch keine Zusammenstellungen
-selections-none-more = Eine Zusammenstellung nennt Pakete, die auf Rechnern sein sollen, und solche, die es nicht sollen. Geben Sie sie einer Gruppe, und jedes Mitglied erhält sie.
+selections-none-more = Eine Zusammenstellung nennt Pakete, die auf Clients sein sollen, und solche, die es nicht sollen. Geben Sie sie einer Gruppe, und jedes Mitglied erhält sie.
 selection-new = Neue Zusammenstellung
 selection-make = Zusammenstellung anlegen
 selection-import = Importieren
@@ -14,7 +14,7 @@ selection-import-more = Wie hier exportiert. Eine gleichen Namens erhält ihren 
 selection-import-do = Importieren
 selection-export = Exportieren
 selection-order = Reihenfolge
-selection-order-hint = Kleinere zuerst, wenn ein Rechner mehrere hat
+selection-order-hint = Kleinere zuerst, wenn ein Client mehrere hat
 selection-install = Zu installierende Pakete
 selection-install-hint = Je Zeile eines, wenn gewünscht mit =Version
 selection-remove = Zu entfernende Pakete
@@ -23,25 +23,25 @@ selection-answers = Antworten auf Fragen von Paketen
 selection-answers-hint = Je Zeile eine: Paket Frage Typ Antwort. Die Antwort eines Kennworts ist secret:NAME.
 selection-contents = Inhalt
 selection-save = Als nächsten Stand speichern
-selection-change-more = Rechner, die sie haben, ändert das nicht: sie weichen von da an ab und werden auf Wunsch angeglichen.
+selection-change-more = Clients, die sie haben, ändert das nicht: sie weichen von da an ab und werden auf Wunsch angeglichen.
 selection-revision = Stand { $number }
 selection-revisions = Stände
-selection-drifting = Abweichende Rechner
+selection-drifting = Abweichende Clients
 selection-differs = Weicht ab bei
-selection-no-drift = Von keinem Rechner ist eine Abweichung bekannt
+selection-no-drift = Von keinem Client ist eine Abweichung bekannt
 selection-unknown = Unbekannt
 selection-unknown-more = Ihre Agenten haben noch keine Pakete gemeldet
 selection-show-clients = anzeigen
-selection-show-drifting = in der Liste der Rechner anzeigen
+selection-show-drifting = in der Liste der Clients anzeigen
 selection-repair = Angleichen
-selection-repair-many = Viele auf einmal: Wählen Sie die Rechner in der Liste und geben Sie ihnen den Auftrag „Paketzusammenstellung anwenden“ mit selection { $name }, oder starten Sie damit ein Ausrollen.
-selection-groups-more = Jedes Mitglied erhält den Auftrag für diese Zusammenstellung einmal; ebenso, wer später dazukommt oder in die Gruppe installiert wird. Verlässt ein Rechner die Gruppe, wird nichts entfernt.
+selection-repair-many = Viele auf einmal: Wählen Sie die Clients in der Liste und geben Sie ihnen den Job „Paketzusammenstellung anwenden“ mit selection { $name }, oder starten Sie damit ein Rollout.
+selection-groups-more = Jedes Mitglied erhält den Job für diese Zusammenstellung einmal; ebenso, wer später dazukommt oder in die Gruppe installiert wird. Verlässt ein Client die Gruppe, wird nichts entfernt.
 selection-groups-none = Keine Gruppe hat sie.
 selection-attach = Einer Gruppe geben
 selection-attach-do = Geben
 selection-detach = wegnehmen
 selection-delete = Zusammenstellung entfernen
-selection-delete-more = Was auf Rechnern installiert ist, bleibt.
+selection-delete-more = Was auf Clients installiert ist, bleibt.
 selections-of-client = Zusammenstellungen
 selections-of-client-as = wie gewünscht
 drift-missing = { $package } fehlt
@@ -60,8 +60,8 @@ event-selection-attached = Zusammenstellung einer Gruppe gegeben
 event-selection-detached = Zusammenstellung einer Gruppe weggenommen
 
 job-joined = Gemeinsam ausgeführt
-job-joined-to = Im Lauf von Auftrag
-job-joined-with = Zusammen mit den Aufträgen
+job-joined-to = Im Lauf von Job
+job-joined-with = Zusammen mit den Jobs
 
 package-change = Pakete auswählen
 package-change-title = Pakete für { $name } auswählen
@@ -85,9 +85,9 @@ package-change-removals = Andere Pakete dürfen entfernt werden
 package-change-downgrades = Ältere Versionen dürfen kommen
 package-change-held = Festgehaltene Pakete dürfen geändert werden
 package-change-preview = Vorschau
-package-change-preview-more = Noch ändert sich nichts: die Paketverwaltung des Rechners sagt, was sie tun würde.
+package-change-preview-more = Noch ändert sich nichts: die Paketverwaltung des Clients sagt, was sie tun würde.
 package-preview-title = Vorschau für { $name }
-package-preview-waits = Der Rechner hat noch nicht geantwortet
+package-preview-waits = Der Client hat noch nicht geantwortet
 package-preview-look = Erneut nachsehen
 package-preview-failed = Die Paketverwaltung lehnt das ab
 package-preview-nothing = Es würde sich nichts ändern
@@ -113,9 +113,9 @@ package-preview-unasked = nicht verlangt
 package-preview-allow-removals = Ja, auch diese entfernen: { $names }
 package-preview-allow-downgrades = Ja, auf ältere Versionen zurück: { $names }
 package-preview-accept = Genau das ausführen
-package-preview-accept-more = Würde der Rechner dann etwas anderes ändern, ändert er nichts.
+package-preview-accept-more = Würde der Client dann etwas anderes ändern, ändert er nichts.
 package-preview-back = Auswahl ändern
-package-preview-job = Auftrag
+package-preview-job = Job
 
 action-selection-create = Zusammenstellung angelegt
 action-selection-change = Zusammenstellung geändert

@@ -20,6 +20,8 @@ use crate::host::{self, Command};
 
 mod apt;
 mod cause;
+mod dnf;
+mod dnf_table;
 mod simulation;
 
 /// So many of the last lines are looked through for a cause.
@@ -31,8 +33,10 @@ const OURSELVES: &str = "lotse-agent";
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result<(), StepError> {
     if ctx.host.exists(Path::new("/usr/bin/apt-get")) {
         apt::execute(ctx, work).await
+    } else if ctx.host.exists(Path::new("/usr/bin/dnf")) {
+        dnf::execute(ctx, work).await
     } else {
-        Err(StepError::Refused("this system has no apt-get".to_owned()))
+        Err(StepError::Refused("this system has neither apt-get nor dnf".to_owned()))
     }
 }
 
@@ -167,5 +171,7 @@ fn summary(transaction: &Transaction) -> String {
     )
 }
 
+#[cfg(test)]
+mod dnf_tests;
 #[cfg(test)]
 mod tests;

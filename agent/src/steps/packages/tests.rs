@@ -10,7 +10,7 @@ use crate::{
     steps::testing::Stage,
 };
 
-fn work(action: PackageAction, packages: &[&str]) -> PackageWork {
+pub(super) fn work(action: PackageAction, packages: &[&str]) -> PackageWork {
     PackageWork {
         action,
         packages: packages.iter().map(|&name| name.to_owned()).collect(),
