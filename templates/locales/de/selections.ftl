@@ -34,7 +34,7 @@ selection-unknown-more = Ihre Agenten haben noch keine Pakete gemeldet
 selection-show-clients = anzeigen
 selection-show-drifting = in der Liste der Clients anzeigen
 selection-repair = Angleichen
-selection-repair-many = Viele auf einmal: Wählen Sie die Clients in der Liste und geben Sie ihnen den Job „Paketzusammenstellung anwenden“ mit selection { $name }, oder starten Sie damit ein Rollout.
+selection-repair-many = Viele auf einmal: Wählen Sie die Clients in der Liste und gleichen Sie sie an { $name } an, oder starten Sie damit ein Rollout.
 selection-groups-more = Jedes Mitglied erhält den Job für diese Zusammenstellung einmal; ebenso, wer später dazukommt oder in die Gruppe installiert wird. Verlässt ein Client die Gruppe, wird nichts entfernt.
 selection-groups-none = Keine Gruppe hat sie.
 selection-attach = Einer Gruppe geben
@@ -122,3 +122,8 @@ action-selection-change = Zusammenstellung geändert
 action-selection-delete = Zusammenstellung entfernt
 action-selection-attach = Zusammenstellung einer Gruppe gegeben
 action-selection-detach = Zusammenstellung einer Gruppe weggenommen
+
+batch-apply-selection = An eine Paketzusammenstellung angleichen
+batch-what-apply-selection = Jeder bekommt einen Job, der die Zusammenstellung anwendet; wer nicht erreichbar ist, holt ihn nach.
+batch-takes-selection = Zusammenstellung
+batch-hint-selection = Ihr Name.

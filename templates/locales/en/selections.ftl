@@ -34,7 +34,7 @@ selection-unknown-more = Their agents have not told of packages yet
 selection-show-clients = show
 selection-show-drifting = show in the list of clients
 selection-repair = Bring to it
-selection-repair-many = Many at once: choose the clients in the list and give them the job "Apply a selection of packages" with selection { $name }, or start a rollout with it.
+selection-repair-many = Many at once: choose the clients in the list and bring them to selection { $name }, or start a rollout with it.
 selection-groups-more = Each member gets the job for this selection once, and so does whoever joins later or is installed into the group. Nothing is removed when a client leaves the group.
 selection-groups-none = No group has it.
 selection-attach = Give it to a group
@@ -122,3 +122,8 @@ action-selection-change = Selection changed
 action-selection-delete = Selection removed
 action-selection-attach = Selection given to a group
 action-selection-detach = Selection taken from a group
+
+batch-apply-selection = Bring to a selection of packages
+batch-what-apply-selection = Each gets a job that applies the selection; those that are offline catch up later.
+batch-takes-selection = Selection
+batch-hint-selection = Its name.

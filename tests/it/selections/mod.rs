@@ -286,7 +286,7 @@ async fn drift_is_shown_and_found(engine: Engine) {
         ("selection:other", ""),
     ] {
         let query = search.replace(' ', "%20");
-        let found = get(&server, &format!("clients?query={query}")).await;
+        let found = get(&server, &format!("clients?q={query}")).await;
         let names: Vec<&str> =
             found["items"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
         assert_eq!(names.join(" "), wanted, "{search}");

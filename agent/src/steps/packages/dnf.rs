@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -23,7 +24,13 @@ const SILENT_FAILURES: [&str; 2] = ["scriptlet failed", "Error: "];
 
 /// Carries the work out with dnf.
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result<(), StepError> {
-    let dnf = Dnf { ctx, work };
+    let is_there = |path: &str| ctx.host.exists(Path::new(path));
+    let program = match (is_there("/usr/bin/dnf5"), is_there("/usr/bin/dnf4")) {
+        (false, _) => "dnf",
+        (true, true) => "dnf4",
+        (true, false) => return Err(StepError::Refused("dnf 5 is not supported, and there is no dnf4 beside it".to_owned())),
+    };
+    let dnf = Dnf { ctx, work, program };
     match work.action {
         PackageAction::Hold => return dnf.lock("add", &work.packages).await,
         PackageAction::Unhold => return dnf.lock("delete", &work.packages).await,
@@ -57,12 +64,13 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
 struct Dnf<'a> {
     ctx: &'a StepContext<'a>,
     work: &'a PackageWork,
+    program: &'static str,
 }
 
 impl Dnf<'_> {
     /// `dnf` with what holds for every run.
     fn command(&self, words: &[&str]) -> Command {
-        let mut argv = vec!["dnf", "--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=clean_requirements_on_remove=0"];
+        let mut argv = vec![self.program, "--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=clean_requirements_on_remove=0"];
         match self.work.recommends {
             Some(true) => argv.push("--setopt=install_weak_deps=1"),
             Some(false) => argv.push("--setopt=install_weak_deps=0"),
