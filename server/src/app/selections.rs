@@ -288,11 +288,7 @@ pub async fn apply(
 
 /// The order that applies a selection.
 pub fn order(name: &str) -> JobOrder {
-    JobOrder {
-        job_type: JOB_TYPE.to_owned(),
-        params: json!({ "selection": name }),
-        ..JobOrder::default()
-    }
+    JobOrder { job_type: JOB_TYPE.to_owned(), params: json!({ "selection": name }), ..JobOrder::default() }
 }
 
 /// The parameters of a job of [`JOB_TYPE`] with what the selection holds: of the revision that they name, or of the newest.

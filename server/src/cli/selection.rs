@@ -87,7 +87,10 @@ pub(super) async fn selection(api: &Api, command: SelectionCommand) -> anyhow::R
                     let (install, remove) = (it.contents.install.join(" "), it.contents.remove.join(" "));
                     vec![it.revision.to_string(), rfc3339(it.at), it.by, install, remove]
                 };
-                table(&["REVISION", "SINCE", "BY", "INSTALL", "REMOVE"], &all.into_iter().map(row).collect::<Vec<_>>());
+                table(
+                    &["REVISION", "SINCE", "BY", "INSTALL", "REMOVE"],
+                    &all.into_iter().map(row).collect::<Vec<_>>(),
+                );
             }
             Ok(())
         }
@@ -109,7 +112,8 @@ pub(super) async fn selection(api: &Api, command: SelectionCommand) -> anyhow::R
             api.order(Method::PUT, &format!("/selections/{name}/groups/{group}"), &done).await
         }
         SelectionCommand::Detach { name, group } => {
-            let done = format!("The group {group} no longer has the selection {name}; what is installed stays.");
+            let done =
+                format!("The group {group} no longer has the selection {name}; what is installed stays.");
             api.order(Method::DELETE, &format!("/selections/{name}/groups/{group}"), &done).await
         }
         SelectionCommand::Compare { client, name } => {
@@ -126,8 +130,9 @@ pub(super) async fn selection(api: &Api, command: SelectionCommand) -> anyhow::R
             Ok(())
         }
         SelectionCommand::Apply { name, client } => {
-            let id: JobId =
-                api.send_json(Method::POST, &format!("/clients/{client}/selections/{name}"), &json!({})).await?;
+            let id: JobId = api
+                .send_json(Method::POST, &format!("/clients/{client}/selections/{name}"), &json!({}))
+                .await?;
             if !api.wrote_json(&id)? {
                 say(&format!("Job {id} is queued; `lotse job watch {id}` shows it live."));
             }

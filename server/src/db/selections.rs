@@ -103,7 +103,8 @@ pub async fn contents(tx: &mut Tx, id: i64, revision: i64) -> Result<Option<Cont
 
 /// Makes a selection in its first revision.
 pub async fn create(tx: &mut Tx, name: &str, contents: &Contents, by: &str, now: i64) -> Result<i64, Error> {
-    let sql = "INSERT INTO selections (name, revision, place, created_at) VALUES ($1, 0, $2, $3) RETURNING id";
+    let sql =
+        "INSERT INTO selections (name, revision, place, created_at) VALUES ($1, 0, $2, $3) RETURNING id";
     let id = tx.insert(sql, args![name, contents.order, now]).await?;
     revise(tx, id, contents, by, now).await?;
     Ok(id)
@@ -177,7 +178,8 @@ pub async fn holders(tx: &mut Tx, id: i64) -> Result<Vec<Holder>, Error> {
 
 /// Notes that a client has a selection; having it already changes nothing.
 pub async fn add_holder(tx: &mut Tx, id: i64, client: ClientId) -> Result<(), Error> {
-    let sql = "INSERT INTO selection_clients (selection_id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let sql =
+        "INSERT INTO selection_clients (selection_id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     tx.execute(sql, args![id, client]).await.map(drop)
 }
 

@@ -100,7 +100,9 @@ impl Action {
             Self::PackageInstall { packages } => Some(("package-install", json!({ "packages": packages }))),
             Self::PackageRemove { packages } => Some(("package-remove", json!({ "packages": packages }))),
             Self::PackageUpgrade => Some(("package-upgrade", json!({}))),
-            Self::ApplySelection { selection } => Some(("package-selection", json!({ "selection": selection }))),
+            Self::ApplySelection { selection } => {
+                Some(("package-selection", json!({ "selection": selection })))
+            }
             Self::Install
             | Self::Redo
             | Self::Reboot
@@ -211,9 +213,7 @@ pub fn skip(action: &Action, client: &Candidate, now: i64) -> Option<Skip> {
         Action::PackageInstall { .. }
         | Action::PackageRemove { .. }
         | Action::PackageUpgrade
-        | Action::ApplySelection { .. } => {
-            first(&[retired, alarm, stranger, never])
-        }
+        | Action::ApplySelection { .. } => first(&[retired, alarm, stranger, never]),
         Action::JoinGroup { .. } => first(&[(client.member, Skip::MemberAlready)]),
         Action::LeaveGroup { .. } => first(&[(!client.member, Skip::NoMember)]),
     }

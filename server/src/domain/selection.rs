@@ -72,7 +72,9 @@ impl Contents {
         if self.install.is_empty() && self.remove.is_empty() {
             wrong("install", "must name a package, or `remove` must".to_owned());
         }
-        for (field, names) in [("install", &self.install), ("remove", &self.remove), ("answers", &self.answers)] {
+        for (field, names) in
+            [("install", &self.install), ("remove", &self.remove), ("answers", &self.answers)]
+        {
             if names.len() > MOST {
                 wrong(field, format!("must have at most {MOST} entries, this has {}", names.len()));
             }

@@ -65,7 +65,10 @@ pub async fn join(
     let reason = format!("together with job {}, attempt {attempt}", leader.id);
     for job in joined {
         if !jobs::join(tx, job, leader.id).await? {
-            return Err(Error::Internal(anyhow::anyhow!("job {} was changed below its client's lock", job.id)));
+            return Err(Error::Internal(anyhow::anyhow!(
+                "job {} was changed below its client's lock",
+                job.id
+            )));
         }
         jobs::add_history(tx, job.id, Some(job.state), JobState::Running, &actor, &reason, now).await?;
         events::add(tx, "job.running", Some(job.client), Some(job.id), &actor, &reason, now).await?;

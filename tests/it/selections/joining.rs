@@ -65,7 +65,8 @@ pub(super) async fn what_waits_is_carried_out_together(engine: Engine) {
     let second = job(&server, ids[1]).await;
     assert_eq!(second["joined_to"], ids[0]);
     assert!(second["reason"].as_str().unwrap().contains(&format!("together with job {}", ids[0])));
-    let history: Vec<_> = second["history"].as_array().unwrap().iter().map(|line| line["to"].clone()).collect();
+    let history: Vec<_> =
+        second["history"].as_array().unwrap().iter().map(|line| line["to"].clone()).collect();
     assert_eq!(history, [json!("queued"), json!("running"), json!("succeeded")]);
     assert!(poll(&server, pc, None).await.is_none());
     server.stop().await.unwrap();
@@ -82,7 +83,11 @@ pub(super) async fn one_broken_package_fails_its_own_job_only(engine: Engine) {
     for name in ["aa", "bb", "cc"] {
         let (attempt, plan) = poll(&server, pc, None).await.unwrap();
         assert_eq!(packages(&plan), [name]);
-        let outcome = if name == "bb" { failed("package bb could not be configured", false) } else { Outcome::Succeeded };
+        let outcome = if name == "bb" {
+            failed("package bb could not be configured", false)
+        } else {
+            Outcome::Succeeded
+        };
         ends(&server, pc, attempt, outcome).await;
     }
     assert_eq!(states(&server, &ids).await, ["succeeded", "failed", "succeeded"]);
@@ -121,7 +126,8 @@ pub(super) async fn a_lost_attempt_is_nobodys_own(engine: Engine) {
 pub(super) async fn what_differs_or_stands_between_is_not_joined(engine: Engine) {
     let server = site(engine).await;
     let script = json!({ "job_type": "script", "params": { "text": "true" } });
-    let needs = |id: i64| json!({ "job_type": "package-install", "params": { "packages": ["cc"] }, "needs": [id] });
+    let needs =
+        |id: i64| json!({ "job_type": "package-install", "params": { "packages": ["cc"] }, "needs": [id] });
     let with = |name: &str, value: Value| {
         let mut order = install(&["bb"]);
         order["params"][name] = value;
@@ -130,11 +136,31 @@ pub(super) async fn what_differs_or_stands_between_is_not_joined(engine: Engine)
     let cases: Vec<(&str, Vec<Value>, Vec<&str>)> = vec![
         ("other options", vec![install(&["aa"]), with("removals", json!(true))], vec!["aa"]),
         ("a preview", vec![install(&["aa"]), with("preview", json!(true))], vec!["aa"]),
-        ("another action", vec![install(&["aa"]), json!({ "job_type": "package-remove", "params": { "packages": ["bb"] } })], vec!["aa"]),
+        (
+            "another action",
+            vec![install(&["aa"]), json!({ "job_type": "package-remove", "params": { "packages": ["bb"] } })],
+            vec!["aa"],
+        ),
         ("other versions", vec![install(&["aa=1"]), install(&["aa=2"])], vec!["aa=1"]),
         ("something in between", vec![install(&["aa"]), script.clone(), install(&["bb"])], vec!["aa", "bb"]),
-        ("held ones are left out", vec![install(&["aa"]), json!({ "job_type": "package-install", "params": { "packages": ["bb"] }, "hold": true }), install(&["cc"])], vec!["aa", "cc"]),
-        ("later ones are left out", vec![install(&["aa"]), json!({ "job_type": "package-install", "params": { "packages": ["bb"] }, "not_before": server.ctx.now() + 60 * SECOND }), install(&["cc"])], vec!["aa", "cc"]),
+        (
+            "held ones are left out",
+            vec![
+                install(&["aa"]),
+                json!({ "job_type": "package-install", "params": { "packages": ["bb"] }, "hold": true }),
+                install(&["cc"]),
+            ],
+            vec!["aa", "cc"],
+        ),
+        (
+            "later ones are left out",
+            vec![
+                install(&["aa"]),
+                json!({ "job_type": "package-install", "params": { "packages": ["bb"] }, "not_before": server.ctx.now() + 60 * SECOND }),
+                install(&["cc"]),
+            ],
+            vec!["aa", "cc"],
+        ),
     ];
     for (at, (what, orders, expected)) in cases.into_iter().enumerate() {
         let name = format!("pc-{at}");
@@ -239,7 +265,8 @@ pub(super) async fn whatever_happens_every_job_ends_once(engine: Engine) {
         for id in &ids {
             let job = job(&server, *id).await;
             let history = job["history"].as_array().unwrap();
-            let ends = history.iter().filter(|line| line["to"] != "queued" && line["to"] != "running").count();
+            let ends =
+                history.iter().filter(|line| line["to"] != "queued" && line["to"] != "running").count();
             assert_eq!(ends, 1, "seed {seed}: {job:#}");
             assert!(job["attempts"].as_i64() <= job["max_attempts"].as_i64(), "seed {seed}: {job:#}");
         }

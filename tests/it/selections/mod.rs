@@ -21,18 +21,24 @@ use wire::{
     poll::{Order, PollRequest},
 };
 
+use self::joining::{
+    a_lost_attempt_is_nobodys_own, cancelling_one_leaves_the_others, one_broken_package_fails_its_own_job_only,
+    what_differs_or_stands_between_is_not_joined, what_waits_is_carried_out_together,
+    whatever_happens_every_job_ends_once,
+};
+
 macro_rules! on_both_engines {
-    ($($test:path as $name:ident,)*) => {
+    ($($test:ident,)*) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
+            async fn $test() {
                 super::$test(super::Engine::Sqlite).await;
             })*
         }
 
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
+            async fn $test() {
                 super::$test(super::Engine::Postgres).await;
             })*
         }
@@ -40,17 +46,17 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines! {
-    a_member_is_given_a_selection_once as a_member_is_given_a_selection_once,
-    members_that_are_found_are_followed as members_that_are_found_are_followed,
-    an_installation_ends_with_the_selections as an_installation_ends_with_the_selections,
-    drift_is_shown_and_found as drift_is_shown_and_found,
-    a_selection_is_a_file_and_has_revisions as a_selection_is_a_file_and_has_revisions,
-    joining::what_waits_is_carried_out_together as what_waits_is_carried_out_together,
-    joining::one_broken_package_fails_its_own_job_only as one_broken_package_fails_its_own_job_only,
-    joining::a_lost_attempt_is_nobodys_own as a_lost_attempt_is_nobodys_own,
-    joining::what_differs_or_stands_between_is_not_joined as what_differs_or_stands_between_is_not_joined,
-    joining::cancelling_one_leaves_the_others as cancelling_one_leaves_the_others,
-    joining::whatever_happens_every_job_ends_once as whatever_happens_every_job_ends_once,
+    a_member_is_given_a_selection_once,
+    members_that_are_found_are_followed,
+    an_installation_ends_with_the_selections,
+    drift_is_shown_and_found,
+    a_selection_is_a_file_and_has_revisions,
+    what_waits_is_carried_out_together,
+    one_broken_package_fails_its_own_job_only,
+    a_lost_attempt_is_nobodys_own,
+    what_differs_or_stands_between_is_not_joined,
+    cancelling_one_leaves_the_others,
+    whatever_happens_every_job_ends_once,
 }
 
 async fn ok(server: &TestServer, method: Method, path: &str, body: &Value) -> Value {
@@ -69,13 +75,18 @@ async fn site(engine: Engine) -> TestServer {
 
 async fn client(server: &TestServer, name: &str, stage: Stage) -> ClientId {
     let mut tx = server.ctx.db.write().await.unwrap();
-    let id = clients::create(&mut tx, name, stage, &ClientConfig::default(), &[], server.ctx.now()).await.unwrap();
+    let id =
+        clients::create(&mut tx, name, stage, &ClientConfig::default(), &[], server.ctx.now()).await.unwrap();
     tx.commit().await.unwrap();
     id
 }
 
 /// What an agent gets when it asks for work.
-async fn poll(server: &TestServer, client: ClientId, working: Option<AttemptId>) -> Option<(AttemptId, Plan)> {
+async fn poll(
+    server: &TestServer,
+    client: ClientId,
+    working: Option<AttemptId>,
+) -> Option<(AttemptId, Plan)> {
     let request = PollRequest {
         boot_id: "boot".to_owned(),
         realm: Realm::System,
@@ -104,7 +115,11 @@ async fn jobs_of(server: &TestServer, name: &str) -> Vec<Value> {
 
 fn package(name: &str, version: &str) -> Package {
     Package {
-        key: PackageKey { name: name.to_owned(), architecture: "amd64".to_owned(), version: version.to_owned() },
+        key: PackageKey {
+            name: name.to_owned(),
+            architecture: "amd64".to_owned(),
+            version: version.to_owned(),
+        },
         automatic: false,
         held: false,
         size_bytes: 2048,
@@ -251,7 +266,10 @@ async fn drift_is_shown_and_found(engine: Engine) {
     let states: [(&str, Option<Vec<Package>>); 5] = [
         ("as-it-is-to-be", Some(vec![package("mc", "1"), package("vim", "2"), package("htop", "3")])),
         ("lacks", Some(vec![package("vim", "1"), package("htop", "3")])),
-        ("too-much", Some(vec![package("mc", "1"), package("vim", "2"), package("htop", "3"), package("games", "7")])),
+        (
+            "too-much",
+            Some(vec![package("mc", "1"), package("vim", "2"), package("htop", "3"), package("games", "7")]),
+        ),
         ("held", Some(vec![package("mc", "1"), package("vim", "2"), held])),
         ("silent", None),
     ];
@@ -314,21 +332,21 @@ async fn a_selection_is_a_file_and_has_revisions(engine: Engine) {
         ("name: Office!\ninstall: [vim]\n", "cannot be a selection's name"),
         ("name: office\ninstall: [vim]\ncolour: red\n", "no selection"),
     ] {
-        let answer = server
-            .send(Method::POST, "/api/v1/selection-imports", &json!({ "yaml": wrong }))
-            .await
-            .unwrap();
+        let answer =
+            server.send(Method::POST, "/api/v1/selection-imports", &json!({ "yaml": wrong })).await.unwrap();
         assert!(answer.is_problem(422), "{answer:?}");
         assert!(answer.json()["title"].as_str().unwrap().contains(part), "{answer:?}");
     }
     let next = json!({ "contents": { "install": ["vim"] }, "expected": 1 });
     ok(&server, Method::PUT, "selections/office", &next).await;
     let revisions = get(&server, "selections/office/revisions").await;
-    let installs: Vec<_> = revisions.as_array().unwrap().iter().map(|one| one["contents"]["install"].clone()).collect();
+    let installs: Vec<_> =
+        revisions.as_array().unwrap().iter().map(|one| one["contents"]["install"].clone()).collect();
     assert_eq!(installs, [json!(["vim"]), json!(["libreoffice"])]);
     // An older revision can be applied.
     client(&server, "pc-1", Stage::Installed).await;
-    let order = json!({ "job_type": "package-selection", "params": { "selection": "office", "revision": 1 } });
+    let order =
+        json!({ "job_type": "package-selection", "params": { "selection": "office", "revision": 1 } });
     let job = ok(&server, Method::POST, "clients/pc-1/jobs", &order).await;
     let id = job["id"].as_i64().or(job.as_i64()).unwrap();
     assert_eq!(get(&server, &format!("jobs/{id}")).await["params"]["packages"], json!(["libreoffice"]));

@@ -17,7 +17,7 @@ async fn page(browser: &Browser, path: &str) -> String {
 }
 
 async fn send(browser: &Browser, path: &str, form: &[(&str, &str)]) -> Answer {
-    harness::server::answer(browser.request(Method::POST, path).form(form)).await.unwrap()
+    browser.post(path, form).await.unwrap()
 }
 
 fn leads_to(answer: &Answer) -> String {
@@ -55,7 +55,10 @@ async fn a_selection_is_made_given_and_mended_on_its_page() {
     let stale = [("install", "mc"), ("revision", "0")];
     assert!(send(&browser, "/selections/office", &stale).await.text.contains("has revision 1 already"));
     let yaml = page(&browser, "/selections/office/file").await;
-    assert_eq!(leads_to(&send(&browser, "/selection-imports", &[("yaml", &yaml)]).await), "/selections/office");
+    assert_eq!(
+        leads_to(&send(&browser, "/selection-imports", &[("yaml", &yaml)]).await),
+        "/selections/office"
+    );
     leads_to(&send(&browser, "/selections/office/delete", &[]).await);
     server.stop().await.unwrap();
 }
@@ -122,7 +125,10 @@ async fn packages_are_chosen_previewed_allowed_and_exactly_that_is_done() {
         params["accepted"],
         json!(["install hello:amd64 2.10", "remove games:amd64 1", "remove games-data:amd64 1"])
     );
-    assert_eq!((&params["removals"], &params["preview"], &params["hold"]), (&json!(true), &json!(false), &json!(["vim"])));
+    assert_eq!(
+        (&params["removals"], &params["preview"], &params["hold"]),
+        (&json!(true), &json!(false), &json!(["vim"]))
+    );
     // A preview of another client is none of this one.
     client(&server, "pc-2", Stage::Installed).await;
     assert_eq!(browser.get(&to.replace("pc-1", "pc-2")).await.unwrap().status, 404);

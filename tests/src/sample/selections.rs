@@ -39,8 +39,8 @@ pub(super) fn choice() -> JobOrder {
 
 /// What that would change.
 pub(super) fn transaction() -> Transaction {
-    let change = |package: &str, change: ChangeKind, from: &str, to: &str, is_dependency: bool| {
-        TransactionChange {
+    let change =
+        |package: &str, change: ChangeKind, from: &str, to: &str, is_dependency: bool| TransactionChange {
             package: package.to_owned(),
             architecture: "amd64".to_owned(),
             change,
@@ -48,8 +48,7 @@ pub(super) fn transaction() -> Transaction {
             to: to.to_owned(),
             is_security: change == ChangeKind::Upgrade,
             is_dependency,
-        }
-    };
+        };
     Transaction {
         changes: vec![
             change("gimp", ChangeKind::Remove, "2.10.34-1+deb12u2", "", false),

@@ -184,7 +184,8 @@ impl Apt<'_> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let query = Command::new(["dpkg-query", "--show", "--showformat=${Package}\\t${db:Status-Status}\\n"]);
+        let query =
+            Command::new(["dpkg-query", "--show", "--showformat=${Package}\\t${db:Status-Status}\\n"]);
         let printed = ask(self.ctx, &environment(query)).await?;
         let there: BTreeSet<&str> = printed
             .lines()

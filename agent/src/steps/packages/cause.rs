@@ -173,10 +173,12 @@ fn told(kind: Kind, package: &str, lines: &[&str]) -> Cause {
 /// The package whose script failed first, and what the script said.
 fn script<'a>(lines: &[&'a str]) -> (String, Vec<&'a str>) {
     // dpkg(1), and dnf(8) for rpm.
-    let signs = ["error processing package ", "scriptlet in rpm package "];
-    let named = |line: &&str| signs.iter().find_map(|sign| line.split(sign).nth(1));
-    let at = lines.iter().position(|line| named(&line).is_some()).unwrap_or(lines.len());
-    let package = lines.get(at).and_then(named);
+    let named = |line: &'a str| {
+        let signs = ["error processing package ", "scriptlet in rpm package "];
+        signs.into_iter().find_map(|sign| line.split(sign).nth(1))
+    };
+    let at = lines.iter().position(|line| named(line).is_some()).unwrap_or(lines.len());
+    let package = lines.get(at).copied().and_then(named);
     let package = package.and_then(|rest| rest.split([' ', ':']).next()).unwrap_or_default();
     let is_begin = |line: &&str| {
         [

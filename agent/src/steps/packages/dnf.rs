@@ -28,7 +28,11 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
     let program = match (is_there("/usr/bin/dnf5"), is_there("/usr/bin/dnf4")) {
         (false, _) => "dnf",
         (true, true) => "dnf4",
-        (true, false) => return Err(StepError::Refused("dnf 5 is not supported, and there is no dnf4 beside it".to_owned())),
+        (true, false) => {
+            return Err(StepError::Refused(
+                "dnf 5 is not supported, and there is no dnf4 beside it".to_owned(),
+            ));
+        }
     };
     let dnf = Dnf { ctx, work, program };
     match work.action {
@@ -70,7 +74,12 @@ struct Dnf<'a> {
 impl Dnf<'_> {
     /// `dnf` with what holds for every run.
     fn command(&self, words: &[&str]) -> Command {
-        let mut argv = vec![self.program, "--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=clean_requirements_on_remove=0"];
+        let mut argv = vec![
+            self.program,
+            "--setopt=gpgcheck=1",
+            "--setopt=*.gpgcheck=1",
+            "--setopt=clean_requirements_on_remove=0",
+        ];
         match self.work.recommends {
             Some(true) => argv.push("--setopt=install_weak_deps=1"),
             Some(false) => argv.push("--setopt=install_weak_deps=0"),
@@ -136,7 +145,8 @@ impl Dnf<'_> {
         for change in transaction.changes.iter_mut().filter(|change| change.from.is_empty()) {
             let key = (change.package.clone(), change.architecture.clone());
             change.from = installed.get(&key).cloned().unwrap_or_default();
-            change.is_security = self.work.action == PackageAction::SecurityUpgrade && !change.from.is_empty();
+            change.is_security =
+                self.work.action == PackageAction::SecurityUpgrade && !change.from.is_empty();
         }
         Ok(transaction)
     }
@@ -201,8 +211,7 @@ fn specs(packages: &[String]) -> Vec<String> {
         let rest = rest.split('/').next().unwrap_or(rest);
         let (name, architecture) = rest.split_once(':').unwrap_or((rest, ""));
         let version = if version.is_empty() { String::new() } else { format!("-{version}") };
-        let architecture =
-            if architecture.is_empty() { String::new() } else { format!(".{architecture}") };
+        let architecture = if architecture.is_empty() { String::new() } else { format!(".{architecture}") };
         format!("{name}{version}{architecture}")
     };
     packages.iter().map(spec).collect()

@@ -135,7 +135,11 @@ mod tests {
                 "hello-data",
                 &["Remove hello.noarch 1.0-1> (needed)", "Remove hello-data.noarch 1.0-1>"],
             ),
-            (include_str!("testdata/dnf-assumeno-downgrade.txt"), "hello", &["Downgrade hello.noarch >1.0-1"]),
+            (
+                include_str!("testdata/dnf-assumeno-downgrade.txt"),
+                "hello",
+                &["Downgrade hello.noarch >1.0-1"],
+            ),
             (include_str!("testdata/dnf-nothing.txt"), "left", &[]),
             (
                 include_str!("testdata/dnf-shell.txt"),

@@ -75,7 +75,10 @@ async fn some_are_installed_and_others_removed_in_one_run_and_its_errors_count()
         remove: vec!["left".to_owned()],
         hold: vec!["hello=1.0".to_owned()],
         allow_downgrades: true,
-        accepted: Some(vec!["remove left:noarch 1.0-1".to_owned(), "downgrade hello:noarch 1.0-1".to_owned()]),
+        accepted: Some(vec![
+            "remove left:noarch 1.0-1".to_owned(),
+            "downgrade hello:noarch 1.0-1".to_owned(),
+        ]),
         ..work(PackageAction::Apply, &["broken", "hello=1.0"])
     };
     let asked = Answer::prints(include_str!("testdata/dnf-shell.txt"));

@@ -328,14 +328,20 @@ async fn some_are_installed_and_others_removed_in_one_run_and_marks_come_around_
         ]
     );
     let all = stage.host.command_lines();
-    let at = |line: &str| all.iter().position(|other| other == line).unwrap_or_else(|| panic!("{line}: {all:?}"));
-    assert!(at("apt-mark unhold -- cowsay") < all.iter().position(|line| line.contains("--simulate")).unwrap());
+    let at =
+        |line: &str| all.iter().position(|other| other == line).unwrap_or_else(|| panic!("{line}: {all:?}"));
+    assert!(
+        at("apt-mark unhold -- cowsay") < all.iter().position(|line| line.contains("--simulate")).unwrap()
+    );
     assert_eq!(at("apt-mark hold -- hello"), all.len() - 1);
 
     let stage = simulating("Inst hello (2.11 Debian:12.11/stable [amd64])");
     stage.host.answer("dpkg-query", Answer::prints("cowsay\tnot-installed\n"));
     let text = refused(&stage, &both).await;
-    assert!(text.contains("new is: install hello:amd64 2.11; no longer: install hello:amd64 2.10-3, remove"), "{text}");
+    assert!(
+        text.contains("new is: install hello:amd64 2.11; no longer: install hello:amd64 2.10-3, remove"),
+        "{text}"
+    );
     assert_eq!(runs(&stage).len(), 3, "nothing was changed");
 }
 

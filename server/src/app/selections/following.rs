@@ -66,7 +66,11 @@ pub async fn follow(ctx: &Ctx) -> Result<(), Error> {
     let due = rows::due(&mut tx).await?;
     drop(tx);
     for client in due {
-        give(ctx, client).await?;
+        // One for whom it cannot be queued keeps nobody else waiting.
+        if let Err(error) = give(ctx, client).await {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::error!(%client, error, "giving selections of packages to a client");
+        }
     }
     Ok(())
 }

@@ -273,7 +273,8 @@ impl<'a> Statement<'a> {
         let known = "c.id + 0 IN (SELECT h.client_id FROM selection_clients h JOIN inventories k ON k.client_id = h.client_id)";
         let not = if holds { "" } else { "NOT " };
         let drifting = selections::drifting();
-        self.text.push_str(&format!("{known} AND c.id + 0 {not}IN (SELECT d.client_id FROM ({drifting}) AS d)"));
+        self.text
+            .push_str(&format!("{known} AND c.id + 0 {not}IN (SELECT d.client_id FROM ({drifting}) AS d)"));
     }
 
     fn group(&mut self, pattern: &Pattern, inside: &mut Vec<String>) {

@@ -43,10 +43,7 @@ async fn list(State(ctx): State<Ctx>) -> Result<Json<Vec<SelectionRecord>>, Reje
 
 /// A selection of packages.
 #[utoipa::path(get, path = "/selections/{name}", responses((status = 200, body = SelectionRecord)))]
-async fn show(
-    State(ctx): State<Ctx>,
-    Path(name): Path<String>,
-) -> Result<Json<SelectionRecord>, Rejection> {
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<SelectionRecord>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(selections::record(&mut tx, &name).await?))
 }
@@ -97,7 +94,8 @@ async fn revisions(
 #[utoipa::path(get, path = "/selections/{name}/file", responses((status = 200, body = String, content_type = "application/yaml")))]
 async fn file(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(([(header::CONTENT_TYPE, "application/yaml")], selections::file(&mut tx, &name).await?).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/yaml")], selections::file(&mut tx, &name).await?)
+        .into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -150,7 +148,10 @@ async fn detach(
 
 /// The selections that a client has by its groups, and in what it differs from them.
 #[utoipa::path(get, path = "/clients/{name}/selections", responses((status = 200, body = Vec<Standing>)))]
-async fn of_client(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Vec<Standing>>, Rejection> {
+async fn of_client(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<Standing>>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(selections::of_client(&mut tx, &name).await?))
 }

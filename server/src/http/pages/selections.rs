@@ -70,7 +70,12 @@ impl Typed {
     }
 
     fn contents(&self) -> Result<Contents, Error> {
-        let words = |text: &str| text.split([' ', '\n', '\r', '\t', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let words = |text: &str| {
+            text.split([' ', '\n', '\r', '\t', ','])
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
         let order = match self.order.trim() {
             "" => 0,
             text => text.parse().map_err(|_| {
@@ -83,7 +88,13 @@ impl Typed {
             install: words(&self.install),
             remove: words(&self.remove),
             purge: !self.purge.is_empty(),
-            answers: self.answers.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+            answers: self
+                .answers
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
@@ -249,7 +260,9 @@ async fn change(
     Form(form): Form<Typed>,
 ) -> Result<Response, Rejection> {
     let changed = match form.contents() {
-        Ok(contents) => selections::set(&ctx, &name, &contents, form.revision, visitor.name()).await.map(drop),
+        Ok(contents) => {
+            selections::set(&ctx, &name, &contents, form.revision, visitor.name()).await.map(drop)
+        }
         Err(error) => Err(error),
     };
     match changed {

@@ -91,8 +91,11 @@ impl Choice {
             }
             let bare = |word: &str| word.split(['=', ':', '/']).next().unwrap_or(word).to_owned();
             let added: Vec<String> = names.iter().map(|name| bare(name)).collect();
-            let mut kept: Vec<String> =
-                words(text).into_iter().filter(|word| !added.contains(&bare(word))).map(str::to_owned).collect();
+            let mut kept: Vec<String> = words(text)
+                .into_iter()
+                .filter(|word| !added.contains(&bare(word)))
+                .map(str::to_owned)
+                .collect();
             if *other == list {
                 kept.extend_from_slice(names);
             }
@@ -414,7 +417,8 @@ async fn accept(
     params["preview"] = false.into();
     // What was looked at are these lists; newer ones could say something else.
     params["refresh"] = false.into();
-    params["accepted"] = json!(transaction.changes.iter().map(TransactionChange::in_words).collect::<Vec<_>>());
+    params["accepted"] =
+        json!(transaction.changes.iter().map(TransactionChange::in_words).collect::<Vec<_>>());
     let job = queue(&ctx, &name, params, visitor.name()).await?;
     Ok(Redirect::to(&format!("/jobs/{job}")).into_response())
 }
