@@ -31,9 +31,9 @@ const AIM: (f64, f64) = (3.0, 0.9);
 
 /// What a program showed.
 struct Shown {
-    /// MiB a second, by number of clients.
-    hits: Vec<f64>,
-    misses: Vec<f64>,
+    /// By number of clients.
+    hits: Vec<load::Shown>,
+    misses: Vec<load::Shown>,
     /// MiB in memory at most, by number of clients.
     memory: Vec<f64>,
 }
@@ -71,30 +71,39 @@ async fn one(program: &Program, packages: &[String], rival: Rival) -> Result<Sho
             shown.misses.push(load::each_once(program, now, clients).await?);
         }
         program.forget_peak()?;
-        let mut rounds = Vec::new();
+        let (mut rates, mut starved) = (Vec::new(), 0);
         for _ in 0..ROUNDS {
-            rounds.push(load::again_and_again(program, hot, clients, SECONDS).await?);
+            let round = load::again_and_again(program, hot, clients, SECONDS).await?;
+            rates.push(round.rate);
+            starved = starved.max(round.starved);
         }
-        shown.hits.push(median(&rounds));
-        shown.memory.push(program.peak_mib()?);
-        let (hits, memory) = (median(&rounds), shown.memory.last().copied().unwrap_or(0.0));
-        say(&format!("{}: {clients} clients: {hits:.0} MiB/s hits, {memory:.0} MiB in memory", rival.name()));
+        let (hits, memory) = (load::Shown { rate: median(&rates), starved }, program.peak_mib()?);
+        say(&format!("{}: {clients} clients: {hits} hits, {memory:.0} MiB in memory", rival.name()));
+        shown.hits.push(hits);
+        shown.memory.push(memory);
     }
     Ok(shown)
+}
+
+impl std::fmt::Display for load::Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.0} MiB/s", self.rate)?;
+        if self.starved > 0 { write!(f, ", {} clients not served", self.starved) } else { Ok(()) }
+    }
 }
 
 fn lines(shown: &[Shown]) -> Vec<Line> {
     let [ours, cacher, proxy, sendfile] = shown else { return Vec::new() };
     let mut lines = Vec::new();
-    let at = |values: &[f64], place: usize| values.get(place).copied().unwrap_or(0.0);
-    let beside = |title: String, ours: f64, name: &str, theirs: f64| {
-        Line::new(title, format!("{ours:.0} MiB/s"))
-            .beside(format!("{name}: {theirs:.0} MiB/s"), ours / theirs)
+    let nothing = load::Shown { rate: 0.0, starved: 0 };
+    let at = |values: &[load::Shown], place: usize| values.get(place).copied().unwrap_or(nothing);
+    let beside = |title: String, ours: load::Shown, name: &str, theirs: load::Shown| {
+        Line::new(title, ours.to_string()).beside(format!("{name}: {theirs}"), ours.rate / theirs.rate)
     };
     for (place, clients) in CLIENTS.into_iter().enumerate() {
         let title = || format!("package cache: hits, {clients} clients");
         let own = at(&ours.hits, place);
-        let of = |theirs: &Shown| own / at(&theirs.hits, place);
+        let of = |theirs: &Shown| own.rate / at(&theirs.hits, place).rate;
         let text = format!("{} x apt-cacher-ng", AIM.0);
         lines.push(
             beside(title(), own, "apt-cacher-ng", at(&cacher.hits, place)).aim(text, of(cacher) >= AIM.0),
@@ -112,7 +121,8 @@ fn lines(shown: &[Shown]) -> Vec<Line> {
         lines.push(beside(title(), own, "nginx proxy_cache", at(&proxy.misses, place)));
     }
     for (place, clients) in CLIENTS.into_iter().enumerate() {
-        let (own, theirs) = (at(&ours.memory, place), at(&cacher.memory, place));
+        let of = |shown: &Shown| shown.memory.get(place).copied().unwrap_or(0.0);
+        let (own, theirs) = (of(ours), of(cacher));
         let title = format!("package cache: memory at most, {clients} clients");
         lines.push(
             Line::new(title, format!("{own:.0} MiB"))

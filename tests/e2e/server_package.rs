@@ -33,11 +33,11 @@ mkdir -p /etc/lotse
 printf 'host = "%s"\n' "$(hostname --fqdn)" >> /etc/lotse/lotse.toml
 systemctl restart lotse
 page "$(hostname --fqdn)"
-lotse client add before-backup
+lotse client add before-backup >&2
 mkdir /backup && chown lotse /backup
 sudo -u lotse sqlite3 /var/lib/lotse/lotse.sqlite ".backup /backup/lotse.sqlite"
 tar -C /var/lib/lotse -cf /backup/lotse-files.tar keys ca.pem blobs
-lotse client add after-backup
+lotse client add after-backup >&2
 lotse ca > /root/before
 systemctl stop lotse
 rm -rf /var/lib/lotse/*

@@ -20,6 +20,24 @@ use super::{rate, rivals::Program};
 
 /// Bytes that are read in one go.
 const PIECE: usize = 256 << 10;
+/// Whoever waits this long for a file is left alone by the program, and goes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a load showed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// MiB a second, until the last file was there.
+    pub(super) rate: f64,
+    /// Clients that waited in vain.
+    pub(super) starved: usize,
+}
+
+/// What one client got.
+struct Got {
+    bytes: usize,
+    last: Instant,
+    starved: bool,
+}
 
 struct Client {
     socket: TcpStream,
@@ -84,59 +102,79 @@ impl Client {
     }
 }
 
-/// Every file once, by so many clients together; MiB a second.
-pub(super) async fn each_once(program: &Program, paths: &[String], clients: usize) -> Result<f64> {
+impl Got {
+    fn nothing() -> Self {
+        Self { bytes: 0, last: Instant::now(), starved: false }
+    }
+
+    /// Fetches one more; whether the client goes on.
+    async fn fetch(&mut self, client: &mut Client, path: &str) -> Result<bool> {
+        match tokio::time::timeout(PATIENCE, client.fetch(path)).await {
+            Ok(length) => {
+                self.bytes += length?;
+                self.last = Instant::now();
+            }
+            Err(_) => self.starved = true,
+        }
+        Ok(!self.starved)
+    }
+}
+
+/// Every file once, by so many clients together.
+pub(super) async fn each_once(program: &Program, paths: &[String], clients: usize) -> Result<Shown> {
     let (next, paths) = (Arc::new(AtomicUsize::new(0)), Arc::new(paths.to_vec()));
-    let mut working = JoinSet::new();
-    let begun = Instant::now();
+    let (mut working, begun) = (JoinSet::new(), Instant::now());
     for _ in 0..clients {
         let (next, paths) = (Arc::clone(&next), Arc::clone(&paths));
         let (host, prefix) = (program.host.clone(), program.prefix.clone());
         working.spawn(async move {
             let mut client = Client::connect(&host, &prefix).await?;
-            let mut bytes = 0;
+            let mut got = Got::nothing();
             while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-                bytes += client.fetch(path).await?;
+                if !got.fetch(&mut client, path).await? {
+                    break;
+                }
             }
-            anyhow::Ok(bytes)
+            anyhow::Ok(got)
         });
     }
-    let mut bytes = 0;
-    while let Some(done) = working.join_next().await {
-        bytes += done.context("a client broke down")??;
-    }
-    Ok(rate(bytes, begun.elapsed().as_secs_f64()))
+    together(working, begun).await
 }
 
-/// The same files again and again until the time is over; MiB a second.
+/// The same files again and again until the time is over.
 pub(super) async fn again_and_again(
     program: &Program,
     paths: &[String],
     clients: usize,
     seconds: f64,
-) -> Result<f64> {
+) -> Result<Shown> {
     let paths = Arc::new(paths.to_vec());
-    let mut working = JoinSet::new();
-    let begun = Instant::now();
+    let (mut working, begun) = (JoinSet::new(), Instant::now());
     let end = begun + Duration::from_secs_f64(seconds);
     for number in 0..clients {
         let paths = Arc::clone(&paths);
         let (host, prefix) = (program.host.clone(), program.prefix.clone());
         working.spawn(async move {
             let mut client = Client::connect(&host, &prefix).await?;
-            let mut bytes = 0;
+            let mut got = Got::nothing();
             for path in paths.iter().cycle().skip(number) {
-                bytes += client.fetch(path).await?;
-                if Instant::now() >= end {
+                if !got.fetch(&mut client, path).await? || Instant::now() >= end {
                     break;
                 }
             }
-            anyhow::Ok(bytes)
+            anyhow::Ok(got)
         });
     }
-    let mut bytes = 0;
+    together(working, begun).await
+}
+
+async fn together(mut working: JoinSet<Result<Got>>, begun: Instant) -> Result<Shown> {
+    let (mut bytes, mut last, mut starved) = (0, begun, 0);
     while let Some(done) = working.join_next().await {
-        bytes += done.context("a client broke down")??;
+        let got = done.context("a client broke down")??;
+        bytes += got.bytes;
+        last = last.max(got.last);
+        starved += usize::from(got.starved);
     }
-    Ok(rate(bytes, begun.elapsed().as_secs_f64()))
+    Ok(Shown { rate: rate(bytes, last.duration_since(begun).as_secs_f64()), starved })
 }

@@ -70,20 +70,19 @@ fn exact(bytes: u64) -> String {
     format!("{}{unit}", bytes / factor)
 }
 
-/// Bytes for people: exact in the largest binary unit that divides them, or rounded to one digit when none does.
+/// Bytes for people: in the largest binary unit that they fill, with one digit after the point unless it is whole. The space does not
+/// break (BIPM, SI brochure, 5.4.3).
 pub fn human(bytes: u64) -> String {
     for (name, factor) in [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= factor {
-            if bytes.is_multiple_of(factor) {
-                return format!("{}{name}", bytes / factor);
-            }
-            if bytes >= factor * 4 || name == "KiB" {
-                let tenths = bytes / (factor / 10).max(1);
-                return format!("{}.{}{name}", tenths / 10, tenths % 10);
-            }
+            let (whole, tenths) = (bytes / factor, bytes % factor / factor.div_ceil(10));
+            return match tenths {
+                0 => format!("{whole}\u{a0}{name}"),
+                _ => format!("{whole}.{tenths}\u{a0}{name}"),
+            };
         }
     }
-    format!("{bytes}B")
+    format!("{bytes}\u{a0}B")
 }
 
 impl Serialize for Size {

@@ -25,12 +25,12 @@ struct Bar {
 }
 
 impl Chart {
-    /// A chart; `None` without any day. Days that are missing in between count nothing.
+    /// A chart; `None` when nothing was counted. Days that are missing in between count nothing.
     #[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than an f64 has digits")]
     pub(super) fn new(days: &[DayCount]) -> Option<Self> {
         let (first, last) = (days.first()?.day, days.last()?.day);
         let span = (last - first + 1) as f64;
-        let top = days.iter().map(|day| day.count).max().unwrap_or(0).max(1);
+        let top = days.iter().map(|day| day.count).max().filter(|top| *top > 0)?;
         let rounded = |number: f64| (number * 100.0).round() / 100.0;
         let bars = days.iter().map(|day| {
             let height = day.count as f64 / top as f64 * 100.0;
@@ -53,8 +53,9 @@ mod tests {
 
     #[test]
     fn bars_are_to_scale_and_lie_where_their_days_are() {
-        assert!(Chart::new(&[]).is_none());
         let day = |day, count| DayCount { day, count };
+        assert!(Chart::new(&[]).is_none());
+        assert!(Chart::new(&[day(0, 0), day(1, 0)]).is_none());
         let chart = Chart::new(&[day(0, 5), day(9, 10)]).unwrap();
         assert_eq!((chart.top, chart.first.as_str(), chart.last.as_str()), (10, "1970-01-01", "1970-01-10"));
         let places: Vec<_> = chart.bars.iter().map(|bar| (bar.x, bar.y, bar.height)).collect();
