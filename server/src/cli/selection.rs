@@ -125,7 +125,9 @@ pub(super) async fn selection(api: &Api, command: SelectionCommand) -> anyhow::R
                 if all.is_empty() {
                     note(&format!("{client} has no selection by its groups."));
                 }
-                all.iter().for_each(|standing| tell(&standing.selection, standing));
+                for standing in &all {
+                    tell(&standing.selection, standing);
+                }
             }
             Ok(())
         }
@@ -189,7 +191,9 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
     say(&format!("{} clients have it, {} of them differ", counts.clients, counts.drifting));
     if counts.drifting > 0 {
         let drifting: Vec<Standing> = api.get(&format!("/selections/{name}/drift")).await?;
-        drifting.iter().for_each(|standing| tell(&standing.client, standing));
+        for standing in &drifting {
+            tell(&standing.client, standing);
+        }
     }
     Ok(())
 }
@@ -200,7 +204,9 @@ fn tell(head: &str, standing: &Standing) {
         (true, true) => say(&format!("{head}: as it is to be")),
         (true, false) => {
             say(&format!("{head}:"));
-            standing.drift.iter().for_each(|drift| say(&format!("  {}", in_words(drift))));
+            for drift in &standing.drift {
+                say(&format!("  {}", in_words(drift)));
+            }
         }
     }
 }

@@ -22,9 +22,9 @@ use wire::{
 };
 
 use self::joining::{
-    a_lost_attempt_is_nobodys_own, cancelling_one_leaves_the_others, one_broken_package_fails_its_own_job_only,
-    what_differs_or_stands_between_is_not_joined, what_waits_is_carried_out_together,
-    whatever_happens_every_job_ends_once,
+    a_lost_attempt_is_nobodys_own, cancelling_one_leaves_the_others,
+    one_broken_package_fails_its_own_job_only, what_differs_or_stands_between_is_not_joined,
+    what_waits_is_carried_out_together, whatever_happens_every_job_ends_once,
 };
 
 macro_rules! on_both_engines {

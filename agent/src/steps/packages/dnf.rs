@@ -1,4 +1,4 @@
-//! dnf(8) of Fedora and CentOS Stream, version 4, and what rpm(8) adds to it.
+//! dnf(8) of Fedora and `CentOS` Stream, version 4, and what rpm(8) adds to it.
 //!
 //! What dnf would do is read from the table that it shows before it asks; `--assumeno` says no for us. Two things dnf calls a success
 //! are none here: a script of a package that failed, and an error within `dnf shell`.

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(install.download_bytes, 11 << 10);
         assert_eq!(bytes_of("Freed space: 1.5 M", &["Freed space: "]), Some((1 << 20) + (5 << 20) / 10));
         let lines: Vec<_> = include_str!("testdata/dnf-install.txt").lines().filter_map(progress).collect();
-        assert_eq!(lines[1], (1, 3, "hello-data-1.0-1.noarch"));
+        assert_eq!(lines[0], (1, 3, "hello-data-1.0-1.noarch"));
         assert_eq!(progress("Total size: 16 k"), None);
     }
 }
