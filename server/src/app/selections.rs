@@ -4,6 +4,8 @@
 
 mod following;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -113,12 +115,20 @@ pub async fn file(tx: &mut Tx, name: &str) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Invalid`] with the line.
 pub fn read_file(text: &str) -> Result<File, Error> {
-    serde_yaml::from_str(text).map_err(|error| {
+    let wrong = |why: String| {
         Error::invalid(
-            format!("this is no selection: {error}"),
+            format!("this is no selection: {why}"),
             "it needs `name`, and `install` or `remove` with lists of packages, as an exported one has",
         )
-    })
+    };
+    let file: File = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    // What is flattened into the file lets words pass that nobody knows.
+    let fields: BTreeMap<String, serde_yaml::Value> =
+        serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    match fields.keys().find(|field| !File::FIELDS.contains(&field.as_str())) {
+        Some(unknown) => Err(wrong(format!("nobody knows the field `{unknown}`"))),
+        None => Ok(file),
+    }
 }
 
 /// Makes a selection, or gives it its next revision; with `expected` only when it still has that revision, 0 for one that must be

@@ -54,6 +54,11 @@ pub struct File {
     pub contents: Contents,
 }
 
+impl File {
+    /// Every field of the file.
+    pub const FIELDS: [&str; 7] = ["name", "description", "order", "install", "remove", "purge", "answers"];
+}
+
 /// Most packages of a selection, and most answers.
 const MOST: usize = 2_000;
 /// Longest description.

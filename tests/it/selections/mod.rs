@@ -128,6 +128,8 @@ fn package(name: &str, version: &str) -> Package {
 }
 
 async fn tells(server: &TestServer, client: ClientId, packages: &[Package]) {
+    let mut packages = packages.to_vec();
+    packages.sort_by(|a, b| a.key.cmp(&b.key));
     let text: String = packages.iter().map(|package| package.line() + "\n").collect();
     let mut bytes = [0; 32];
     bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
@@ -136,7 +138,7 @@ async fn tells(server: &TestServer, client: ClientId, packages: &[Package]) {
         base: None,
         sha256: Sha256::from_bytes(bytes),
         family: PackageFamily::Dpkg,
-        set: packages.to_vec(),
+        set: packages,
         gone: Vec::new(),
         condition: Condition::default(),
         attempt: None,

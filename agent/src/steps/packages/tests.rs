@@ -298,7 +298,9 @@ async fn holds_and_refreshing_are_single_commands() {
 #[tokio::test]
 async fn where_there_is_no_package_manager_nothing_is_tried() {
     let stage = Stage::new(FakeHost::new(0));
-    assert!(refused(&stage, &work(PackageAction::Install, &["hello"])).await.contains("no apt-get"));
+    assert!(
+        refused(&stage, &work(PackageAction::Install, &["hello"])).await.contains("neither apt-get nor dnf")
+    );
 }
 
 #[tokio::test]
