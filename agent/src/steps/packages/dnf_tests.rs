@@ -46,7 +46,7 @@ async fn an_installation_is_asked_for_told_and_then_done() {
 #[tokio::test]
 async fn what_was_not_allowed_is_refused_and_a_preview_changes_nothing() {
     let asked = Answer::fails(1, include_str!("testdata/dnf-assumeno-remove.txt"));
-    let stage = stage(&[asked.clone()]);
+    let stage = stage(std::slice::from_ref(&asked));
     let remove = work(PackageAction::Remove, &["hello-data"]);
     let error = execute(&stage.ctx(), &remove).await.unwrap_err();
     assert!(error.to_string().contains("would also remove hello,"), "{error}");
