@@ -1,6 +1,6 @@
 # Paketzusammenstellungen, Auswahl und Vorschau von Paketen eines Clients, gemeinsam ausgeführte Jobs.
 
-nav-selections = Zusammenstellungen
+nav-selections = Zusammen­stellungen
 search-field-selection = eine Paketzusammenstellung, die er durch seine Gruppen hat
 search-field-drift = weicht von seinen Zusammenstellungen ab: yes oder no
 
