@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        Error, approvals, batches, cache, inventory, job_scripts, report_mails, reports, rollouts, sessions,
-        settings,
+        Error, approvals, batches, cache, inventory, job_scripts, report_mails, reports, rollouts,
+        selections, sessions, settings,
     },
     clock::SECOND,
     context::Ctx,
@@ -30,6 +30,9 @@ const ROLLOUTS_EVERY: Duration = Duration::from_secs(2);
 /// ... and not more often than that, however much happens.
 const ROLLOUTS_PAUSE: Duration = Duration::from_millis(300);
 
+/// Who belongs to groups that are found by a search is looked up this often for their selections of packages.
+const SELECTIONS_EVERY: Duration = Duration::from_secs(10);
+
 /// Own job scripts that another node has changed are read this often.
 const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
 /// What charts over time show is counted this often.
@@ -48,6 +51,8 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
 
 /// Counts for charts, beside everything else: with many clients it takes longer than the queue may wait.
 async fn count(ctx: &Ctx, stop: &CancellationToken) {
+    let mut selections = tokio::time::interval(SELECTIONS_EVERY);
+    selections.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -56,6 +61,9 @@ async fn count(ctx: &Ctx, stop: &CancellationToken) {
                 logged("counting for reports", reports::measure(ctx).await);
                 logged("forgetting old changes of packages", inventory::prune(ctx).await);
                 logged("forgetting old sendings of reports", report_mails::prune(ctx).await);
+            }
+            _ = selections.tick() => {
+                logged("giving selections of packages to new members", selections::follow(ctx).await);
             }
             () = stop.cancelled() => break,
         }

@@ -23,5 +23,6 @@ mod oidc;
 mod races;
 mod rollouts;
 mod search;
+mod selections;
 mod tidy;
 mod upgrade;

@@ -5,12 +5,13 @@
 
 mod packages;
 mod rollouts;
+mod selections;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
 use serde_json::json;
 use server::{
-    app::{groups, layouts, people},
+    app::{groups, jobs as jobs_of_people, layouts, people},
     clock::{Clock, SECOND},
     config::Config,
     context::Ctx,
@@ -61,6 +62,10 @@ pub struct Sample {
     pub held: JobId,
     /// A group with members.
     pub group: &'static str,
+    /// A selection of packages from which clients differ.
+    pub selection: &'static str,
+    /// A preview of changes of packages of `installed`, which has an answer.
+    pub preview: JobId,
     /// A layout of the site's own.
     pub layout: &'static str,
 }
@@ -125,6 +130,8 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     let (running, held) = site.work().await?;
     site.newcomers().await?;
     rollouts::fill(ctx).await?;
+    selections::fill(ctx).await?;
+    let preview = site.preview("lab-01").await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",
@@ -133,6 +140,8 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
         running,
         held,
         group: "computer-lab",
+        selection: "writing",
+        preview,
         layout: "lab-disk",
     })
 }
@@ -424,6 +433,20 @@ impl Site<'_> {
         queue::report(&mut tx, client, id, &report.events, LEASE_S, end).await?;
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// What a choice of packages would change, as the client has answered.
+    async fn preview(&self, name: &str) -> Result<JobId> {
+        let mut tx = self.ctx.db.read().await?;
+        let client = clients::find_by_name(&mut tx, name).await?.context("the client is gone")?.id;
+        drop(tx);
+        let job = jobs_of_people::create(self.ctx, client, &selections::choice(), "admin").await?;
+        let (step, transaction) = ("packages".to_owned(), selections::transaction());
+        let report = Report::new(self.ctx.now()).step("packages");
+        let report = report.add(EventKind::Transaction { step, is_preview: true, transaction });
+        let report = report.done().ends(Outcome::Succeeded);
+        self.attempt(client, Realm::System, self.ctx.now(), report).await?;
+        Ok(job)
     }
 
     async fn cancel(&self, id: JobId, at: i64, why: &str) -> Result<()> {

@@ -38,6 +38,21 @@ pub struct PackageWork {
     /// Versions that may not be installed: package to versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retracted: BTreeMap<String, Vec<String>>,
+    /// With [`PackageAction::Apply`]: what goes, in the same run. What is not there is no fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+    /// What goes with [`Self::remove`] goes with its configuration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
+    /// With [`PackageAction::Apply`]: what is kept at its version afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold: Vec<String>,
+    /// With [`PackageAction::Apply`]: what is no longer kept at its version, before anything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unhold: Vec<String>,
+    /// The changes that somebody has seen and accepted ([`TransactionChange::in_words`]); when others would be made, none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Vec<String>>,
     /// How long another program may hold the lock.
     pub lock_wait_s: u32,
 }
@@ -62,6 +77,8 @@ pub enum PackageAction {
     Hold,
     /// No longer keeps them at their version.
     Unhold,
+    /// Installs some, removes others and holds some, all in one run.
+    Apply,
     /// An action of a newer version.
     #[serde(other)]
     Unknown,
@@ -79,6 +96,7 @@ impl PackageAction {
             Self::SecurityUpgrade => "security-upgrade",
             Self::Hold => "hold",
             Self::Unhold => "unhold",
+            Self::Apply => "apply",
             Self::Unknown => "unknown",
         }
     }
@@ -172,6 +190,16 @@ pub struct TransactionChange {
     pub is_dependency: bool,
 }
 
+impl TransactionChange {
+    /// What happens, to what, and to which version it comes: `install hello:amd64 2.10-3`, `remove left 1.0`.
+    pub fn in_words(&self) -> String {
+        let version = if self.to.is_empty() { &self.from } else { &self.to };
+        let architecture =
+            if self.architecture.is_empty() { String::new() } else { format!(":{}", self.architecture) };
+        format!("{} {}{architecture} {version}", self.change.as_str(), self.package)
+    }
+}
+
 /// Kinds of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -191,6 +219,21 @@ pub enum ChangeKind {
     /// A change of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+impl ChangeKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Upgrade => "upgrade",
+            Self::Downgrade => "downgrade",
+            Self::Reinstall => "reinstall",
+            Self::Remove => "remove",
+            Self::Purge => "purge",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use wire::{
     problem::FieldProblem,
 };
 
-use super::{Error, planning};
+use super::{Error, joining, planning};
 use crate::{
     boot::timeline,
     clock::SECOND,
@@ -19,7 +19,7 @@ use crate::{
     db::{
         self, Tx, attempts, clients, events,
         identities::{self, Certificate},
-        images, jobs,
+        images,
     },
     domain::{
         boot::BootEventKind,
@@ -264,7 +264,7 @@ async fn dropped(tx: &mut Tx, id: AttemptId) -> Result<Order, Error> {
 }
 
 async fn lease(ctx: &Ctx, tx: &mut Tx, attempt: &Attempt) -> Result<Lease, Error> {
-    let plan = jobs::find_plan(tx, attempt.job)
+    let plan = attempts::find_plan(tx, attempt)
         .await?
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("job {} runs without a plan", attempt.job)))?;
     Ok(Lease { attempt: attempt.id, lease_s: ctx.config.lease_s, plan, tools: tools(tx).await? })
@@ -290,6 +290,7 @@ async fn claim(ctx: &Ctx, client: ClientId, request: &PollRequest) -> Result<Opt
                 if silence > 0 {
                     attempts::set_silence(&mut tx, id, silence).await?;
                 }
+                let plan = joining::join(ctx, &mut tx, (&job, id), request.realm, plan).await?;
                 let tools = tools(&mut tx).await?;
                 // Before, because whoever asked may be gone afterwards; after, because who looked in between saw nothing.
                 ctx.presence.begins_work(client);
@@ -346,7 +347,7 @@ pub async fn secret(ctx: &Ctx, client: ClientId, id: AttemptId, reference: &str)
         .await?
         .filter(|attempt| attempt.client == client && attempt.state == AttemptState::Running)
         .ok_or_else(|| Error::Forbidden(format!("attempt {id} is not running on this client")))?;
-    let plan = jobs::find_plan(&mut tx, attempt.job).await?.map(|plan| plan.text).unwrap_or_default();
+    let plan = attempts::find_plan(&mut tx, &attempt).await?.map(|plan| plan.text).unwrap_or_default();
     if !planning::names_secret(&plan, reference) {
         return Err(Error::Forbidden(format!("the plan of attempt {id} names no secret `{reference}`")));
     }

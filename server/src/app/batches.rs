@@ -368,7 +368,10 @@ async fn carry_out(ctx: &Ctx, action: &Action, actor: &str, id: ClientId, name: 
         }
         Action::JoinGroup { group } => group_cases::set_member(ctx, group, name, true, actor).await,
         Action::LeaveGroup { group } => group_cases::set_member(ctx, group, name, false, actor).await,
-        Action::PackageInstall { .. } | Action::PackageRemove { .. } | Action::PackageUpgrade => {
+        Action::PackageInstall { .. }
+        | Action::PackageRemove { .. }
+        | Action::PackageUpgrade
+        | Action::ApplySelection { .. } => {
             let Some((job_type, params)) = action.job() else { return Ok(()) };
             let order = JobOrder { job_type: job_type.to_owned(), params, ..JobOrder::default() };
             jobs::create(ctx, id, &order, actor).await.map(drop)

@@ -9,7 +9,7 @@ use super::{
     clients as client_cases,
     jobs::{self, JobOrder},
     search::{self, Search},
-    tag,
+    selections, tag,
 };
 use crate::{
     context::Ctx,
@@ -259,9 +259,10 @@ pub async fn set_member(ctx: &Ctx, name: &str, client: &str, member: bool, actor
     let was = client.groups.contains(&group.id);
     let action = if member { "group.join" } else { "group.leave" };
     audit::note(&mut tx, action, &format!("client {}", client.name), &state(was), &state(member)).await?;
+    let has_selections = selections::has_any(&mut tx, group.id).await?;
     tx.commit().await?;
     ctx.presence.events_came();
-    Ok(())
+    if has_selections { selections::follow(ctx).await } else { Ok(()) }
 }
 
 /// Queues a job for every member: for all of them, or for none when one of them cannot have it.

@@ -9,6 +9,7 @@ use super::{
     jobs::{self, JobOrder},
     planning,
     retirement::check_in_service,
+    selections,
 };
 use crate::{
     context::Ctx,
@@ -119,6 +120,17 @@ pub(super) async fn queue_chain(
             needs,
         };
         let job = jobs::add(ctx, tx, &client, &order, actor).await?;
+        installation.jobs.push(job);
+        if client.facts.is_some() {
+            let job = jobs::get(tx, job).await?;
+            let signed = planning::plan(ctx, tx, &job).await?;
+            installation
+                .plans
+                .push(serde_json::from_str(&signed.text).map_err(|error| Error::Internal(error.into()))?);
+        }
+    }
+    let last = installation.jobs.last().copied();
+    for job in selections::after_installation(ctx, tx, &client, last, actor).await? {
         installation.jobs.push(job);
         if client.facts.is_some() {
             let job = jobs::get(tx, job).await?;

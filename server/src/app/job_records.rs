@@ -26,6 +26,8 @@ pub struct JobRecord {
     pub history: Vec<HistoryLine>,
     /// Its attempts, oldest first; empty in lists.
     pub attempts: Vec<Attempt>,
+    /// Jobs that are, or were, carried out within its attempt; empty in lists.
+    pub joined: Vec<JobId>,
 }
 
 /// Which jobs are wanted; what is absent is not looked at.
@@ -77,6 +79,7 @@ async fn record(ctx: &Ctx, tx: &mut Tx, job: Job) -> Result<JobRecord, Error> {
         waits_for: jobs::waiting_for(ctx, tx, &job).await?,
         history: Vec::new(),
         attempts: Vec::new(),
+        joined: Vec::new(),
         job,
     })
 }
@@ -88,7 +91,9 @@ async fn record(ctx: &Ctx, tx: &mut Tx, job: Job) -> Result<JobRecord, Error> {
 pub async fn whole(ctx: &Ctx, tx: &mut Tx, id: JobId) -> Result<JobRecord, Error> {
     let job = jobs::get(tx, id).await?;
     let record = record(ctx, tx, job).await?;
-    Ok(JobRecord { history: rows::history(tx, id).await?, attempts: attempts::list(tx, id).await?, ..record })
+    let joined = rows::joined(tx, id).await?.into_iter().map(|job| job.id).collect();
+    let (history, attempts) = (rows::history(tx, id).await?, attempts::list(tx, id).await?);
+    Ok(JobRecord { history, attempts, joined, ..record })
 }
 
 /// Exactly what a job does: its plan, or what its plan would be now when it has none yet.

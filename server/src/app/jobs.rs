@@ -13,6 +13,7 @@ use super::{
     approvals::{self, Wish},
     planning,
     retirement::check_in_service,
+    selections,
 };
 use crate::{
     catalog::JobType,
@@ -114,7 +115,10 @@ pub(super) async fn add(
     actor: &str,
 ) -> Result<JobId, Error> {
     check_in_service(client)?;
-    let (job_type, params) = check_type(ctx, order)?;
+    let (job_type, mut params) = check_type(ctx, order)?;
+    if order.job_type == selections::JOB_TYPE {
+        params = selections::filled(tx, &params).await?;
+    }
     let job = NewJob {
         client: client.id,
         job_type: order.job_type.clone(),

@@ -8,10 +8,11 @@ use super::{
     clients as cases, helpdesk,
     installation::{self, Installation},
     jobs::{self, JobOrder},
+    selections::JOB_TYPE,
 };
 use crate::{
     context::Ctx,
-    db::{Tx, clients, jobs as rows},
+    db::{Tx, clients, jobs as rows, selections},
     domain::{
         approval::Risk,
         client::{Client, Stage},
@@ -86,8 +87,23 @@ pub async fn done_before(tx: &mut Tx, client: &Client) -> Result<Vec<Job>, Error
     let mut again: Vec<Job> = Vec::new();
     let filter =
         rows::Filter { client: Some(client.id), state: Some(JobState::Succeeded), ..rows::Filter::default() };
-    for job in rows::list(tx, &Sees::Everything, &filter, i64::MAX, LOOK_BACK).await? {
-        let part = chain.contains(&job.job_type) || OF_A_MOMENT.contains(&job.job_type.as_str());
+    let of_groups: Vec<String> = selections::of_client(tx, client.id)
+        .await?
+        .into_iter()
+        .map(|(selection, _)| selection.name)
+        .collect();
+    for mut job in rows::list(tx, &Sees::Everything, &filter, i64::MAX, LOOK_BACK).await? {
+        // The chain itself ends with the selections that the client has, as they are now.
+        let is_of_group =
+            job.job_type == JOB_TYPE && of_groups.iter().any(|name| job.params["selection"] == name.as_str());
+        let part = chain.contains(&job.job_type)
+            || OF_A_MOMENT.contains(&job.job_type.as_str())
+            || job.params["preview"] == true
+            || is_of_group;
+        // What was accepted were the changes of the system as it was.
+        if job.params["accepted"].is_array() {
+            job.params["accepted"] = serde_json::json!([]);
+        }
         let there = again.iter().any(|other| other.job_type == job.job_type && other.params == job.params);
         if !part && !there {
             again.push(job);

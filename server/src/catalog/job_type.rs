@@ -371,7 +371,7 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
         ("write-file".to_owned(), StepWork::WriteFile(files))
     } else if let Some(action) = raw.packages {
         if action == PackageAction::Unknown {
-            return Err("`packages` is one of refresh, install, remove, purge, upgrade, security-upgrade, hold, unhold".to_owned());
+            return Err("`packages` is one of refresh, install, remove, purge, upgrade, security-upgrade, hold, unhold, apply".to_owned());
         }
         ("packages".to_owned(), StepWork::Packages(action))
     } else {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::problem::FieldProblem;
 
+use crate::domain::package_words::{is_debconf_answer, is_package};
+
 /// All parameters of a job type, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -106,31 +108,6 @@ impl Kind {
             }),
         }
     }
-}
-
-/// Debian policy 5.6.1 for the name; what may follow it is apt-get(8)'s.
-fn is_package(text: &str) -> bool {
-    let end = text.find([':', '=', '/']).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    // A minus at the end would make apt-get(8) remove what it shall install.
-    !text.ends_with('-')
-        && name.len() >= 2
-        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
-        && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b":=/+-.~_".contains(&b))
-}
-
-/// A password that stands here would be in plans, logs and on pages.
-fn is_debconf_answer(text: &str) -> bool {
-    const KINDS: [&str; 8] =
-        ["string", "boolean", "select", "multiselect", "note", "text", "password", "error"];
-    let Some(answer) = wire::package_work::DebconfAnswer::parse(text) else { return false };
-    let is_shown_password = answer.kind == "password" && answer.secret.is_none() && !answer.value.is_empty();
-    is_package(&answer.package)
-        && answer.question.contains('/')
-        && KINDS.contains(&answer.kind.as_str())
-        && !is_shown_password
-        && !text.chars().any(char::is_control)
 }
 
 fn is_path(text: &str) -> bool {

@@ -184,7 +184,7 @@ pub(super) enum ClientCommand {
         after_help = "Examples:\n  lotse client batch package-install vim htop --where 'group:room-101'\n  lotse client batch reboot --where 'stage:installed package:linux-image-amd64' --dry-run\n  lotse client batch join-group old --where 'memory<4G'\ndocs/search.md describes the language."
     )]
     Batch {
-        /// install, redo, reboot, wake, retire, rescue, package-install, package-remove, package-upgrade, join-group or leave-group.
+        /// install, redo, reboot, wake, retire, rescue, package-install, package-remove, package-upgrade, apply-selection, join-group or leave-group.
         action: String,
         /// Packages, the group, or files with public keys.
         words: Vec<String>,

@@ -231,6 +231,13 @@ async fn show(api: &Api, id: JobId) -> anyhow::Result<()> {
     if !view.job.reason.is_empty() {
         say(&format!("  {}", view.job.reason));
     }
+    if let Some(leader) = view.job.joined_to {
+        say(&format!("  carried out together with job {leader}, which has the output"));
+    }
+    if !view.joined.is_empty() {
+        let joined: Vec<String> = view.joined.iter().map(ToString::to_string).collect();
+        say(&format!("  carried out together with jobs {}", joined.join(", ")));
+    }
     let rows: Vec<_> = view
         .history
         .into_iter()

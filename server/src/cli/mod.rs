@@ -20,6 +20,7 @@ mod pxe;
 mod report;
 mod report_mail;
 mod rollout;
+mod selection;
 mod serve;
 mod sse;
 
@@ -103,6 +104,9 @@ enum Command {
     /// Groups of clients
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Selections of packages: what is to be on clients and what is not
+    #[command(subcommand)]
+    Selection(selection::SelectionCommand),
     /// Jobs: look, watch, accept, cancel
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -230,6 +234,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Preset(command) => machines::preset(&connect()?, command).await,
         Command::Rule(command) => machines::rule(&connect()?, command).await,
         Command::Group(command) => group::group(&connect()?, command).await,
+        Command::Selection(command) => selection::selection(&connect()?, command).await,
         Command::Job(command) => job::run(&connect()?, command).await,
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Agent(command) => agent::run(&connect()?, command).await,

@@ -60,6 +60,34 @@ pub(super) enum PackageCommand {
         #[arg(long)]
         replace_conffiles: bool,
     },
+    /// Install some, remove others and hold some, in one run
+    #[command(
+        after_help = "Example:\n  lotse package change lab-01 --install vlc --remove totem --keep firefox-esr --preview --watch"
+    )]
+    Change {
+        #[command(flatten)]
+        on: OnClient,
+        /// Install it, or bring it to the newest version; NAME=VERSION brings that one.
+        #[arg(long, value_name = "PACKAGE")]
+        install: Vec<String>,
+        /// Remove it.
+        #[arg(long, value_name = "PACKAGE")]
+        remove: Vec<String>,
+        /// Keep it at its version afterwards.
+        #[arg(long = "keep", value_name = "PACKAGE")]
+        keep: Vec<String>,
+        /// No longer keep it at its version.
+        #[arg(long, value_name = "PACKAGE")]
+        unhold: Vec<String>,
+        #[command(flatten)]
+        allowed: Allowed,
+        /// Allow older versions.
+        #[arg(long)]
+        downgrades: bool,
+        /// Remove configuration files too.
+        #[arg(long)]
+        purge: bool,
+    },
     /// Keep packages at their version
     Hold(Words),
     /// No longer keep packages at their version
@@ -132,6 +160,11 @@ pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Resul
         PackageCommand::Upgrade { on, packages, allowed, security, replace_conffiles } => {
             let params = json!({ "packages": packages, "security": security, "conffiles": conffiles(replace_conffiles) });
             (on, "package-upgrade", allowed.beside(params))
+        }
+        PackageCommand::Change { on, install, remove, keep, unhold, allowed, downgrades, purge } => {
+            let params = json!({ "packages": install, "remove": remove, "hold": keep, "unhold": unhold,
+                "downgrades": downgrades, "purge": purge });
+            (on, "package-change", allowed.beside(params))
         }
         PackageCommand::Hold(words) => (words.on, "package-hold", json!({ "packages": words.packages })),
         PackageCommand::Unhold(words) => (words.on, "package-unhold", json!({ "packages": words.packages })),

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use wire::{
     AttemptId, ClientId, JobId,
     event::{Event, EventKind, Stream},
+    plan::SignedPlan,
 };
 
-use super::{Error, Row, Tx, args, to_json};
+use super::{Error, Row, Tx, args, jobs, to_json};
 use crate::domain::job::{Attempt, AttemptState, Job};
 
 /// So many bytes of output are kept of one attempt: whoever prints without end must not fill the server's disk.
@@ -53,6 +54,22 @@ pub async fn create(
     )
     .await
     .map(AttemptId)
+}
+
+/// Keeps the plan of an attempt that carries out several jobs.
+pub async fn set_plan(tx: &mut Tx, id: AttemptId, plan: &SignedPlan) -> Result<(), Error> {
+    let sql = "INSERT INTO attempt_plans (attempt_id, text, sha256, signature) VALUES ($1, $2, $3, $4)";
+    tx.execute(sql, args![id, &plan.text, &plan.sha256, &plan.signature]).await?;
+    Ok(())
+}
+
+/// The plan of an attempt: its own, or that of its job.
+pub async fn find_plan(tx: &mut Tx, attempt: &Attempt) -> Result<Option<SignedPlan>, Error> {
+    let sql = "SELECT text, sha256, signature FROM attempt_plans WHERE attempt_id = $1";
+    match tx.optional(sql, args![attempt.id]).await? {
+        Some(row) => jobs::plan_from_row(&row).map(Some),
+        None => jobs::find_plan(tx, attempt.job).await,
+    }
 }
 
 /// An attempt by number.

@@ -10,7 +10,7 @@ use crate::domain::{
 
 pub(super) const COLUMNS: &str = "id, client_id, job_type, params, realm, priority, state, reason, not_before, expires_at, \
                        max_attempts, retry_after_s, attempts, cancel_reason, released, created_at, created_by, \
-                       finished_at, version";
+                       finished_at, version, joined_to, alone";
 
 pub(super) fn realm_word(realm: Option<Realm>) -> Option<&'static str> {
     match realm {
@@ -49,6 +49,8 @@ pub(super) fn from_row(row: &Row) -> Result<Job, Error> {
         created_by: row.text("created_by")?,
         finished_at: row.opt_int("finished_at")?,
         version: row.int("version")?,
+        joined_to: row.opt_int("joined_to")?.map(JobId),
+        alone: row.bool("alone")?,
         needs: Vec::new(),
     })
 }
@@ -202,6 +204,57 @@ pub fn claim_statement(tx: &Tx) -> String {
     )
 }
 
+/// Jobs of a client that wait and are due, in the order in which they will be claimed; what they need is not looked at.
+pub async fn due(
+    tx: &mut Tx,
+    client: ClientId,
+    realm: Realm,
+    now: i64,
+    limit: i64,
+) -> Result<Vec<Job>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE client_id = $1 AND state = 'queued' AND (realm IS NULL OR realm = $2) \
+         AND (not_before IS NULL OR not_before <= $3) AND (expires_at IS NULL OR expires_at > $3) \
+         ORDER BY priority, id LIMIT $4"
+    );
+    let rows = tx.all(&sql, args![client, realm_word(Some(realm)), now, limit]).await?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        jobs.push(with_needs(tx, from_row(row)?).await?);
+    }
+    Ok(jobs)
+}
+
+/// Which of the jobs that a job needs have not succeeded.
+pub async fn unmet(tx: &mut Tx, id: JobId) -> Result<Vec<JobId>, Error> {
+    let sql = "SELECT n.id FROM job_dependencies d JOIN jobs n ON n.id = d.needs_job_id \
+               WHERE d.job_id = $1 AND n.state <> 'succeeded'";
+    tx.all(sql, args![id]).await?.iter().map(|row| row.int("id").map(JobId)).collect()
+}
+
+/// Carries a queued job out within the attempt of another one; tells whether it was still queued.
+pub async fn join(tx: &mut Tx, job: &Job, leader: JobId) -> Result<bool, Error> {
+    let sql = "UPDATE jobs SET state = 'running', joined_to = $1, version = version + 1 \
+               WHERE id = $2 AND version = $3 AND state = 'queued'";
+    Ok(tx.execute(sql, args![leader, job.id, job.version]).await? == 1)
+}
+
+/// Jobs that are carried out within the attempt of another one, or were with success.
+pub async fn joined(tx: &mut Tx, leader: JobId) -> Result<Vec<Job>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE joined_to = $1 ORDER BY id");
+    tx.all(&sql, args![leader]).await?.iter().map(from_row).collect()
+}
+
+/// Takes a job that is queued again out of the company that it was in. `alone`: it may not get into another one, and an attempt that
+/// it has led was nobody's own.
+pub async fn part(tx: &mut Tx, id: JobId, alone: bool) -> Result<(), Error> {
+    let sql = "UPDATE jobs SET joined_to = NULL, alone = $1, \
+               max_attempts = CASE WHEN $1 AND joined_to IS NULL THEN max_attempts + 1 ELSE max_attempts END, \
+               version = version + 1 WHERE id = $2";
+    tx.execute(sql, args![alone, id]).await?;
+    Ok(())
+}
+
 /// Writes a change of state that the domain has allowed; tells whether the job was still in the expected version.
 pub async fn set_state(
     tx: &mut Tx,
@@ -292,7 +345,7 @@ pub async fn surroundings(tx: &mut Tx, job: &Job) -> Result<Surroundings, Error>
     let named = |row: &Row| Ok::<_, Error>((JobId(row.int("id")?), row.text("job_type")?));
     let running = tx
         .optional(
-            "SELECT id, job_type FROM jobs WHERE client_id = $1 AND state = 'running'",
+            "SELECT id, job_type FROM jobs WHERE client_id = $1 AND state = 'running' AND joined_to IS NULL",
             args![job.client],
         )
         .await?;
@@ -385,14 +438,15 @@ pub async fn set_plan(tx: &mut Tx, job: JobId, plan: &SignedPlan, now: i64) -> R
 /// A job's plan.
 pub async fn find_plan(tx: &mut Tx, job: JobId) -> Result<Option<SignedPlan>, Error> {
     let row = tx.optional("SELECT text, sha256, signature FROM plans WHERE job_id = $1", args![job]).await?;
-    row.map(|row| {
-        Ok(SignedPlan {
-            text: row.text("text")?,
-            sha256: row.parsed("sha256")?,
-            signature: row.text("signature")?,
-        })
+    row.as_ref().map(plan_from_row).transpose()
+}
+
+pub(super) fn plan_from_row(row: &Row) -> Result<SignedPlan, Error> {
+    Ok(SignedPlan {
+        text: row.text("text")?,
+        sha256: row.parsed("sha256")?,
+        signature: row.text("signature")?,
     })
-    .transpose()
 }
 
 /// The newest job of a client that has failed and after which none has succeeded: number, type and reason.

@@ -38,6 +38,7 @@ pub mod reports;
 pub mod rollouts;
 pub mod rules;
 pub mod search;
+pub mod selections;
 pub mod sessions;
 pub mod settings;
 pub mod standing;

@@ -239,6 +239,7 @@ pub async fn values(tx: &mut Tx, field: Text, beginning: &str, limit: i64) -> Re
         Text::Model => ("clients", "model"),
         Text::Serial => ("clients", "serial"),
         Text::Agent => ("clients", "agent_version"),
+        Text::Selection => ("selections", "name"),
     };
     let sql = format!(
         "SELECT DISTINCT {column} AS value FROM {table} WHERE lower({column}) LIKE $1 ESCAPE '!' AND {column} <> '' \

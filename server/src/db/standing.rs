@@ -35,7 +35,7 @@ pub async fn deeds(tx: &mut Tx, clients: &[ClientId]) -> Result<HashMap<ClientId
     for row in tx.all(&sql, args.clone()).await? {
         let job = jobs::from_row(&row)?;
         let Some(deeds) = found.get_mut(&job.client) else { continue };
-        if job.state == JobState::Running {
+        if job.state == JobState::Running && job.joined_to.is_none() {
             deeds.running = Some((job.id, job.job_type.clone()));
         }
         if deeds.next.is_none() {

@@ -38,6 +38,11 @@ pub enum Action {
     },
     /// Upgrade all packages.
     PackageUpgrade,
+    /// Bring them to a selection of packages.
+    ApplySelection {
+        /// Its name.
+        selection: String,
+    },
     /// Put them into a group; it is made when it is missing.
     JoinGroup {
         /// Its name.
@@ -63,6 +68,7 @@ impl Action {
             Self::PackageInstall { .. } => "package-install",
             Self::PackageRemove { .. } => "package-remove",
             Self::PackageUpgrade => "package-upgrade",
+            Self::ApplySelection { .. } => "apply-selection",
             Self::JoinGroup { .. } => "join-group",
             Self::LeaveGroup { .. } => "leave-group",
         }
@@ -77,6 +83,7 @@ impl Action {
             | Self::PackageInstall { .. }
             | Self::PackageRemove { .. }
             | Self::PackageUpgrade
+            | Self::ApplySelection { .. }
             | Self::JoinGroup { .. }
             | Self::LeaveGroup { .. } => Role::Operator,
         }
@@ -93,6 +100,9 @@ impl Action {
             Self::PackageInstall { packages } => Some(("package-install", json!({ "packages": packages }))),
             Self::PackageRemove { packages } => Some(("package-remove", json!({ "packages": packages }))),
             Self::PackageUpgrade => Some(("package-upgrade", json!({}))),
+            Self::ApplySelection { selection } => {
+                Some(("package-selection", json!({ "selection": selection })))
+            }
             Self::Install
             | Self::Redo
             | Self::Reboot
@@ -200,9 +210,10 @@ pub fn skip(action: &Action, client: &Candidate, now: i64) -> Option<Skip> {
         Action::Reboot => first(&[retired, alarm, (!online, Skip::Offline)]),
         Action::Wake => first(&[retired, (!client.has_mac, Skip::NoAddress), (online, Skip::Awake)]),
         Action::Retire => first(&[retired]),
-        Action::PackageInstall { .. } | Action::PackageRemove { .. } | Action::PackageUpgrade => {
-            first(&[retired, alarm, stranger, never])
-        }
+        Action::PackageInstall { .. }
+        | Action::PackageRemove { .. }
+        | Action::PackageUpgrade
+        | Action::ApplySelection { .. } => first(&[retired, alarm, stranger, never]),
         Action::JoinGroup { .. } => first(&[(client.member, Skip::MemberAlready)]),
         Action::LeaveGroup { .. } => first(&[(!client.member, Skip::NoMember)]),
     }

@@ -198,6 +198,10 @@ pub struct Job {
     pub finished_at: Option<i64>,
     /// Grows with every change.
     pub version: i64,
+    /// It is, or was, carried out within the attempt of this job of the same client.
+    pub joined_to: Option<JobId>,
+    /// It was carried out together with others, which did not succeed: now it runs by itself.
+    pub alone: bool,
     /// Jobs that must succeed first.
     pub needs: Vec<JobId>,
 }

@@ -5,6 +5,7 @@ mod chains;
 #[cfg(test)]
 mod documented;
 mod error;
+pub mod joining;
 mod packages;
 #[cfg(test)]
 mod rendered;

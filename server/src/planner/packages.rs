@@ -15,10 +15,12 @@ pub(super) fn work(action: PackageAction, params: &Value, retracted: &Retracted)
         let entries = params[name].as_array().map(Vec::as_slice).unwrap_or_default();
         entries.iter().filter_map(Value::as_str).collect::<Vec<_>>()
     };
-    let packages = if action == PackageAction::Refresh { Vec::new() } else { texts("packages") };
+    let owned = |name: &str| texts(name).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let applied = |name: &str| if action == PackageAction::Apply { owned(name) } else { Vec::new() };
+    let accepted = applied("accepted");
     PackageWork {
         action,
-        packages: packages.into_iter().map(str::to_owned).collect(),
+        packages: if action == PackageAction::Refresh { Vec::new() } else { owned("packages") },
         preview: is_set("preview"),
         allow_removals: is_set("removals"),
         allow_downgrades: is_set("downgrades"),
@@ -27,6 +29,11 @@ pub(super) fn work(action: PackageAction, params: &Value, retracted: &Retracted)
         recommends: params["recommends"].as_bool(),
         answers: texts("answers").into_iter().filter_map(DebconfAnswer::parse).collect(),
         retracted: retracted.clone(),
+        remove: applied("remove"),
+        purge: action == PackageAction::Apply && is_set("purge"),
+        hold: applied("hold"),
+        unhold: applied("unhold"),
+        accepted: (!accepted.is_empty()).then_some(accepted),
         lock_wait_s: LOCK_WAIT_S,
     }
 }
@@ -47,6 +54,18 @@ mod tests {
         assert!(
             super::work(PackageAction::Refresh, &json!({ "packages": ["hello"] }), &none).packages.is_empty()
         );
+    }
+
+    #[test]
+    fn several_wishes_are_one_run_and_what_was_accepted_goes_along() {
+        let none = Retracted::new();
+        let params = json!({ "packages": ["hello"], "remove": ["nano"], "purge": true, "hold": ["vim"], "unhold": ["htop"],
+            "accepted": ["install hello 1"] });
+        let applied = work(PackageAction::Apply, &params, &none);
+        assert_eq!((applied.remove, applied.purge), (vec!["nano".to_owned()], true));
+        assert_eq!((applied.hold, applied.unhold), (vec!["vim".to_owned()], vec!["htop".to_owned()]));
+        assert_eq!(applied.accepted, Some(vec!["install hello 1".to_owned()]));
+        assert!(work(PackageAction::Install, &params, &none).remove.is_empty(), "only one action does that");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Invariants (held by the database and proved by the fleet tests): one running job per client; a report of an attempt that is not
 //! running any more changes nothing; a job ends in exactly one final state; what a failed job was needed for is cancelled with it.
+//! Jobs that are carried out together share the attempt of the first of them. It succeeds for all; otherwise nobody has failed by it,
+//! and each of them is queued again, to be run by itself.
 
 use std::collections::BTreeSet;
 
@@ -50,6 +52,28 @@ pub async fn claim(
     jobs::add_history(tx, job.id, Some(JobState::Queued), JobState::Running, &actor, &reason, now).await?;
     events::add(tx, "job.running", Some(client), Some(job.id), &actor, &reason, now).await?;
     Ok(Some((job, attempt)))
+}
+
+/// Carries more jobs out within an attempt that has begun; none of them may be claimed by anybody meanwhile.
+pub async fn join(
+    tx: &mut Tx,
+    (leader, attempt): (&Job, AttemptId),
+    joined: &[Job],
+    now: i64,
+) -> Result<(), Error> {
+    let actor = format!("client {}", leader.client);
+    let reason = format!("together with job {}, attempt {attempt}", leader.id);
+    for job in joined {
+        if !jobs::join(tx, job, leader.id).await? {
+            return Err(Error::Internal(anyhow::anyhow!(
+                "job {} was changed below its client's lock",
+                job.id
+            )));
+        }
+        jobs::add_history(tx, job.id, Some(job.state), JobState::Running, &actor, &reason, now).await?;
+        events::add(tx, "job.running", Some(job.client), Some(job.id), &actor, &reason, now).await?;
+    }
+    Ok(())
 }
 
 /// Moves a job by an event that the domain allows; what depended on a job that will not succeed is cancelled.
@@ -211,11 +235,27 @@ async fn end(
     reason: &str,
     now: i64,
 ) -> Result<(), Error> {
-    if !attempts::finish(tx, attempt.id, state, reason, now).await? {
+    let joined: Vec<Job> = jobs::joined(tx, attempt.job).await?;
+    let joined: Vec<Job> = joined.into_iter().filter(|job| job.state == JobState::Running).collect();
+    let is_split = !joined.is_empty() && matches!(event, JobEvent::Fail | JobEvent::Retry);
+    let told = if is_split {
+        &format!("{reason}\n(together with {}; now each is run by itself)", numbers(&joined))
+    } else {
+        reason
+    };
+    if !attempts::finish(tx, attempt.id, state, told, now).await? {
         return Ok(());
     }
     let Some(job) = jobs::find(tx, attempt.job).await? else { return Ok(()) };
     let actor = format!("client {}", attempt.client);
+    if is_split {
+        let not_before = (event == JobEvent::Retry).then(|| now + job.retry_after_s * SECOND);
+        let why = format!("attempt {} carried out several jobs, and did not succeed: {reason}", attempt.id);
+        for one in [&[job][..], &joined].concat() {
+            leave(tx, &one, &actor, &why, not_before, true, now).await?;
+        }
+        return Ok(());
+    }
     let (event, not_before) = match event {
         JobEvent::Retry if job.cancel_reason.is_some() => (JobEvent::Cancel, None),
         JobEvent::Retry if job.attempts < job.max_attempts => {
@@ -228,8 +268,41 @@ async fn end(
         (JobEvent::Cancel, Some(because)) => because,
         _ => reason,
     };
-    transition(tx, &job, event, &actor, reason, not_before, now).await?;
+    let to = transition(tx, &job, event, &actor, reason, not_before, now).await?;
+    for one in &joined {
+        if to == JobState::Succeeded {
+            let reason = format!("together with job {}, attempt {}", job.id, attempt.id);
+            transition(tx, one, JobEvent::Succeed, &actor, &reason, None, now).await?;
+        } else {
+            let why = format!("job {}, with which it was carried out, {}", job.id, ended(to));
+            leave(tx, one, &actor, &why, None, false, now).await?;
+        }
+    }
     Ok(())
+}
+
+/// Puts a job back into the queue whose attempt was not its own; what somebody wanted to stop stops here.
+async fn leave(
+    tx: &mut Tx,
+    job: &Job,
+    actor: &str,
+    why: &str,
+    not_before: Option<i64>,
+    alone: bool,
+    now: i64,
+) -> Result<(), Error> {
+    match &job.cancel_reason {
+        Some(because) => transition(tx, job, JobEvent::Cancel, actor, because, None, now).await?,
+        None => transition(tx, job, JobEvent::Retry, actor, why, not_before, now).await?,
+    };
+    jobs::part(tx, job.id, alone).await?;
+    Ok(())
+}
+
+/// `job 4`, `jobs 4, 5`.
+fn numbers(jobs: &[Job]) -> String {
+    let numbers: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
+    format!("{} {}", if numbers.len() == 1 { "job" } else { "jobs" }, numbers.join(", "))
 }
 
 /// Cancels a job: at once when it waits, through its agent when it runs.

@@ -5,6 +5,7 @@ mod clients;
 mod files;
 mod jobs;
 mod rollouts;
+mod selections;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -118,6 +119,7 @@ pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(e
     jobs::about_jobs(&mut walk).await;
     jobs::about_many(&mut walk).await;
     rollouts::about_rollouts(&mut walk).await;
+    selections::about_selections(&mut walk).await;
     files::about_groups_and_files(&mut walk).await;
     settings::about_people_and_settings(&mut walk).await;
     accounts::about_accounts(&mut walk).await;

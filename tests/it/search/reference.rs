@@ -252,6 +252,8 @@ fn passes(test: &Test, subject: &Subject, now: i64, groups: &[(String, Expr)]) -
                     Comparison::More => own > wanted,
                 }
         }
+        // Nobody of these has a selection; `it/selections` looks at those who have.
+        Test::Text(Text::Selection, pattern) => pattern.0.is_empty(),
         Test::Network(network, prefix) => subject.addresses.iter().any(|address| match (address, network) {
             (IpAddr::V4(address), IpAddr::V4(network)) => {
                 let hosts = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);
@@ -287,6 +289,7 @@ fn passes(test: &Test, subject: &Subject, now: i64, groups: &[(String, Expr)]) -
             subject.updates().is_some_and(|(_, security)| (security > 0) == *wanted)
         }
         Test::Flag(Flag::RebootNeeded, wanted) => subject.wants_reboot() == *wanted,
+        Test::Flag(Flag::Drift, _) => false,
         Test::Number(number, comparison, value) => hardware.is_some_and(|hardware| {
             let found = match number {
                 Number::Memory => hardware.memory,

@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 16] = [
+const MORE: [(&str, &str); 18] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -33,10 +33,12 @@ const MORE: [(&str, &str); 16] = [
     ("reports-disks", "/reports/disks"),
     ("reports-age", "/reports/age"),
     ("reports-changes", "/reports/changes"),
+    ("package-change-updates", "/clients/lab-01/packages/change?only=updates&packages=vlc&hold=bash"),
+    ("comparison-selection", "/clients/office-01/comparison?selection=writing"),
 ];
 
-/// Parts that pages fetch; nobody opens them.
-const PARTS: [&str; 1] = ["/clients-words"];
+/// Parts that pages fetch, and files; nobody looks at them.
+const PARTS: [&str; 2] = ["/clients-words", "/selections/{name}/file"];
 
 /// All pages, each once.
 ///
@@ -71,6 +73,8 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
+            ("selections", "{name}") => sample.selection.to_owned(),
+            ("previews", "{id}") => sample.preview.to_string(),
             ("layouts", "{name}") => sample.layout.to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
             ("report-mails", "{name}") => "weekly".to_owned(),

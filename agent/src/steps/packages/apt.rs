@@ -1,8 +1,10 @@
 //! apt-get(8), dpkg(1) and debconf(7).
 
+use std::collections::BTreeSet;
+
 use wire::package_work::{Conffiles, PackageAction, PackageWork, Transaction};
 
-use super::{ask, check, run, simulation, summary};
+use super::{accepted, ask, check, run, simulation, summary};
 use crate::{
     host::Command,
     steps::{StepContext, StepError},
@@ -21,15 +23,22 @@ const WITH_STATUS: [&str; 4] = ["/bin/sh", "-c", "exec \"$@\" 3>&1", "apt"];
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result<(), StepError> {
     let apt = Apt { ctx, work };
     match work.action {
-        PackageAction::Hold => return apt.mark("hold").await,
-        PackageAction::Unhold => return apt.mark("unhold").await,
+        PackageAction::Hold => return apt.mark("hold", &work.packages).await,
+        PackageAction::Unhold => return apt.mark("unhold", &work.packages).await,
         PackageAction::Refresh => return apt.refresh().await,
         _ => {}
     }
     if !work.preview {
         apt.make_ready().await?;
     }
+    if !work.preview && !work.unhold.is_empty() {
+        apt.mark("unhold", &work.unhold).await?;
+    }
     let (words, asked) = match work.action {
+        PackageAction::Apply => {
+            let gone = apt.there_of(&work.remove).await?;
+            (apply_words(work, &gone), [&work.packages[..], &gone].concat())
+        }
         PackageAction::SecurityUpgrade => {
             let all = apt.simulate(&apt.upgrade_of_everything(), &[]).await?;
             let wanted = security_updates(&all, &work.packages);
@@ -41,6 +50,12 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
         ctx.say("there are no security updates");
         return Ok(());
     }
+    if work.action == PackageAction::Apply && asked.is_empty() {
+        // apt-get would take an installation of nothing for one that is to be mended.
+        ctx.voice.transaction(work.preview, &Transaction::default());
+        accepted(work, &Transaction::default())?;
+        return if work.preview { Ok(()) } else { apt.hold_what_is_to_stay().await };
+    }
     let mut transaction = apt.simulate(&words, &asked).await?;
     (transaction.download_bytes, transaction.disk_bytes) = simulation::sizes(
         &ask(ctx, &apt.command(&[&["--print-uris".to_owned()][..], &words].concat())).await?,
@@ -48,8 +63,12 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
     ctx.voice.transaction(work.preview, &transaction);
     ctx.say(&summary(&transaction));
     check(work, &transaction)?;
-    if work.preview || transaction.changes.is_empty() {
+    accepted(work, &transaction)?;
+    if work.preview {
         return Ok(());
+    }
+    if transaction.changes.is_empty() {
+        return apt.hold_what_is_to_stay().await;
     }
     if !work.answers.is_empty() {
         apt.answer().await?;
@@ -57,7 +76,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
     let download = [&["--download-only".to_owned()][..], &words].concat();
     run(ctx, &apt.command(&download), &|line| apt.tells_progress(line)).await?;
     run(ctx, &apt.command(&words), &|line| apt.tells_progress(line)).await?;
-    Ok(())
+    apt.hold_what_is_to_stay().await
 }
 
 struct Apt<'a> {
@@ -156,9 +175,32 @@ impl Apt<'_> {
         run(self.ctx, &self.command(&words), &|line| self.tells_progress(line)).await.map(drop)
     }
 
-    async fn mark(&self, how: &str) -> Result<(), StepError> {
+    async fn hold_what_is_to_stay(&self) -> Result<(), StepError> {
+        if self.work.hold.is_empty() { Ok(()) } else { self.mark("hold", &self.work.hold).await }
+    }
+
+    /// Which of these packages are installed: apt-get(8) knows no removal of what is not there when its sources do not have it either.
+    async fn there_of(&self, names: &[String]) -> Result<Vec<String>, StepError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query =
+            Command::new(["dpkg-query", "--show", "--showformat=${Package}\\t${db:Status-Status}\\n"]);
+        let printed = ask(self.ctx, &environment(query)).await?;
+        let there: BTreeSet<&str> = printed
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .filter(|(_, state)| !matches!(*state, "not-installed" | "config-files"))
+            .map(|(name, _)| name)
+            .collect();
+        Ok(names.iter().filter(|name| there.contains(simulation::bare(name))).cloned().collect())
+    }
+
+    async fn mark(&self, how: &str, packages: &[String]) -> Result<(), StepError> {
         let words = [how.to_owned(), "--".to_owned()];
-        let argv = [&["apt-mark".to_owned()][..], &words, &self.work.packages].concat();
+        let names = packages.iter().map(|name| name.split(['=', '/']).next().unwrap_or(name).to_owned());
+        let names: Vec<String> = names.collect();
+        let argv = [&["apt-mark".to_owned()][..], &words, &names].concat();
         run(self.ctx, &environment(Command::new(argv)), &|_| false).await.map(drop)
     }
 
@@ -227,6 +269,15 @@ fn install_words(packages: &[String], only_upgrade: bool) -> Vec<String> {
     }
     words.push("--".to_owned());
     words.extend_from_slice(packages);
+    words
+}
+
+/// One run that installs some and removes others: a minus behind a name removes it (apt-get(8)).
+fn apply_words(work: &PackageWork, gone: &[String]) -> Vec<String> {
+    let purge = work.purge.then(|| "--purge".to_owned());
+    let mut words: Vec<String> = purge.into_iter().chain(["install".to_owned(), "--".to_owned()]).collect();
+    words.extend_from_slice(&work.packages);
+    words.extend(gone.iter().map(|name| format!("{name}-")));
     words
 }
 

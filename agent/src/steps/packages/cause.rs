@@ -73,7 +73,13 @@ const SIGNS: [(Kind, &[&str]); 12] = [
     ),
     (
         Kind::Altered,
-        &["Hash Sum mismatch", "File has unexpected size", "Size mismatch", "checksum doesn't match"],
+        &[
+            "Hash Sum mismatch",
+            "File has unexpected size",
+            "Size mismatch",
+            "checksum doesn't match",
+            "incorrect checksum",
+        ],
     ),
     (
         Kind::Unsigned,
@@ -85,9 +91,10 @@ const SIGNS: [(Kind, &[&str]); 12] = [
             "BADSIG",
             "cannot be authenticated",
             "GPG check FAILED",
+            "you do not have any GPG public keys installed",
         ],
     ),
-    (Kind::Held, &["Held packages were changed"]),
+    (Kind::Held, &["Held packages were changed", "filtered out by exclude filtering"]),
     (Kind::Essential, &["Essential packages were removed", "removal of the following protected packages"]),
     (Kind::Downgrade, &["Packages were downgraded"]),
     (Kind::FileClash, &["trying to overwrite", "conflicts with file from package"]),
@@ -165,8 +172,13 @@ fn told(kind: Kind, package: &str, lines: &[&str]) -> Cause {
 
 /// The package whose script failed first, and what the script said.
 fn script<'a>(lines: &[&'a str]) -> (String, Vec<&'a str>) {
-    let at = lines.iter().position(|line| line.contains("error processing package")).unwrap_or(lines.len());
-    let package = lines.get(at).and_then(|line| line.split("error processing package ").nth(1));
+    // dpkg(1), and dnf(8) for rpm.
+    let named = |line: &'a str| {
+        let signs = ["error processing package ", "scriptlet in rpm package "];
+        signs.into_iter().find_map(|sign| line.split(sign).nth(1))
+    };
+    let at = lines.iter().position(|line| named(line).is_some()).unwrap_or(lines.len());
+    let package = lines.get(at).copied().and_then(named);
     let package = package.and_then(|rest| rest.split([' ', ':']).next()).unwrap_or_default();
     let is_begin = |line: &&str| {
         [
@@ -176,9 +188,10 @@ fn script<'a>(lines: &[&'a str]) -> (String, Vec<&'a str>) {
             "Removing ",
             "Purging ",
             "Processing triggers for ",
+            "Running scriptlet: ",
         ]
         .iter()
-        .any(|word| line.starts_with(word))
+        .any(|word| line.trim_start().starts_with(word))
     };
     let begin = lines[..at].iter().rposition(is_begin).map_or(at, |begin| begin + 1);
     let end = (at + 2).min(lines.len());
@@ -261,6 +274,27 @@ mod tests {
         }
         let (kind, lines) = read(include_str!("testdata/apt-update-down.txt"));
         assert_eq!(kind, Kind::Unreachable, "{lines:?}");
+    }
+
+    #[test]
+    fn what_dnf_says_is_recognised_too() {
+        let cases: [(&str, Kind, &str); 7] = [
+            (include_str!("testdata/dnf-not-found.txt"), Kind::NotFound, "No match for argument: nosuch"),
+            (include_str!("testdata/dnf-unmet.txt"), Kind::Unmet, "nothing provides no-such-thing >= 2"),
+            (include_str!("testdata/dnf-assumeno-conflict.txt"), Kind::Unmet, "conflicting requests"),
+            (include_str!("testdata/dnf-unsigned.txt"), Kind::Unsigned, "do not have any GPG public keys"),
+            (include_str!("testdata/dnf-altered.txt"), Kind::Altered, "incorrect checksum"),
+            (include_str!("testdata/dnf-down.txt"), Kind::Unreachable, "Failed to download metadata"),
+            (include_str!("testdata/dnf-shell-bad.txt"), Kind::NotFound, "alsonosuch"),
+        ];
+        for (text, kind, sign) in cases {
+            let (found, lines) = read(text);
+            assert_eq!(found, kind, "{lines:?}");
+            assert!(lines.iter().any(|line| line.contains(sign)), "{sign}: {lines:?}");
+        }
+        let (kind, lines) = read(include_str!("testdata/dnf-broken.txt"));
+        assert_eq!((kind, lines[0].as_str()), (Kind::Script, "package broken could not be configured"));
+        assert!(lines.contains(&"licence server away".to_owned()), "{lines:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! or taken from hold that the work does not allow; a preview changes nothing; a failure shows the lines that tell why.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::Path,
     sync::{Mutex, PoisonError},
 };
@@ -20,6 +20,8 @@ use crate::host::{self, Command};
 
 mod apt;
 mod cause;
+mod dnf;
+mod dnf_table;
 mod simulation;
 
 /// So many of the last lines are looked through for a cause.
@@ -31,8 +33,10 @@ const OURSELVES: &str = "lotse-agent";
 pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result<(), StepError> {
     if ctx.host.exists(Path::new("/usr/bin/apt-get")) {
         apt::execute(ctx, work).await
+    } else if ctx.host.exists(Path::new("/usr/bin/dnf")) {
+        dnf::execute(ctx, work).await
     } else {
-        Err(StepError::Refused("this system has no apt-get".to_owned()))
+        Err(StepError::Refused("this system has neither apt-get nor dnf".to_owned()))
     }
 }
 
@@ -97,7 +101,8 @@ async fn ask(ctx: &StepContext<'_>, command: &Command) -> Result<String, StepErr
 /// Refuses what the work does not allow.
 fn check(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError> {
     let goes = |it: &&TransactionChange| matches!(it.change, ChangeKind::Remove | ChangeKind::Purge);
-    let is_removal = matches!(work.action, PackageAction::Remove | PackageAction::Purge);
+    let is_removal =
+        matches!(work.action, PackageAction::Remove | PackageAction::Purge | PackageAction::Apply);
     let gone: Vec<&TransactionChange> = transaction.changes.iter().filter(goes).collect();
     if gone.iter().any(|it| it.package == OURSELVES) {
         let text = "this would remove lotse-agent, by which the server reaches this machine; retire the client instead";
@@ -132,6 +137,25 @@ fn check(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError>
     Ok(())
 }
 
+/// Refuses what is not what somebody has seen and accepted.
+fn accepted(work: &PackageWork, transaction: &Transaction) -> Result<(), StepError> {
+    let Some(accepted) = &work.accepted else { return Ok(()) };
+    let accepted: BTreeSet<String> = accepted.iter().cloned().collect();
+    let now: BTreeSet<String> = transaction.changes.iter().map(TransactionChange::in_words).collect();
+    if now == accepted {
+        return Ok(());
+    }
+    let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| {
+        let some: Vec<&str> = some.difference(others).map(String::as_str).collect();
+        if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
+    };
+    Err(StepError::Refused(format!(
+        "what would change is not what was accepted any more; new is: {}; no longer: {}; look at a new preview",
+        only(&now, &accepted),
+        only(&accepted, &now)
+    )))
+}
+
 /// What is about to happen in one line.
 fn summary(transaction: &Transaction) -> String {
     let count =
@@ -147,5 +171,7 @@ fn summary(transaction: &Transaction) -> String {
     )
 }
 
+#[cfg(test)]
+mod dnf_tests;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::{
     steps::testing::Stage,
 };
 
-fn work(action: PackageAction, packages: &[&str]) -> PackageWork {
+pub(super) fn work(action: PackageAction, packages: &[&str]) -> PackageWork {
     PackageWork {
         action,
         packages: packages.iter().map(|&name| name.to_owned()).collect(),
@@ -22,6 +22,11 @@ fn work(action: PackageAction, packages: &[&str]) -> PackageWork {
         recommends: None,
         answers: Vec::new(),
         retracted: BTreeMap::new(),
+        remove: Vec::new(),
+        purge: false,
+        hold: Vec::new(),
+        unhold: Vec::new(),
+        accepted: None,
         lock_wait_s: 600,
     }
 }
@@ -293,5 +298,72 @@ async fn holds_and_refreshing_are_single_commands() {
 #[tokio::test]
 async fn where_there_is_no_package_manager_nothing_is_tried() {
     let stage = Stage::new(FakeHost::new(0));
-    assert!(refused(&stage, &work(PackageAction::Install, &["hello"])).await.contains("no apt-get"));
+    assert!(
+        refused(&stage, &work(PackageAction::Install, &["hello"])).await.contains("neither apt-get nor dnf")
+    );
+}
+
+#[tokio::test]
+async fn some_are_installed_and_others_removed_in_one_run_and_marks_come_around_it() {
+    let stage = stage();
+    stage.host.answer("dpkg-query", Answer::prints("cowsay\tinstalled\nnano\tconfig-files\n"));
+    let words = "Inst hello (2.10-3 Debian:12.11/stable [amd64])\nRemv cowsay [3.03+dfsg2-8]";
+    says(&stage, &[Answer::default(), Answer::prints(words), Answer::default()]);
+    let texts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let both = PackageWork {
+        remove: texts(&["cowsay", "nano", "never-heard-of"]),
+        purge: true,
+        hold: texts(&["hello=2.10-3"]),
+        unhold: texts(&["cowsay"]),
+        accepted: Some(texts(&["install hello:amd64 2.10-3", "remove cowsay 3.03+dfsg2-8"])),
+        ..work(PackageAction::Apply, &["hello=2.10-3"])
+    };
+    execute(&stage.ctx(), &both).await.unwrap();
+    assert_eq!(
+        runs(&stage),
+        [
+            "check",
+            "--simulate --purge install -- hello=2.10-3 cowsay-",
+            "--print-uris --purge install -- hello=2.10-3 cowsay-",
+            "--download-only --purge install -- hello=2.10-3 cowsay-",
+            "--purge install -- hello=2.10-3 cowsay-",
+        ]
+    );
+    let all = stage.host.command_lines();
+    let at =
+        |line: &str| all.iter().position(|other| other == line).unwrap_or_else(|| panic!("{line}: {all:?}"));
+    assert!(
+        at("apt-mark unhold -- cowsay") < all.iter().position(|line| line.contains("--simulate")).unwrap()
+    );
+    assert_eq!(at("apt-mark hold -- hello"), all.len() - 1);
+
+    let stage = simulating("Inst hello (2.11 Debian:12.11/stable [amd64])");
+    stage.host.answer("dpkg-query", Answer::prints("cowsay\tnot-installed\n"));
+    let text = refused(&stage, &both).await;
+    assert!(
+        text.contains("new is: install hello:amd64 2.11; no longer: install hello:amd64 2.10-3, remove"),
+        "{text}"
+    );
+    assert_eq!(runs(&stage).len(), 3, "nothing was changed");
+}
+
+#[tokio::test]
+async fn a_removal_that_nobody_asked_for_is_refused_beside_those_that_somebody_asked_for() {
+    let stage = simulating("Remv cowsay [3.03]\nRemv right [1.0]");
+    stage.host.answer("dpkg-query", Answer::prints("cowsay\tinstalled\n"));
+    let one = PackageWork { remove: vec!["cowsay".to_owned()], ..work(PackageAction::Apply, &[]) };
+    assert!(refused(&stage, &one).await.contains("would also remove right"));
+}
+
+#[tokio::test]
+async fn nothing_to_install_and_nothing_there_to_remove_is_done_at_once() {
+    let stage = stage();
+    let none = PackageWork {
+        remove: vec!["cowsay".to_owned()],
+        hold: vec!["vim".to_owned()],
+        ..work(PackageAction::Apply, &[])
+    };
+    execute(&stage.ctx(), &none).await.unwrap();
+    assert_eq!(runs(&stage), ["check"]);
+    assert_eq!(stage.host.command_lines().last().unwrap(), "apt-mark hold -- vim");
 }

@@ -63,6 +63,7 @@ fn wanted(action: &str, words: &[String]) -> anyhow::Result<Value> {
     Ok(match action {
         "package-install" | "package-remove" => json!({ "action": action, "packages": words }),
         "join-group" | "leave-group" => json!({ "action": action, "group": words.join(" ") }),
+        "apply-selection" => json!({ "action": action, "selection": words.join(" ") }),
         "rescue" => {
             let mut keys = Vec::new();
             for file in words {

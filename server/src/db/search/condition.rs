@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::{
-    super::{Arg, reach, traits::address_key},
+    super::{Arg, reach, selections, traits::address_key},
     Around, literal,
 };
 use crate::domain::{
@@ -107,12 +107,11 @@ impl<'a> Statement<'a> {
                 self.text.push_str(&format!("{column} >= {least} AND {column} {} ", comparison.as_str()));
                 self.value(i64::try_from(*value).unwrap_or(i64::MAX));
             }
-            Test::Flag(flag, holds) => self.text.push_str(match (flag, holds) {
-                (Flag::SecurityUpdates, true) => "c.security_updates > 0",
-                (Flag::SecurityUpdates, false) => "c.security_updates = 0",
-                (Flag::RebootNeeded, true) => "c.reboot_needed",
-                (Flag::RebootNeeded, false) => "NOT c.reboot_needed",
-            }),
+            Test::Flag(Flag::Drift, holds) => self.drift(*holds),
+            Test::Flag(Flag::SecurityUpdates, true) => self.text.push_str("c.security_updates > 0"),
+            Test::Flag(Flag::SecurityUpdates, false) => self.text.push_str("c.security_updates = 0"),
+            Test::Flag(Flag::RebootNeeded, true) => self.text.push_str("c.reboot_needed"),
+            Test::Flag(Flag::RebootNeeded, false) => self.text.push_str("NOT c.reboot_needed"),
             Test::Age(age, comparison, micros) => self.age(*age, *comparison, *micros),
             Test::NeverSeen => self.text.push_str("c.last_seen_at IS NULL"),
         }
@@ -225,6 +224,16 @@ impl<'a> Statement<'a> {
                     }
                 }
             }
+            Text::Selection if none => {
+                self.text.push_str("c.id + 0 NOT IN (SELECT client_id FROM selection_clients)");
+            }
+            Text::Selection => {
+                self.text.push_str(
+                    "c.id + 0 IN (SELECT h.client_id FROM selection_clients h JOIN selections s ON s.id = h.selection_id WHERE ",
+                );
+                self.fits("s.name", pattern, How::Equals);
+                self.text.push(')');
+            }
             Text::Mac | Text::Ip => {
                 let (table, column) = match text {
                     Text::Mac => ("client_macs", "mac"),
@@ -262,6 +271,15 @@ impl<'a> Statement<'a> {
             self.value(version::key(wanted));
         }
         self.text.push(')');
+    }
+
+    /// Clients of which it is known whether they differ from a selection that they have.
+    fn drift(&mut self, holds: bool) {
+        let known = "c.id + 0 IN (SELECT h.client_id FROM selection_clients h JOIN inventories k ON k.client_id = h.client_id)";
+        let not = if holds { "" } else { "NOT " };
+        let drifting = selections::drifting();
+        self.text
+            .push_str(&format!("{known} AND c.id + 0 {not}IN (SELECT d.client_id FROM ({drifting}) AS d)"));
     }
 
     fn group(&mut self, pattern: &Pattern, inside: &mut Vec<String>) {

@@ -89,6 +89,8 @@ pub enum Text {
     Serial,
     /// Version of the agent.
     Agent,
+    /// A selection of packages that it has by its groups.
+    Selection,
 }
 
 /// A text in which `*` stands for anything; capitals do not count.
@@ -115,6 +117,8 @@ pub enum Flag {
     SecurityUpdates,
     /// It wants to be restarted.
     RebootNeeded,
+    /// It differs from a selection of packages that it has by its groups.
+    Drift,
 }
 
 /// What lies some time ago.

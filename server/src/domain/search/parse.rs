@@ -308,7 +308,8 @@ fn text_test(text: Text, value: &str) -> Option<Test> {
         | Text::Distribution
         | Text::Model
         | Text::Serial
-        | Text::Agent => Some(Test::Text(text, Pattern(value.to_owned()))),
+        | Text::Agent
+        | Text::Selection => Some(Test::Text(text, Pattern(value.to_owned()))),
     }
 }
 

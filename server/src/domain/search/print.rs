@@ -104,6 +104,7 @@ impl Text {
             Self::Model => "model",
             Self::Serial => "serial",
             Self::Agent => "agent",
+            Self::Selection => "selection",
         }
     }
 }
@@ -126,6 +127,7 @@ impl Flag {
         match self {
             Self::SecurityUpdates => "security-updates",
             Self::RebootNeeded => "reboot-needed",
+            Self::Drift => "drift",
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum Shape {
 }
 
 /// All fields, those first that people need most.
-pub const FIELDS: [Field; 21] = [
+pub const FIELDS: [Field; 23] = [
     field("name", Shape::Text(Text::Name), "name:pc-*"),
     field("stage", Shape::Stage, "stage:installed"),
     field("health", Shape::Health, "health:offline"),
@@ -48,6 +48,8 @@ pub const FIELDS: [Field; 21] = [
     field("updates", Shape::Number(Number::Updates), "updates>0"),
     field("security-updates", Shape::Flag(Flag::SecurityUpdates), "security-updates:yes"),
     field("reboot-needed", Shape::Flag(Flag::RebootNeeded), "reboot-needed:yes"),
+    field("selection", Shape::Text(Text::Selection), "selection:office"),
+    field("drift", Shape::Flag(Flag::Drift), "drift:yes"),
     field("mac", Shape::Text(Text::Mac), "mac:52:54"),
     field("ip", Shape::Text(Text::Ip), "ip:10.0.0.0/8"),
     field("model", Shape::Text(Text::Model), "model:\"OptiPlex 7080\""),

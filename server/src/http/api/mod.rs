@@ -21,6 +21,7 @@ mod repeat;
 mod report_mails;
 mod reports;
 pub(crate) mod rollouts;
+mod selections;
 mod settings;
 mod spec;
 mod tag;
@@ -98,6 +99,19 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/clients/{name}/packages", Role::Viewer),
     (GET, "/api/v1/clients/{name}/packages/history", Role::Viewer),
     (GET, "/api/v1/clients/{name}/packages/comparison", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/selections", Role::Viewer),
+    (GET, "/api/v1/clients/{name}/selections/{selection}", Role::Viewer),
+    (POST, "/api/v1/clients/{name}/selections/{selection}", Role::Operator),
+    (GET, "/api/v1/selections", Role::Viewer),
+    (GET, "/api/v1/selections/{name}", Role::Viewer),
+    (PUT, "/api/v1/selections/{name}", Role::Operator),
+    (DELETE, "/api/v1/selections/{name}", Role::Operator),
+    (GET, "/api/v1/selections/{name}/revisions", Role::Viewer),
+    (GET, "/api/v1/selections/{name}/file", Role::Viewer),
+    (GET, "/api/v1/selections/{name}/drift", Role::Viewer),
+    (PUT, "/api/v1/selections/{name}/groups/{group}", Role::Operator),
+    (DELETE, "/api/v1/selections/{name}/groups/{group}", Role::Operator),
+    (POST, "/api/v1/selection-imports", Role::Operator),
     (GET, "/api/v1/presets", Role::Viewer),
     (GET, "/api/v1/presets/{name}", Role::Viewer),
     (PUT, "/api/v1/presets/{name}", Role::Operator),
@@ -239,6 +253,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(rollouts::router())
         .merge(filters::router())
         .merge(groups::router())
+        .merge(selections::router())
         .merge(jobs::router())
         .merge(machines::router())
         .merge(inventory::router())

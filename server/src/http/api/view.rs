@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::{ClientId, Mac, Sha256, enrol::Realm, facts::Facts};
+use wire::{ClientId, JobId, Mac, Sha256, enrol::Realm, facts::Facts};
 
 use crate::{
     app::{
@@ -182,6 +182,9 @@ pub struct JobView {
     pub history: Vec<HistoryLine>,
     /// Its attempts, oldest first.
     pub attempts_made: Vec<Attempt>,
+    /// Jobs that are, or were, carried out within its attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<JobId>,
 }
 
 impl From<JobRecord> for JobView {
@@ -192,6 +195,7 @@ impl From<JobRecord> for JobView {
             waits_for: record.waits_for.map(|wait| wait.to_string()),
             history: record.history,
             attempts_made: record.attempts,
+            joined: record.joined,
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn offered(role: Role) -> Vec<&'static str> {
         Action::PackageInstall { packages: Vec::new() },
         Action::PackageRemove { packages: Vec::new() },
         Action::PackageUpgrade,
+        Action::ApplySelection { selection: String::new() },
         Action::Reboot,
         Action::Wake,
         Action::JoinGroup { group: String::new() },
@@ -102,6 +103,7 @@ impl Form {
             "package-install" => Action::PackageInstall { packages: words },
             "package-remove" => Action::PackageRemove { packages: words },
             "package-upgrade" => Action::PackageUpgrade,
+            "apply-selection" => Action::ApplySelection { selection: self.words.trim().to_owned() },
             "join-group" => Action::JoinGroup { group: self.words.trim().to_owned() },
             "leave-group" => Action::LeaveGroup { group: self.words.trim().to_owned() },
             other => {
@@ -177,6 +179,7 @@ fn what(action: &Action) -> What {
         takes: match action {
             Action::PackageInstall { .. } | Action::PackageRemove { .. } => "packages",
             Action::JoinGroup { .. } | Action::LeaveGroup { .. } => "group",
+            Action::ApplySelection { .. } => "selection",
             Action::Rescue { .. } => "keys",
             _ => "",
         },
@@ -277,6 +280,7 @@ impl BatchRow {
         let words = match &batch.action {
             Action::PackageInstall { packages } | Action::PackageRemove { packages } => packages.join(" "),
             Action::JoinGroup { group } | Action::LeaveGroup { group } => group.clone(),
+            Action::ApplySelection { selection } => selection.clone(),
             _ => String::new(),
         };
         let waiting = batch.waiting + batch.working;

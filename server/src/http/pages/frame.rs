@@ -60,6 +60,7 @@ const NAVIGATION: &[(&str, &str)] = &[
     ("/discovered", "nav-discovered"),
     ("/jobs", "nav-jobs"),
     ("/groups", "nav-groups"),
+    ("/selections", "nav-selections"),
     ("/rollouts", "nav-rollouts"),
     ("/approvals", "nav-approvals"),
     ("/layouts", "nav-layouts"),

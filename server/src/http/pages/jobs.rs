@@ -189,6 +189,10 @@ struct JobPage {
     created: Moment,
     finished: Option<Moment>,
     needs: Vec<i64>,
+    /// The job in whose attempt it is, or was, carried out.
+    joined_to: Option<i64>,
+    /// The jobs that are, or were, carried out in its attempt.
+    joined: Vec<i64>,
     steps: Vec<StepView>,
     /// Titles of the steps by their ids, as JSON.
     titles: String,
@@ -283,6 +287,8 @@ async fn show(
         created: moment(record.job.created_at),
         finished: record.job.finished_at.map(moment),
         needs: record.job.needs.iter().map(|needed| needed.0).collect(),
+        joined_to: record.job.joined_to.map(|job| job.0),
+        joined: record.joined.iter().map(|job| job.0).collect(),
         titles: as_json(
             steps.iter().map(|step| (step.id.clone(), in_language(&step.title, language, &step.id))),
         ),

@@ -32,6 +32,7 @@ mod reports;
 mod rights;
 mod rollouts;
 mod rules;
+mod selections;
 mod session;
 mod settings;
 mod status;
@@ -76,6 +77,15 @@ pub const ROUTES: &[Route] = &[
     (GET, "/groups/{name}", Role::Viewer),
     (POST, "/groups/{name}", Role::Operator),
     (POST, "/groups/{name}/delete", Role::Operator),
+    (GET, "/selections", Role::Viewer),
+    (POST, "/selections", Role::Operator),
+    (POST, "/selection-imports", Role::Operator),
+    (GET, "/selections/{name}", Role::Viewer),
+    (POST, "/selections/{name}", Role::Operator),
+    (GET, "/selections/{name}/file", Role::Viewer),
+    (POST, "/selections/{name}/groups", Role::Operator),
+    (POST, "/selections/{name}/repair", Role::Operator),
+    (POST, "/selections/{name}/delete", Role::Operator),
     (POST, "/filters", Role::Viewer),
     (POST, "/filters/{id}/delete", Role::Viewer),
     (GET, "/clients/{name}", Role::Viewer),
@@ -91,6 +101,10 @@ pub const ROUTES: &[Route] = &[
     (POST, "/clients/{name}/notes/{id}/delete", Role::Operator),
     (GET, "/clients/{name}/packages", Role::Viewer),
     (POST, "/clients/{name}/packages", Role::Operator),
+    (GET, "/clients/{name}/packages/change", Role::Operator),
+    (POST, "/clients/{name}/packages/change", Role::Operator),
+    (GET, "/clients/{name}/packages/previews/{id}", Role::Operator),
+    (POST, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (GET, "/clients/{name}/comparison", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
@@ -187,6 +201,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(batches::router())
         .merge(rollouts::router())
         .merge(groups::router())
+        .merge(selections::router())
         .merge(client::router())
         .merge(discovered::router())
         .merge(rules::router())

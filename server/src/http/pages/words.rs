@@ -50,7 +50,7 @@ pub(super) fn job_title(ctx: &Ctx, language: &str, job_type: &str) -> String {
 /// Who did something: a person by name, Lotse's own parts by what they are.
 pub(super) fn actor_name(ctx: &Ctx, language: &str, actor: &str) -> String {
     let key = match actor {
-        "queue" | "boot" | "rules" | "server" => "by-lotse",
+        "queue" | "boot" | "rules" | "server" | "selections" => "by-lotse",
         agent if agent.strip_prefix("client ").is_some_and(|id| id.parse::<i64>().is_ok()) => "by-agent",
         _ => return actor.to_owned(),
     };

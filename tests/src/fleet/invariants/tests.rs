@@ -80,6 +80,8 @@ fn good() -> Record {
         created_by: "test".into(),
         finished_at: Some(1),
         version: 1,
+        joined_to: None,
+        alone: false,
         needs: Vec::new(),
     };
     let order = Ordered {

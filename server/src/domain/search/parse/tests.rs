@@ -104,6 +104,8 @@ fn arbitrary_test() -> impl Strategy<Value = Test> {
         Just(Test::NeverSeen),
         any::<bool>().prop_map(|holds| Test::Flag(Flag::SecurityUpdates, holds)),
         any::<bool>().prop_map(|holds| Test::Flag(Flag::RebootNeeded, holds)),
+        any::<bool>().prop_map(|holds| Test::Flag(Flag::Drift, holds)),
+        "[a-z*-]{1,6}".prop_map(|name| Test::Text(Text::Selection, Pattern(name))),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! One client: its three answers, its way here, its jobs live, its hardware, its history; and what can be done with it.
 
 mod adopt;
+mod change;
 mod edit;
 pub(super) mod hardware;
 mod install;
@@ -33,6 +34,7 @@ use crate::{
     app::{
         boot_timeline, clients, images, inventory, job_records,
         notes::{self, Note, ServerEvent},
+        selections::{self, Standing},
     },
     context::Ctx,
     domain::{
@@ -58,6 +60,7 @@ pub(super) fn router() -> Router<Ctx> {
     Router::new()
         .route("/clients/{name}", get(show))
         .merge(adopt::router())
+        .merge(change::router())
         .merge(edit::router())
         .merge(install::router())
         .merge(order::router())
@@ -87,6 +90,7 @@ struct View {
     facts: Option<FactsView>,
     facts_at: Option<Moment>,
     inventory: Option<Inventory>,
+    selections: Vec<Standing>,
     earlier: Vec<LineView>,
     timeline: Vec<LineView>,
     expected: Option<Expectation>,
@@ -161,6 +165,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let role = visitor.actor()?.reach.on(&client.groups);
     let inventory = inventory::summary(&mut tx, client.id).await?;
     let newest_agent = images::agent_version(&mut tx).await?;
+    let selections = selections::of_client(&mut tx, &name).await?;
     let standing = clients::standing(&ctx, &mut tx, client).await?;
     let wanted = job_records::Wanted { client: Some(name.clone()), ..job_records::Wanted::default() };
     let records = job_records::list(&ctx, &mut tx, &visitor.actor()?.sees(), &wanted, i64::MAX, JOBS).await?;
@@ -217,6 +222,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
             .map(|_| newest_agent.clone()),
         facts: client.facts.as_ref().map(facts_view),
         inventory,
+        selections,
         facts_at: client.facts_at.map(moment),
         timeline: seen.split_off(seen.len().saturating_sub(LATEST)),
         earlier: seen,

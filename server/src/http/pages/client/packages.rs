@@ -19,6 +19,7 @@ use crate::{
         Error, clients,
         inventory::{self, Against, Only, PackageWish},
         reach::{self, About},
+        selections::{self, Standing},
     },
     clock::SECOND,
     context::Ctx,
@@ -188,6 +189,8 @@ struct Other {
     with: String,
     /// A day.
     at: String,
+    /// A selection of packages.
+    selection: String,
     format: String,
 }
 
@@ -205,6 +208,9 @@ struct CompareView {
     differences: Vec<PackageDifference>,
     made: bool,
     query: String,
+    selections: Vec<String>,
+    selection: String,
+    standing: Option<Standing>,
 }
 
 async fn compare(
@@ -226,10 +232,22 @@ async fn compare(
         query: format!("with={}&at={}", query_encoded(&wanted.with), query_encoded(&wanted.at)),
         with: wanted.with.trim().to_owned(),
         at: wanted.at.trim().to_owned(),
+        selections: Vec::new(),
+        selection: wanted.selection.trim().to_owned(),
+        standing: None,
         name,
     };
     let mut tx = ctx.db.read().await?;
     clients::get(&mut tx, &view.name).await?;
+    let selections = selections::list(&mut tx).await?;
+    view.selections = selections.into_iter().map(|record| record.selection.name).collect();
+    if !view.selection.is_empty() {
+        match selections::compare(&mut tx, &view.name, &view.selection).await {
+            Ok(standing) => view.standing = Some(standing),
+            Err(error) => return problem(&ctx, &visitor, view, error),
+        }
+        return Ok(shown(&ctx, &visitor, &view)?.into_response());
+    }
     let against = if view.with.is_empty() {
         // The end of that day, or now.
         iso_day(&view.at).map(|day| Against::Time(day.saturating_add(1).saturating_mul(DAY).min(now)))
