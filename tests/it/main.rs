@@ -23,4 +23,5 @@ mod oidc;
 mod races;
 mod rollouts;
 mod search;
+mod sources;
 mod tidy;

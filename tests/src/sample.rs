@@ -5,6 +5,7 @@
 
 mod packages;
 mod rollouts;
+mod sources;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
@@ -125,6 +126,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     let (running, held) = site.work().await?;
     site.newcomers().await?;
     rollouts::fill(ctx).await?;
+    sources::fill(ctx).await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",

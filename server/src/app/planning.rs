@@ -8,7 +8,7 @@ use wire::{
     plan::{Plan, SignedPlan},
 };
 
-use super::{Error, settings};
+use super::{Error, settings, source_lists};
 use crate::{
     catalog::Catalog,
     context::Ctx,
@@ -72,6 +72,7 @@ pub(super) async fn dry_run(
         },
         layout,
         retracted: &settings::current(tx).await?.retracted(),
+        sources: &source_lists::of_client(ctx, tx, client).await?,
     };
     planner::plan(&request, catalog).map_err(Error::from)
 }

@@ -18,8 +18,10 @@ mod package;
 mod pxe;
 mod report;
 mod report_mail;
+mod repository;
 mod rollout;
 mod serve;
+mod source_list;
 mod sse;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -108,12 +110,18 @@ enum Command {
     /// Job scripts: what jobs do; own versions, differences, trials
     #[command(subcommand)]
     JobScript(job_script::JobScriptCommand),
-    /// Packages of clients
+    /// Packages of clients, and looking for packages
     #[command(subcommand)]
     Package(package::PackageCommand),
     /// Rollouts: the same work for many clients, in waves that stop by themselves
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Source lists: where clients take their packages from
+    #[command(subcommand)]
+    SourceList(source_list::SourceListCommand),
+    /// Own repositories of packages
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -230,6 +238,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::JobScript(command) => job_script::run(&connect()?, command).await,
         Command::Package(command) => package::package(&connect()?, command).await,
         Command::Rollout(command) => rollout::run(&connect()?, command).await,
+        Command::SourceList(command) => source_list::run(&connect()?, command).await,
+        Command::Repository(command) => repository::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (10, include_str!("../../migrations/0010_people.sql")),
     (11, include_str!("../../migrations/0011_inventory.sql")),
     (13, include_str!("../../migrations/0013_rollouts.sql")),
+    (15, include_str!("../../migrations/0015_sources.sql")),
     (16, include_str!("../../migrations/0016_output.sql")),
 ];
 

@@ -72,6 +72,8 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
             ("layouts", "{name}") => sample.layout.to_owned(),
+            ("source-lists", "{name}") => "debian-12".to_owned(),
+            ("repositories", "{name}") => "ours".to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
             ("report-mails", "{name}") => "weekly".to_owned(),
             (_, "comparison") => "comparison?at=2020-01-01".to_owned(),

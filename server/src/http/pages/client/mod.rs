@@ -12,10 +12,10 @@ use std::collections::HashMap;
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     routing::get,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     hardware::{FactsView, facts_view},
@@ -71,6 +71,7 @@ struct View {
     alarm: bool,
     rescue: bool,
     was_installed: bool,
+    looked_up: String,
     may: May,
     fingerprint: Option<String>,
     seen: Option<Moment>,
@@ -149,7 +150,19 @@ struct HistoryView {
     at: Moment,
 }
 
-async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
+/// Packages that somebody has looked up, for the form that installs them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LookedUp {
+    packages: String,
+}
+
+async fn show(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(looked_up): Query<LookedUp>,
+) -> Result<Page, Rejection> {
     let (now, language) = (ctx.now(), visitor.language);
     let moment = |at| Moment::new(at, now, language);
     let timeline = boot_timeline::of_client(&ctx, &name).await?;
@@ -192,6 +205,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         status: Status::new(&ctx, &standing, language),
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
         rescue,
+        looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),
         fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(grouped),
