@@ -3,30 +3,27 @@
 //! Invariant: what clients get of a suite changes as a whole, in one transaction: signed text, indices and packages belong together, and
 //! every file is on the disk before the text that names it counts. A name with a version never changes its content.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    path::PathBuf,
-    time::Duration,
-};
+mod publishing;
+mod serving;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use serde_json::{Value, json};
 use wire::Sha256;
 
+use self::publishing::{Change, Note, publish};
+pub use self::{
+    publishing::prune,
+    serving::{RepositoryKey, Served, announced, key, public_key, serve},
+};
 use super::{Error, package_search, source_lists};
 use crate::{
-    archive::{
-        deb,
-        index::{self, COMPONENT, Item},
-    },
+    archive::deb,
     blobs,
-    cache::Announced,
-    clock::SECOND,
     context::Ctx,
     db::{
         Tx, archives, audit, events,
-        repositories::{self, Documents, Package, Repository, Snapshot},
+        repositories::{self, Package, Repository, Snapshot},
     },
     domain::{
         client::is_name,
@@ -36,8 +33,6 @@ use crate::{
 
 /// States of a suite that are kept, the present one included.
 const KEPT_STATES: i64 = 30;
-/// Uploads are not removed sooner: they may be on their way into a suite.
-const UNUSED_FOR: Duration = Duration::from_hours(1);
 /// Most versions of a package in testing.
 const MOST_VERSIONS: i64 = 100;
 
@@ -133,24 +128,6 @@ pub struct RollBack {
     pub suite: Suite,
     /// The number of the state whose packages shall be there again.
     pub number: i64,
-}
-
-/// The key that own repositories are signed with.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct RepositoryKey {
-    /// Its fingerprint.
-    pub fingerprint: String,
-    /// The public key in armour.
-    pub key: String,
-}
-
-/// What a client gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Served {
-    /// A text that changes: its content, and when it was signed.
-    Document(String, i64),
-    /// A file that never changes.
-    File(PathBuf),
 }
 
 /// Names of all repositories.
@@ -490,242 +467,4 @@ pub async fn roll_back(ctx: &Ctx, name: &str, wish: &RollBack, actor: &str) -> R
         Ok(wanted.packages.clone())
     })
     .await
-}
-
-/// A change of a suite.
-struct Change<'a> {
-    suite: Suite,
-    why: &'static str,
-    actor: &'a str,
-    note: Option<Note>,
-}
-
-struct Note {
-    action: &'static str,
-    before: Value,
-    after: Value,
-}
-
-/// Makes the next state of a suite: `choose` says which packages it has, from those that are there and all of the repository.
-async fn publish(
-    ctx: &Ctx,
-    name: &str,
-    change: &Change<'_>,
-    choose: impl FnOnce(&[i64], &[Package]) -> Result<Vec<i64>, Error>,
-) -> Result<(), Error> {
-    let _publishing = ctx.publishing.lock().await;
-    let Change { suite, why, actor, .. } = *change;
-    let mut tx = ctx.db.read().await?;
-    let repository = get(&mut tx, name).await?;
-    let before = latest(&mut tx, repository.id, suite).await?;
-    let all = repositories::packages(&mut tx, repository.id).await?;
-    let is_signed = repositories::anything_signed(&mut tx).await?;
-    drop(tx);
-    let present = before.as_ref().map(|state| state.packages.as_slice()).unwrap_or_default();
-    let mut chosen = choose(present, &all)?;
-    chosen.sort_unstable();
-    if before.as_ref().is_some_and(|before| before.packages == chosen) {
-        return Ok(());
-    }
-    // apt takes nothing that is not younger than what it has, and knows whole seconds only.
-    let now = ctx.now() / SECOND * SECOND;
-    let made_at = before.as_ref().map_or(now, |before| now.max(before.made_at + SECOND));
-    let items: Vec<Item> = all
-        .iter()
-        .filter(|package| chosen.contains(&package.id))
-        .map(|package| Item {
-            control: package.control.clone(),
-            sha256: package.sha256.clone(),
-            size_bytes: u64::try_from(package.size_bytes).unwrap_or(0),
-        })
-        .collect();
-    let architectures = index::architectures(&items);
-    let packing = items.clone();
-    let files = tokio::task::spawn_blocking(move || index::files(&packing))
-        .await
-        .map_err(|error| Error::Internal(error.into()))?
-        .map_err(|error| Error::Internal(error.into()))?;
-    let listed = index::listed(&files);
-    let release = index::release(name, suite, &architectures, &listed, made_at);
-    let signed = ctx
-        .archive_key
-        .sign(&release, is_signed, ctx.now())
-        .map_err(|error| Error::Internal(error.into()))?;
-    for content in files.into_values() {
-        let content = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content))]);
-        ctx.packages.store(content, None).await.map_err(not_stored)?;
-    }
-    let documents = Documents {
-        made_at,
-        release,
-        in_release: signed.inline,
-        signature: signed.detached,
-        files: listed.into_iter().map(|(path, listed)| (path, listed.sha256)).collect(),
-    };
-    let number = before.map_or(1, |before| before.number + 1);
-    let (why, made_by) = (why.to_owned(), actor.to_owned());
-    let state = Snapshot { number, packages: chosen, why, made_at, made_by };
-    let mut tx = ctx.db.write().await?;
-    repositories::add_snapshot(&mut tx, repository.id, suite, &state, &documents).await?;
-    offer(ctx, &mut tx, name, suite, (&architectures, &items), &documents).await?;
-    if let Some(Note { action, before, after }) = &change.note {
-        audit::note(&mut tx, action, &format!("repository {name}"), before, after).await?;
-    }
-    let detail = format!("{name}: {} {}", suite.as_str(), state.why);
-    events::add(&mut tx, "repository.changed", None, None, actor, &detail, ctx.now()).await?;
-    tx.commit().await?;
-    ctx.presence.events_came();
-    Ok(())
-}
-
-/// Lets people find the packages of a suite.
-async fn offer(
-    ctx: &Ctx,
-    tx: &mut Tx,
-    name: &str,
-    suite: Suite,
-    (architectures, items): (&BTreeSet<String>, &[Item]),
-    documents: &Documents,
-) -> Result<(), Error> {
-    let now = ctx.now();
-    for architecture in architectures {
-        let place = archives::Place {
-            archive: package_search::repository_archive(name),
-            suite: suite.as_str().to_owned(),
-            component: COMPONENT.to_owned(),
-            architecture: architecture.clone(),
-        };
-        let index = archives::want(tx, &place, now).await?;
-        let version = archives::begin(tx, index, now).await?;
-        let entries: Vec<_> = index::of_architecture(items, architecture)
-            .into_iter()
-            .map(|item| archives::Entry {
-                name: item.control.name.clone(),
-                version: item.control.version.clone(),
-                section: item.control.section.clone(),
-                size_bytes: i64::try_from(item.size_bytes).unwrap_or(i64::MAX),
-                installed_bytes: item.control.installed_bytes,
-                description: item.control.description.clone(),
-            })
-            .collect();
-        archives::add(tx, version, 0, &entries).await?;
-        let sha256 = documents.files.get(&format!("{COMPONENT}/binary-{architecture}/Packages"));
-        let sha256 = sha256.map(Sha256::as_str).unwrap_or_default();
-        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-        archives::publish(tx, index, version, (sha256, documents.made_at, count), now).await?;
-    }
-    Ok(())
-}
-
-/// What an own repository says of a suite.
-///
-/// # Errors
-/// There is no such repository or suite.
-pub async fn announced(ctx: &Ctx, name: &str, suite: &str) -> Result<Announced, Error> {
-    let suite = suite_of(name, suite)?;
-    let mut tx = ctx.db.read().await?;
-    let repository = get(&mut tx, name).await?;
-    let documents = repositories::documents(&mut tx, repository.id, suite).await?.unwrap_or_default();
-    let architecture = |path: &String| path.split("/binary-").nth(1)?.split('/').next().map(str::to_owned);
-    let architectures: BTreeSet<String> = documents.files.keys().filter_map(architecture).collect();
-    Ok(Announced {
-        dated_at: documents.made_at,
-        components: vec![COMPONENT.to_owned()],
-        architectures: architectures.into_iter().collect(),
-    })
-}
-
-fn suite_of(name: &str, suite: &str) -> Result<Suite, Error> {
-    suite.parse().map_err(|_| Error::not_found(format!("suite {suite} of the repository {name}")))
-}
-
-/// A file of a repository, by its path below it.
-///
-/// # Errors
-/// There is no such file.
-pub async fn serve(ctx: &Ctx, name: &str, path: &str) -> Result<Served, Error> {
-    let gone = || Error::not_found(format!("{path} in the repository {name}"));
-    let mut tx = ctx.db.read().await?;
-    let repository = get(&mut tx, name).await?;
-    let parts: Vec<&str> = path.split('/').collect();
-    let content = match parts.as_slice() {
-        ["pool", sha256, _] => {
-            let sha256 = sha256.parse().map_err(|_| gone())?;
-            repositories::has_content(&mut tx, repository.id, &sha256).await?.then_some(sha256)
-        }
-        ["dists", suite, .., "by-hash", "SHA256", sha256] => {
-            let sha256 = sha256.parse().map_err(|_| gone())?;
-            let suite = suite_of(name, suite)?;
-            repositories::names_index(&mut tx, repository.id, suite, &sha256).await?.then_some(sha256)
-        }
-        ["dists", suite, rest @ ..] => {
-            let documents = repositories::documents(&mut tx, repository.id, suite_of(name, suite)?).await?;
-            let documents = documents.ok_or_else(gone)?;
-            match rest {
-                ["InRelease"] => return Ok(Served::Document(documents.in_release, documents.made_at)),
-                ["Release"] => return Ok(Served::Document(documents.release, documents.made_at)),
-                ["Release.gpg"] => return Ok(Served::Document(documents.signature, documents.made_at)),
-                rest => documents.files.get(&rest.join("/")).cloned(),
-            }
-        }
-        _ => None,
-    };
-    let found = content.and_then(|sha256| ctx.packages.find(&sha256));
-    found.map(Served::File).ok_or_else(gone)
-}
-
-/// The public key in armour, as clients have it.
-///
-/// # Errors
-/// The key file is gone or damaged.
-pub fn public_key(ctx: &Ctx) -> Result<String, Error> {
-    ctx.archive_key.public(false, ctx.now()).map_err(|error| Error::Internal(error.into()))
-}
-
-/// The key that own repositories are signed with; made when nobody needed it before.
-///
-/// # Errors
-/// The key file is gone or damaged.
-pub async fn key(ctx: &Ctx) -> Result<RepositoryKey, Error> {
-    let mut tx = ctx.db.read().await?;
-    let is_signed = repositories::anything_signed(&mut tx).await?;
-    let failed = |error| Error::Internal(anyhow::Error::from(error));
-    Ok(RepositoryKey {
-        fingerprint: ctx.archive_key.fingerprint(is_signed, ctx.now()).map_err(failed)?,
-        key: ctx.archive_key.public(is_signed, ctx.now()).map_err(failed)?,
-    })
-}
-
-/// Forgets states that are too old to go back to, packages that no state has, and files that nothing names.
-///
-/// # Errors
-/// The database or the disk refuses.
-pub async fn prune(ctx: &Ctx) -> Result<(), Error> {
-    let _publishing = ctx.publishing.lock().await;
-    let before = ctx.now() - i64::try_from(UNUSED_FOR.as_micros()).unwrap_or(i64::MAX);
-    let mut tx = ctx.db.write().await?;
-    repositories::prune(&mut tx, KEPT_STATES).await?;
-    for repository in repositories::list(&mut tx).await? {
-        let mut used = HashSet::new();
-        for suite in Suite::ALL {
-            let states = repositories::snapshots(&mut tx, repository.id, suite, KEPT_STATES).await?;
-            used.extend(states.into_iter().flat_map(|state| state.packages));
-        }
-        let all = repositories::packages(&mut tx, repository.id).await?;
-        let unused: Vec<i64> = all
-            .iter()
-            .filter(|package| !used.contains(&package.id) && package.uploaded_at < before)
-            .map(|package| package.id)
-            .collect();
-        repositories::remove_packages(&mut tx, &unused).await?;
-    }
-    let needed: HashSet<Sha256> = repositories::needed(&mut tx).await?.into_iter().collect();
-    tx.commit().await?;
-    let files = ctx.packages.clone();
-    let removed = tokio::task::spawn_blocking(move || files.retain(&needed, UNUSED_FOR));
-    removed
-        .await
-        .map_err(|error| Error::Internal(error.into()))?
-        .map_err(|error| Error::Internal(error.into()))?;
-    Ok(())
 }

@@ -423,7 +423,7 @@ pub async fn of_client(ctx: &Ctx, tx: &mut Tx, client: &Client) -> Result<Vec<Na
         for source in &mut wish.sources {
             let is_repository = source.places().any(|place| matches!(place, Place::Repository(_)));
             if is_repository && source.key.is_empty() {
-                source.key = repositories::public_key(ctx)?;
+                source.key = repositories::public_key(ctx, tx).await?;
             }
         }
         lists.push(NamedList { name: list.name, wish });

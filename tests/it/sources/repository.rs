@@ -6,12 +6,17 @@ use harness::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use server::{app::repositories, clock::Clock, domain::people::Role};
+use server::{
+    app::repositories,
+    clock::{Clock, SECOND},
+    domain::people::Role,
+};
 
 use super::{Apt, said};
 
 async fn server(engine: Engine) -> (TestServer, Clock) {
-    let clock = Clock::fixed(Clock::system().now());
+    // Each state is a second younger than the one before, and apt takes none of the future.
+    let clock = Clock::fixed(Clock::system().now() - 3600 * SECOND);
     let server = TestServer::start_with(engine, clock.clone()).await.unwrap();
     let wish = json!({ "name": "ours", "keep": 2 });
     server.send(Method::POST, "/api/v1/repositories", &wish).await.unwrap().ok().unwrap();

@@ -16,10 +16,15 @@ fn names(found: &Value) -> Vec<&str> {
     found["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect()
 }
 
-async fn ready(engine: Engine) -> Site {
+async fn listed(engine: Engine) -> Site {
     let site = Site::new(engine, &["hello", "hello-doc", "othello", "tree"]).await;
     let wish = site.list(&site.key());
     site.server.send(Method::PUT, "/api/v1/source-lists/vendor", &wish).await.unwrap().ok().unwrap();
+    site
+}
+
+async fn ready(engine: Engine) -> Site {
+    let site = listed(engine).await;
     let first = search(&site, "hello").await;
     assert!(names(&first).is_empty() && first["indices"][0]["packages"].is_null(), "{first}");
     package_search::look_after(&site.server.ctx).await.unwrap();
@@ -74,7 +79,7 @@ pub(super) async fn packages_are_found_by_name_and_description_and_what_is_new_i
     site.stop().await;
 }
 
-pub(super) async fn an_index_that_cannot_be_read_says_why_and_the_one_before_stays(engine: Engine) {
+pub(super) async fn an_archive_that_is_away_costs_nothing_but_news(engine: Engine) {
     let site = ready(engine).await;
     site.archive.package("newer", "1", 1000).unwrap();
     site.archive.release(SUITE).unwrap();
@@ -89,5 +94,19 @@ pub(super) async fn an_index_that_cannot_be_read_says_why_and_the_one_before_sta
     let found = search(&site, "newer").await;
     assert_eq!(names(&found), ["newer"], "{found:#}");
     assert!(found["indices"][0]["problem"].is_null());
+    site.stop().await;
+}
+
+pub(super) async fn an_index_that_cannot_be_read_says_why(engine: Engine) {
+    let site = listed(engine).await;
+    site.mirror.set(&format!("dists/{SUITE}/InRelease"), Manner::Status(502));
+    search(&site, "hello").await;
+    package_search::look_after(&site.server.ctx).await.unwrap();
+    let index = &search(&site, "hello").await["indices"][0];
+    assert!(index["packages"].is_null() && index["problem"].as_str().unwrap().contains("502"), "{index}");
+    site.mirror.mend();
+    site.clock.advance(3600);
+    package_search::look_after(&site.server.ctx).await.unwrap();
+    assert_eq!(names(&search(&site, "tree").await), ["tree"]);
     site.stop().await;
 }

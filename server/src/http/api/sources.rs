@@ -177,7 +177,8 @@ async fn take_client(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct SearchQuery {
-    /// Words that name or description must have in them.
+    /// Words that name or description must have in them; without any, only the indices are told.
+    #[serde(default)]
     q: String,
     /// In this source list only.
     list: Option<String>,
@@ -253,7 +254,7 @@ async fn packages(
 }
 
 /// Takes a package, the body, into the suite testing of a repository. The same again is fine.
-#[utoipa::path(post, path = "/repositories/{name}/packages", request_body(content = Vec<u8>, content_type = "application/vnd.debian.binary-package"), responses((status = 201, body = RepositoryPackage)))]
+#[utoipa::path(post, path = "/repositories/{name}/packages", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 201, body = RepositoryPackage)))]
 pub(super) async fn upload_package(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
