@@ -102,7 +102,8 @@ pub(super) async fn an_index_that_cannot_be_read_says_why(engine: Engine) {
     site.mirror.set(&format!("dists/{SUITE}/InRelease"), Manner::Status(502));
     search(&site, "hello").await;
     package_search::look_after(&site.server.ctx).await.unwrap();
-    let index = &search(&site, "hello").await["indices"][0];
+    let found = search(&site, "hello").await;
+    let index = &found["indices"][0];
     assert!(index["packages"].is_null() && index["problem"].as_str().unwrap().contains("502"), "{index}");
     site.mirror.mend();
     site.clock.advance(3600);

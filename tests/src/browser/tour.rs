@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 16] = [
+const MORE: [(&str, &str); 17] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -29,6 +29,7 @@ const MORE: [(&str, &str); 16] = [
     ("reports-software", "/reports/software"),
     ("packages-unknown", "/clients/{installing}/packages"),
     ("comparison-with", "/clients/lab-01/comparison?with=lab-03"),
+    ("packages-found", "/packages?q=fire"),
     ("reports-packages", "/reports/packages"),
     ("reports-disks", "/reports/disks"),
     ("reports-age", "/reports/age"),

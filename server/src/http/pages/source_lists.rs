@@ -351,9 +351,8 @@ async fn delete(
     Ok(Redirect::to("/source-lists"))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct GiveForm {
     group: String,
     client: String,
