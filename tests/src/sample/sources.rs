@@ -91,7 +91,7 @@ async fn offer(ctx: &Ctx) -> Result<()> {
         description: description.to_owned(),
     });
     let mut tx = ctx.db.write().await?;
-    for (suite, entries) in [("bookworm", &entries[..]), ("bookworm-updates", &[])] {
+    for (suite, entries) in [("bookworm", &entries[..]), ("bookworm-updates", &entries[..0])] {
         for component in ["main", "non-free-firmware"] {
             let place = Place {
                 archive: "debian".to_owned(),
