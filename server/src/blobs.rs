@@ -69,6 +69,29 @@ impl Blobs {
         }
     }
 
+    /// Removes whole files that `needed` does not hold and that are older than `age`; tells how many.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn retain(
+        &self,
+        needed: &std::collections::HashSet<Sha256>,
+        age: std::time::Duration,
+    ) -> Result<usize, Error> {
+        let mut removed = 0;
+        for entry in fs_err::read_dir(&self.directory).map_err(io("reading", &self.directory))? {
+            let entry = entry.map_err(io("reading", &self.directory))?;
+            let Ok(sha256) = entry.file_name().to_string_lossy().parse::<Sha256>() else { continue };
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age));
+            if is_old && !needed.contains(&sha256) {
+                self.delete(&sha256)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Stores what a stream brings; with `wanted` only when it has that hash.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::Config,
     db::Db,
-    identity::Authority,
+    identity::{ArchiveKey, Authority},
     metrics::Metrics,
     pages::Pages,
     presence::Presence,
@@ -34,8 +34,14 @@ pub struct Doors {
     pub clock: Clock,
     /// CA and plan key.
     pub authority: Authority,
+    /// The key that own repositories are signed with.
+    pub archive_key: ArchiveKey,
     /// Stored files.
     pub blobs: Blobs,
+    /// Packages and indices of own repositories.
+    pub packages: Blobs,
+    /// Held by whoever changes what an own repository offers.
+    pub publishing: tokio::sync::Mutex<()>,
     /// Job types, distributions and layouts.
     pub catalog: Catalog,
     /// Where packages come from.

@@ -5,6 +5,7 @@
 //! ask for), [`http`] (how they ask), [`startup`] (how it all comes together).
 
 pub mod app;
+pub mod archive;
 pub mod auth;
 pub mod blobs;
 pub mod boot;

@@ -54,6 +54,7 @@ pub struct Presence {
     events: Arc<Notify>,
     outputs: Mutex<HashMap<AttemptId, Arc<Notify>>>,
     batches: Notify,
+    indices: Notify,
     rollouts: Notify,
     closing: CancellationToken,
 }
@@ -209,6 +210,11 @@ impl Presence {
     /// Fires when an order for many clients was given.
     pub fn batches(&self) -> &Notify {
         &self.batches
+    }
+
+    /// Wakes whoever reads what archives offer: somebody searches where nobody has before.
+    pub fn indices(&self) -> &Notify {
+        &self.indices
     }
 
     /// Says that an order for many clients was given.

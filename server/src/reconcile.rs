@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        Error, approvals, batches, cache, inventory, job_scripts, report_mails, reports, rollouts,
-        selections, sessions, settings,
+        Error, approvals, batches, cache, inventory, job_scripts, package_search, report_mails, reports,
+        repositories, rollouts, selections, sessions, settings, source_lists,
     },
     clock::SECOND,
     context::Ctx,
@@ -33,7 +33,10 @@ const ROLLOUTS_PAUSE: Duration = Duration::from_millis(300);
 /// Who belongs to groups that are found by a search is looked up this often for their selections of packages.
 const SELECTIONS_EVERY: Duration = Duration::from_secs(10);
 
-/// Own job scripts that another node has changed are read this often.
+/// Whether archives have something new is looked at this often; they are asked seldom.
+const INDICES_EVERY: Duration = Duration::from_mins(1);
+
+/// Own job scripts and source lists that another node has changed are read this often.
 const SCRIPTS_EVERY: Duration = Duration::from_mins(1);
 /// What charts over time show is counted this often.
 const MEASURE_EVERY: Duration = Duration::from_hours(1);
@@ -61,6 +64,7 @@ async fn count(ctx: &Ctx, stop: &CancellationToken) {
                 logged("counting for reports", reports::measure(ctx).await);
                 logged("forgetting old changes of packages", inventory::prune(ctx).await);
                 logged("forgetting old sendings of reports", report_mails::prune(ctx).await);
+                logged("forgetting old states of own repositories", repositories::prune(ctx).await);
             }
             _ = selections.tick() => {
                 logged("giving selections of packages to new members", selections::follow(ctx).await);
@@ -83,7 +87,10 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
     let mut heard_at: Option<Instant> = None;
     loop {
         tokio::select! {
-            _ = scripts.tick() => logged("reading own job scripts", job_scripts::reload(ctx).await),
+            _ = scripts.tick() => {
+                logged("reading own job scripts", job_scripts::reload(ctx).await);
+                logged("reading source lists", source_lists::reload(ctx).await);
+            }
             _ = prune.tick() => logged("forgetting what is old", self::prune(ctx).await),
             _ = queue.tick() => {
                 let was_deaf = heard_at.is_none_or(|at| at.elapsed() > deaf_after);
@@ -100,6 +107,24 @@ async fn look_after(ctx: &Ctx, stop: &CancellationToken) {
         }
     }
     logged("writing who was heard", self::presence(ctx).await);
+}
+
+/// Reads what archives offer until `stop` fires: when somebody searches where nobody has before, and now and then.
+pub async fn indices(ctx: Ctx, stop: CancellationToken) {
+    let mut now_and_then = tokio::time::interval(INDICES_EVERY);
+    now_and_then.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ctx.presence.indices().notified() => {}
+            _ = now_and_then.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        tokio::select! {
+            // What is half written does not count, and goes later.
+            () = stop.cancelled() => break,
+            looked = package_search::look_after(&ctx) => logged("reading what archives offer", looked),
+        }
+    }
 }
 
 /// Carries out orders for many clients until `stop` fires: when one is given, and now and then for those that a server left behind.

@@ -21,7 +21,10 @@ use tower_http::{
 };
 
 use crate::{
-    app::{accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs},
+    app::{
+        accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs,
+        source_lists,
+    },
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::{mirror::Mirrors, tftp},
@@ -33,7 +36,7 @@ use crate::{
     db::{Db, accounts, people},
     domain::people::{Role, Source},
     http,
-    identity::{Authority, tls, token::Token},
+    identity::{ArchiveKey, Authority, tls, token::Token},
     metrics::Metrics,
     notices,
     pages::Pages,
@@ -66,6 +69,8 @@ impl Server {
         let db = Db::open(&config.database, now).await?;
         let authority = Authority::open(&config.data, now)?;
         let blobs = Blobs::open(config.data.join("blobs"))?;
+        let packages = Blobs::open(config.data.join("repositories"))?;
+        let archive_key = ArchiveKey::new(&config.data);
         let catalog = Catalog::load(&config.share, config.site_scripts.as_deref())?;
         let mirrors = Mirrors::open(&config.mirrors, |name| catalog.names_mirror(name))
             .context("setting up the client for mirrors")?;
@@ -95,7 +100,10 @@ impl Server {
             db,
             clock,
             authority,
+            archive_key,
             blobs,
+            packages,
+            publishing: tokio::sync::Mutex::default(),
             catalog,
             mirrors,
             cache,
@@ -111,6 +119,7 @@ impl Server {
         job_scripts::reload(&ctx).await?;
         app_accounts::seal_second_factors(&ctx).await?;
         cache::apply_settings(&ctx).await?;
+        source_lists::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;
         Ok(Self { ctx, https, agents, boot, first_login })
     }
@@ -210,12 +219,13 @@ impl Server {
 }
 
 /// What runs without being asked for, until `stop` fires.
-fn by_itself(ctx: &Ctx, stop: &CancellationToken) -> [BoxFuture<'static, ()>; 4] {
+fn by_itself(ctx: &Ctx, stop: &CancellationToken) -> [BoxFuture<'static, ()>; 5] {
     [
         Box::pin(reconcile::run(ctx.clone(), stop.clone())),
         Box::pin(notices::run(ctx.clone(), stop.clone())),
         Box::pin(reconcile::batches(ctx.clone(), stop.clone())),
         Box::pin(reconcile::rollouts(ctx.clone(), stop.clone())),
+        Box::pin(reconcile::indices(ctx.clone(), stop.clone())),
     ]
 }
 
@@ -245,7 +255,7 @@ fn make_private(data: &Path) -> anyhow::Result<()> {
     fs_err::create_dir_all(data)?;
     // The CA certificate and the addresses are for everybody on the machine; keys and database protect themselves.
     fs_err::set_permissions(data, std::fs::Permissions::from_mode(0o711))?;
-    for private in ["keys", "blobs", "cache"] {
+    for private in ["keys", "blobs", "cache", "repositories"] {
         let path = data.join(private);
         fs_err::create_dir_all(&path)?;
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;

@@ -14,7 +14,6 @@ use harness::{
     site::{Dhcp, Programs, Site},
     story::minutes,
 };
-use serde_json::Value;
 
 const CLIENTS: u8 = 20;
 const FIRST_WAVE: usize = 3;
@@ -76,17 +75,6 @@ fn touched(systems: &[Copy], version: &str) -> usize {
     systems.iter().filter(|system| system.own_file("var/log/dpkg.log").contains(&line)).count()
 }
 
-async fn look(page: &Page, pictures: &Path, name: &str) -> Result<()> {
-    page.picture(&pictures.join(format!("{name}.png"))).await?;
-    let barriers = page.barriers().await?;
-    ensure!(barriers.is_empty(), "{name} has barriers: {}", barriers.join("; "));
-    Ok(())
-}
-
-async fn shown(site: &Site, rollout: &str) -> Result<Value> {
-    site.json(&["rollout", "show", rollout]).await
-}
-
 pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
     programs: Programs,
     directory: PathBuf,
@@ -105,83 +93,90 @@ pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
     site.build_images(&["debian-12/virtual"]).await?;
     let (_copies, systems) = systems(&site, &agent, &archive).await?;
 
-    let made = site
-        .json(&[
-            "rollout",
-            "create",
-            "Desktop 2",
-            "--job",
-            "package-install",
-            "--param",
-            &format!("packages={PACKAGE}"),
-            "--group",
-            GROUP,
-            "--wave",
-            &FIRST_WAVE.to_string(),
-            "--wave",
-            "50%",
-            "--wave",
-            "rest",
-        ])
-        .await?;
-    let rollout = made["id"].as_i64().with_context(|| format!("no number in {made}"))?.to_string();
     let link = site.lotse(&["account", "link", "admin"]).await?;
     let browser = Browser::start(&fs_err::read_to_string(site.data().join("ca.pem"))?).await?;
     let page = browser.page(Look::DESK).await?;
     page.goto(link.trim()).await?;
     page.until_shown("You have no password yet").await?;
-    page.goto(&format!("/rollouts/{rollout}")).await?;
-    look(&page, &pictures, "1-planned").await?;
-    page.follow("Start").await?;
-    page.eval("window.lotseStayed = true").await?;
-    page.until_within(
-        minutes(5),
-        "document.body.innerText.includes('This rollout was halted')",
-        "the rollout halts by itself",
-    )
-    .await?;
-    ensure!(page.eval("window.lotseStayed === true").await? == true, "the page was loaded anew meanwhile");
-    // What runs ends by itself, and is told as it does.
-    let all_ended = format!("document.querySelector('.tile.bad b').innerText.trim() === '{FIRST_WAVE}'");
-    page.until_within(minutes(5), &all_ended, "the whole first wave has failed").await?;
-    look(&page, &pictures, "2-halted").await?;
-    let text = page.text().await?;
-    ensure!(
-        text.contains("In wave 1, ") && text.contains("school-desktop"),
-        "the page does not say why it halted: {text}"
-    );
-    let causes = page.eval("document.querySelectorAll('code.breaks').length").await?;
-    ensure!(causes == 1, "the same failure of all is {causes} causes");
-    page.follow("pc-01").await?;
-    page.until_shown("/etc/school.conf is missing").await?;
-    look(&page, &pictures, "3-output").await?;
-    ensure!(
-        touched(&systems, "2") == FIRST_WAVE,
-        "{} systems saw the broken package",
-        touched(&systems, "2")
-    );
-    let halted = shown(&site, &rollout).await?;
-    ensure!(halted["state"] == "halted", "the rollout is {}", halted["state"]);
-
+    let watcher = Watcher { page, pictures, rollout: planned(&site).await? };
+    watcher.sees_it_halt(&systems).await?;
     archive.package(PACKAGE, "3", 20_000)?;
     archive.release("bookworm")?;
-    page.goto(&format!("/rollouts/{rollout}")).await?;
-    page.follow("Try the failed ones again").await?;
-    page.follow("Resume").await?;
-    page.until_within(
-        minutes(10),
-        "document.querySelector('.head .chip').innerText.trim() === 'finished'",
-        "the rollout finishes",
-    )
-    .await?;
-    look(&page, &pictures, "4-finished").await?;
-    for system in &systems {
-        let has = has(system);
-        ensure!(
-            has.as_deref() == Some("3 install ok installed"),
-            "{} has {has:?} of the package",
-            system.name
-        );
+    watcher.sees_it_finish(&systems).await?;
+    watcher.page.close().await.context("what the browser complained about")
+}
+
+/// The rollout's number.
+async fn planned(site: &Site) -> Result<i64> {
+    let (packages, first) = (format!("packages={PACKAGE}"), FIRST_WAVE.to_string());
+    let what = ["--job", "package-install", "--param", &packages, "--group", GROUP];
+    let waves = ["--wave", &first, "--wave", "50%", "--wave", "rest"];
+    let made = site.json(&[&["rollout", "create", "Desktop 2"], &what[..], &waves[..]].concat()).await?;
+    made["id"].as_i64().with_context(|| format!("no number in {made}"))
+}
+
+/// Somebody who looks at the page of the rollout.
+struct Watcher {
+    page: Page,
+    pictures: PathBuf,
+    rollout: i64,
+}
+
+impl Watcher {
+    async fn look(&self, name: &str) -> Result<()> {
+        self.page.picture(&self.pictures.join(format!("{name}.png"))).await?;
+        let barriers = self.page.barriers().await?;
+        ensure!(barriers.is_empty(), "{name} has barriers: {}", barriers.join("; "));
+        Ok(())
     }
-    page.close().await.context("what the browser complained about")
+
+    async fn sees_it_halt(&self, systems: &[Copy]) -> Result<()> {
+        let page = &self.page;
+        page.goto(&format!("/rollouts/{}", self.rollout)).await?;
+        self.look("1-planned").await?;
+        page.follow("Start").await?;
+        page.eval("window.lotseStayed = true").await?;
+        let halted = "document.body.innerText.includes('This rollout was halted')";
+        page.until_within(minutes(5), halted, "the rollout halts by itself").await?;
+        // What runs ends by itself, and is told as it does.
+        let all_ended = format!("document.querySelector('.tile.bad b').innerText.trim() === '{FIRST_WAVE}'");
+        page.until_within(minutes(5), &all_ended, "the whole first wave has failed").await?;
+        ensure!(
+            page.eval("window.lotseStayed === true").await? == true,
+            "the page was loaded anew meanwhile"
+        );
+        self.look("2-halted").await?;
+        let text = page.text().await?;
+        ensure!(
+            text.contains("In wave 1, ") && text.contains(PACKAGE),
+            "the page does not say why it halted: {text}"
+        );
+        let causes = page.eval("document.querySelectorAll('code.breaks').length").await?;
+        ensure!(causes == 1, "the same failure of all is {causes} causes");
+        page.click("code.breaks ~ span a").await?;
+        page.until_shown("/etc/school.conf is missing").await?;
+        self.look("3-output").await?;
+        let touched = touched(systems, "2");
+        ensure!(touched == FIRST_WAVE, "{touched} systems saw the broken package");
+        Ok(())
+    }
+
+    async fn sees_it_finish(&self, systems: &[Copy]) -> Result<()> {
+        let page = &self.page;
+        page.goto(&format!("/rollouts/{}", self.rollout)).await?;
+        page.follow("Try the failed ones again").await?;
+        page.follow("Resume").await?;
+        let finished = "document.querySelector('.head .chip').innerText.trim() === 'finished'";
+        page.until_within(minutes(10), finished, "the rollout finishes").await?;
+        self.look("4-finished").await?;
+        for system in systems {
+            let has = has(system);
+            ensure!(
+                has.as_deref() == Some("3 install ok installed"),
+                "{} has {has:?} of the package",
+                system.name
+            );
+        }
+        Ok(())
+    }
 }

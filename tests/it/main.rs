@@ -24,5 +24,6 @@ mod races;
 mod rollouts;
 mod search;
 mod selections;
+mod sources;
 mod tidy;
 mod upgrade;

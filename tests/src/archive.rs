@@ -73,6 +73,16 @@ impl Archive {
         self.directory.path().join("archive.gpg")
     }
 
+    /// A public key in armour, as source lists have it.
+    ///
+    /// # Errors
+    /// There is no such key.
+    pub fn armoured_key(&self, name: &str) -> Result<String> {
+        let key = output(self.gpg().args(["--armor", "--export", name]))?;
+        ensure!(!key.is_empty(), "there is no key {name}");
+        Ok(String::from_utf8(key)?)
+    }
+
     fn gpg(&self) -> Command {
         let mut gpg = Command::new("gpg");
         gpg.arg("--homedir").arg(self.directory.path().join("keys")).args(["--batch", "--yes", "--quiet"]);

@@ -6,6 +6,7 @@
 mod packages;
 mod rollouts;
 mod selections;
+mod sources;
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
@@ -132,6 +133,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     rollouts::fill(ctx).await?;
     selections::fill(ctx).await?;
     let preview = site.preview("lab-01").await?;
+    sources::fill(ctx).await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",

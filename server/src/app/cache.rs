@@ -153,13 +153,14 @@ pub fn status(ctx: &Ctx) -> CacheStatus {
         bytes,
         limit_bytes: store.limit(),
         free_bytes: store.free(),
-        mirrors: ctx.cache.mirrors().map(|mirror| mirror_status(ctx, mirror)).collect(),
+        mirrors: ctx.cache.mirrors().iter().map(|mirror| mirror_status(ctx, mirror)).collect(),
     }
 }
 
 /// How one mirror is, by its name.
 pub fn mirror(ctx: &Ctx, name: &str) -> Option<MirrorStatus> {
-    ctx.cache.mirrors().find(|mirror| *mirror.name == *name).map(|mirror| mirror_status(ctx, mirror))
+    let all = ctx.cache.mirrors();
+    all.iter().find(|mirror| *mirror.name == *name).map(|mirror| mirror_status(ctx, mirror))
 }
 
 fn mirror_status(ctx: &Ctx, mirror: &Mirror) -> MirrorStatus {

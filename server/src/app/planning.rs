@@ -9,7 +9,7 @@ use wire::{
     step::StepKind,
 };
 
-use super::{Error, settings};
+use super::{Error, settings, source_lists};
 use crate::{
     catalog::Catalog,
     clock::SECOND,
@@ -74,6 +74,7 @@ pub(super) async fn dry_run(
         },
         layout,
         retracted: &settings::current(tx).await?.retracted(),
+        sources: &source_lists::of_client(ctx, tx, client).await?,
     };
     planner::plan(&request, catalog).map_err(Error::from)
 }

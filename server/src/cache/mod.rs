@@ -10,6 +10,7 @@ mod eviction;
 mod failure;
 mod flight;
 mod index;
+mod listing;
 mod naming;
 pub mod path;
 mod reading;
@@ -20,13 +21,14 @@ mod signature;
 mod store;
 mod suites;
 mod tables;
+mod trial;
 mod upstream;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -39,8 +41,10 @@ use wire::Sha256;
 
 pub use self::{
     failure::Failure,
+    listing::{IndexNow, Listed},
     reading::{Source, pieces},
     store::Stored,
+    trial::Announced,
     upstream::{Counts, Mirror, Report, State},
 };
 use self::{
@@ -67,6 +71,8 @@ pub struct Cache(Arc<Doors>);
 pub struct Doors {
     mirrors: BTreeMap<String, Arc<Mirror>>,
     keyrings: BTreeMap<String, Vec<PathBuf>>,
+    added: RwLock<BTreeMap<String, (Added, Arc<Mirror>)>>,
+    client: reqwest::Client,
     declared: Vec<Declared>,
     store: Arc<Store>,
     suites: Suites,
@@ -91,6 +97,17 @@ pub struct Declared {
     pub suite: String,
     /// Such as `amd64`.
     pub architecture: String,
+    /// With what it is signed.
+    pub keyring: PathBuf,
+}
+
+/// An archive that a source list names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Its name in the cache.
+    pub name: String,
+    /// Its base URL, without a slash at the end.
+    pub url: String,
     /// With what it is signed.
     pub keyring: PathBuf,
 }
@@ -189,6 +206,8 @@ impl Cache {
         Ok(Self(Arc::new(Doors {
             mirrors,
             keyrings,
+            added: RwLock::default(),
+            client: known.client().clone(),
             declared,
             store: Arc::new(store),
             suites,
@@ -221,9 +240,24 @@ impl Cache {
         self.store.set_limit(limit);
     }
 
-    /// The mirrors by name.
-    pub fn mirrors(&self) -> impl Iterator<Item = &Arc<Mirror>> {
-        self.mirrors.values()
+    /// The mirrors: those of the configuration by name, then those that source lists name.
+    pub fn mirrors(&self) -> Vec<Arc<Mirror>> {
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        self.mirrors.values().chain(added.values().map(|(_, mirror)| mirror)).map(Arc::clone).collect()
+    }
+
+    /// Archives that source lists name beside the configured mirrors: these and no others from now on. One that stays keeps its counts.
+    pub fn set_added(&self, wanted: Vec<Added>) {
+        let mut added = self.added.write().unwrap_or_else(PoisonError::into_inner);
+        added.retain(|_, (known, _)| wanted.contains(known));
+        for new in wanted {
+            if self.mirrors.contains_key(&new.name) || added.contains_key(&new.name) {
+                continue;
+            }
+            let (client, reports) = (self.client.clone(), Arc::clone(&self.reports));
+            let mirror = Mirror::new(&new.name, &new.url, client, self.clock.clone(), reports);
+            added.insert(new.name.clone(), (new, Arc::new(mirror)));
+        }
     }
 
     /// The stored files.
@@ -279,11 +313,15 @@ impl Cache {
     }
 
     fn mirror(&self, name: &str) -> Result<Arc<Mirror>, Failure> {
-        self.mirrors.get(name).cloned().ok_or_else(|| Failure::NoMirror(name.into()))
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.mirrors.get(name).or_else(|| added.get(name).map(|(_, mirror)| mirror));
+        known.cloned().ok_or_else(|| Failure::NoMirror(name.into()))
     }
 
-    fn keyrings(&self, mirror: &Mirror) -> Result<&[PathBuf], Failure> {
-        let named = self.keyrings.get(&*mirror.name).map(Vec::as_slice).unwrap_or_default();
+    fn keyrings(&self, mirror: &Mirror) -> Result<Vec<PathBuf>, Failure> {
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        let of_added = || added.get(&*mirror.name).map(|(added, _)| vec![added.keyring.clone()]);
+        let named = self.keyrings.get(&*mirror.name).cloned().or_else(of_added).unwrap_or_default();
         if named.is_empty() || !named.iter().all(|path| path.is_file()) {
             return Err(Failure::NoKeyring(Arc::clone(&mirror.name)));
         }

@@ -189,7 +189,7 @@ fn indices(current: &Generation, path: &str, source: bool, architectures: &[&str
     stems
 }
 
-fn smallest(release: &Release, stem: &str) -> Option<(String, Wanted)> {
+pub(super) fn smallest(release: &Release, stem: &str) -> Option<(String, Wanted)> {
     FORMS.iter().find_map(|form| {
         let name = format!("{stem}{form}");
         release.file(&name).cloned().map(|wanted| (name, wanted))

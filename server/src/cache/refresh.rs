@@ -31,13 +31,14 @@ const LARGEST: usize = 32 << 20;
 const AT_ONCE: usize = 4;
 
 /// A document as the mirror gave it.
-struct Document {
-    content: Bytes,
+pub(super) struct Document {
+    pub(super) content: Bytes,
     etag: Option<String>,
     last_modified: Option<String>,
 }
 
-enum Answer {
+/// What a mirror says when it is asked for a document.
+pub(super) enum Answer {
     Document(Document),
     Unchanged,
     NotThere,
@@ -117,36 +118,37 @@ impl Cache {
         let current = suite.current();
         let inline = current.as_ref().filter(|current| current.documents.contains_key("InRelease"));
         let mut documents = BTreeMap::new();
-        let (first, verdict) = match ask(&mirror, suite, "InRelease", inline.map(|current| &current.kept))
-            .await?
-        {
-            Answer::Unchanged => {
-                mirror.fits(&format!("{}/InRelease", suite.root));
-                suite.asked_at.store(now, Ordering::Relaxed);
-                return Ok(());
-            }
-            Answer::Document(document)
-                if inline
-                    .is_some_and(|current| current.documents.get("InRelease") == Some(&document.content)) =>
-            {
-                // A mirror that knows no conditions.
-                mirror.fits(&format!("{}/InRelease", suite.root));
-                suite.asked_at.store(now, Ordering::Relaxed);
-                return Ok(());
-            }
-            Answer::Document(document) => {
-                let verdict = signature::inline(&document.content, keyrings).await?;
-                documents.insert("InRelease".to_owned(), document.content.clone());
-                (document, verdict)
-            }
-            Answer::NotThere => {
-                let (release, signature) = pair(&mirror, suite).await?;
-                let verdict = signature::detached(&release.content, &signature.content, keyrings).await?;
-                documents.insert("Release".to_owned(), release.content.clone());
-                documents.insert("Release.gpg".to_owned(), signature.content);
-                (release, verdict)
-            }
-        };
+        let (first, verdict) =
+            match ask(&mirror, &suite.root, "InRelease", inline.map(|current| &current.kept)).await? {
+                Answer::Unchanged => {
+                    mirror.fits(&format!("{}/InRelease", suite.root));
+                    suite.asked_at.store(now, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Answer::Document(document)
+                    if inline.is_some_and(|current| {
+                        current.documents.get("InRelease") == Some(&document.content)
+                    }) =>
+                {
+                    // A mirror that knows no conditions.
+                    mirror.fits(&format!("{}/InRelease", suite.root));
+                    suite.asked_at.store(now, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Answer::Document(document) => {
+                    let verdict = signature::inline(&document.content, &keyrings).await?;
+                    documents.insert("InRelease".to_owned(), document.content.clone());
+                    (document, verdict)
+                }
+                Answer::NotThere => {
+                    let (release, signature) = pair(&mirror, &suite.root).await?;
+                    let verdict =
+                        signature::detached(&release.content, &signature.content, &keyrings).await?;
+                    documents.insert("Release".to_owned(), release.content.clone());
+                    documents.insert("Release.gpg".to_owned(), signature.content);
+                    (release, verdict)
+                }
+            };
         let path = format!("{}/{}", suite.root, documents.keys().next().map_or("", String::as_str));
         let unfit = |why: &str| mirror.is_unfit(&path, why);
         let text = match verdict {
@@ -236,12 +238,13 @@ impl Cache {
         if name == "InRelease" {
             return Err(not_there());
         }
-        let (release, signature) = pair(&mirror, suite).await?;
-        let text =
-            match signature::detached(&release.content, &signature.content, self.keyrings(&mirror)?).await? {
-                Verdict::Good(text) => text,
-                Verdict::Bad(why) => return Err(mirror.is_unfit(&path, &why)),
-            };
+        let (release, signature) = pair(&mirror, &suite.root).await?;
+        let text = match signature::detached(&release.content, &signature.content, &self.keyrings(&mirror)?)
+            .await?
+        {
+            Verdict::Good(text) => text,
+            Verdict::Bad(why) => return Err(mirror.is_unfit(&path, &why)),
+        };
         if text.trim_end() != current.text.trim_end() {
             return Err(mirror.is_unfit(&path, "does not belong to the InRelease beside it"));
         }
@@ -267,13 +270,13 @@ pub(super) fn places(path: &str, wanted: &Wanted, by_hash: bool) -> Vec<String> 
     under_hash.into_iter().chain([path.to_owned()]).collect()
 }
 
-async fn pair(mirror: &Mirror, suite: &Suite) -> Result<(Document, Document), Failure> {
+pub(super) async fn pair(mirror: &Mirror, root: &str) -> Result<(Document, Document), Failure> {
     let mut found = Vec::new();
     for name in ["Release", "Release.gpg"] {
-        match ask(mirror, suite, name, None).await? {
+        match ask(mirror, root, name, None).await? {
             Answer::Document(document) => found.push(document),
             Answer::Unchanged | Answer::NotThere => {
-                let path = format!("{}/{name}", suite.root).into();
+                let path = format!("{root}/{name}").into();
                 return Err(Failure::NotThere { mirror: Arc::clone(&mirror.name), path });
             }
         }
@@ -282,8 +285,13 @@ async fn pair(mirror: &Mirror, suite: &Suite) -> Result<(Document, Document), Fa
     found.pop().zip(signature).ok_or_else(|| Failure::Broken("two documents are not two".into()))
 }
 
-async fn ask(mirror: &Mirror, suite: &Suite, name: &str, before: Option<&Kept>) -> Result<Answer, Failure> {
-    let path = format!("{}/{name}", suite.root);
+pub(super) async fn ask(
+    mirror: &Mirror,
+    root: &str,
+    name: &str,
+    before: Option<&Kept>,
+) -> Result<Answer, Failure> {
+    let path = format!("{root}/{name}");
     let mut headers = header::HeaderMap::new();
     // Neither from a cache on the way: what it keeps may be of another time than what lies beside it.
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("max-age=0"));

@@ -32,6 +32,10 @@ pub(super) struct Release {
     pub codename: String,
     /// Indices are there under their hashes, too.
     pub by_hash: bool,
+    /// `Components`, such as `main`.
+    pub components: Vec<String>,
+    /// `Architectures`, such as `amd64`.
+    pub architectures: Vec<String>,
     files: HashMap<String, Wanted>,
     by_sha512: HashMap<String, String>,
 }
@@ -91,6 +95,8 @@ impl Release {
             suite: text("Suite"),
             codename: text("Codename"),
             by_hash: text("Acquire-By-Hash") == "yes",
+            components: text("Components").split_whitespace().map(str::to_owned).collect(),
+            architectures: text("Architectures").split_whitespace().map(str::to_owned).collect(),
             files,
             by_sha512,
         })

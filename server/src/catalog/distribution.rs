@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use wire::facts::{Facts, Firmware};
 
 use super::{Fault, yaml};
+use crate::domain::source_list::{ListWish, PackageSource};
 
 /// A target operating system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,6 +79,23 @@ impl Distribution {
         }
         need(distribution.family == "apt", "`family` must be `apt`; others are not known yet");
         if faults.is_empty() { Ok(distribution) } else { Err(faults) }
+    }
+
+    /// Its own source list, which every client of it has: `name` is the distribution's.
+    pub fn source_list(&self, name: &str) -> ListWish {
+        let source = |source: &Source| PackageSource {
+            uris: vec![format!("mirror:{}", source.mirror)],
+            suites: vec![source.suite.clone()],
+            components: source.components.clone(),
+            cached: true,
+            ..PackageSource::default()
+        };
+        ListWish {
+            description: String::new(),
+            distribution: Some(name.to_owned()),
+            architecture: self.architecture.clone(),
+            sources: self.sources.iter().map(source).collect(),
+        }
     }
 
     /// Which kernel and base image a machine gets: `virtual` or `metal`.

@@ -19,9 +19,11 @@ mod package;
 mod pxe;
 mod report;
 mod report_mail;
+mod repository;
 mod rollout;
 mod selection;
 mod serve;
+mod source_list;
 mod sse;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -116,12 +118,18 @@ enum Command {
     /// Agents of clients: versions, upgrades
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    /// Packages of clients
+    /// Packages of clients, and looking for packages
     #[command(subcommand)]
     Package(package::PackageCommand),
     /// Rollouts: the same work for many clients, in waves that stop by themselves
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Source lists: where clients take their packages from
+    #[command(subcommand)]
+    SourceList(source_list::SourceListCommand),
+    /// Own repositories of packages
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
     /// Storage layouts
     #[command(subcommand)]
     Layout(file::LayoutCommand),
@@ -240,6 +248,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Agent(command) => agent::run(&connect()?, command).await,
         Command::Package(command) => package::package(&connect()?, command).await,
         Command::Rollout(command) => rollout::run(&connect()?, command).await,
+        Command::SourceList(command) => source_list::run(&connect()?, command).await,
+        Command::Repository(command) => repository::run(&connect()?, command).await,
         Command::Layout(command) => file::layout(&connect()?, command).await,
         Command::Distribution(file::DistributionCommand::List) => file::distributions(&connect()?).await,
         Command::Image(command) => image::run(&connect()?, command).await,

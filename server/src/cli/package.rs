@@ -1,10 +1,15 @@
-//! `lotse package …`: jobs that change packages of a client.
+//! `lotse package …`: jobs that change packages of a client, and looking for packages.
 
 use serde_json::{Value, json};
 
 use super::{
-    api::{Api, Name},
+    api::{Api, Name, Query},
     job::queue,
+    output::{note, table, time},
+};
+use crate::{
+    app::package_search::{FoundPackages, SearchedIndex},
+    domain::layout::size::human,
 };
 
 /// Jobs that change packages of a client.
@@ -92,6 +97,19 @@ pub(super) enum PackageCommand {
     Hold(Words),
     /// No longer keep packages at their version
     Unhold(Words),
+    /// Look for packages in what archives offer
+    #[command(after_help = "Example:\n  lotse package search --list debian-12 web browser")]
+    Search {
+        /// In this source list; without it in everything that was searched before.
+        #[arg(long)]
+        list: Option<Name>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+        /// Words that name or description must have in them.
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
 }
 
 /// Packages of a client.
@@ -168,7 +186,58 @@ pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Resul
         }
         PackageCommand::Hold(words) => (words.on, "package-hold", json!({ "packages": words.packages })),
         PackageCommand::Unhold(words) => (words.on, "package-unhold", json!({ "packages": words.packages })),
+        PackageCommand::Search { list, limit, words } => {
+            return search(api, list.as_ref(), limit, &words).await;
+        }
     };
     queue(api, &on.client, &json!({ "job_type": job_type, "params": params, "hold": on.hold }), on.watch)
         .await
+}
+
+async fn search(api: &Api, list: Option<&Name>, limit: i64, words: &[String]) -> anyhow::Result<()> {
+    let query = Query::new("/package-search").with("q", Some(words.join(" "))).with("list", list);
+    let found: FoundPackages = api.get(&query.with("limit", Some(limit)).0).await?;
+    if api.wrote_json(&found)? {
+        return Ok(());
+    }
+    let rows: Vec<_> = found
+        .packages
+        .into_iter()
+        .map(|package| {
+            let size = |bytes: i64| human(u64::try_from(bytes).unwrap_or(0));
+            let (size, installed) = (size(package.size_bytes), size(package.installed_bytes));
+            vec![
+                package.name,
+                package.version,
+                package.section,
+                size,
+                installed,
+                package.suite,
+                package.description,
+            ]
+        })
+        .collect();
+    table(&["PACKAGE", "VERSION", "SECTION", "SIZE", "INSTALLED", "SUITE", "DESCRIPTION"], &rows);
+    if found.more {
+        note("There are more: say more words, or a greater --limit.");
+    }
+    if found.indices.is_empty() {
+        note("Nothing was searched in yet: say --list NAME once (`lotse source-list list`).");
+    }
+    for index in &found.indices {
+        note(&age(index));
+    }
+    Ok(())
+}
+
+fn age(index: &SearchedIndex) -> String {
+    let place = format!("{} {} {} {}", index.archive, index.suite, index.component, index.architecture);
+    match (index.packages, index.dated_at, &index.problem) {
+        (Some(packages), Some(at), None) => format!("{place}: {packages} packages, signed {}", time(at)),
+        (Some(packages), Some(at), Some(problem)) => {
+            format!("{place}: {packages} packages, signed {}; could not be asked anew: {problem}", time(at))
+        }
+        (_, _, Some(problem)) => format!("{place}: {problem}"),
+        (_, _, None) => format!("{place}: is being read; ask again in a moment"),
+    }
 }

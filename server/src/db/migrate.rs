@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("../../migrations/0011_inventory.sql")),
     (13, include_str!("../../migrations/0013_rollouts.sql")),
     (14, include_str!("../../migrations/0014_upgrade.sql")),
+    (15, include_str!("../../migrations/0015_sources.sql")),
     (16, include_str!("../../migrations/0016_output.sql")),
     (17, include_str!("../../migrations/0017_selections.sql")),
     (18, include_str!("../../migrations/0018_failed_jobs.sql")),

@@ -40,6 +40,10 @@ const FOR_ALL: &[(&Method, &str)] = &[
     (GET, "/events"),
     (GET, "/events/stream"),
     (GET, "/approvals"),
+    (GET, "/package-search"),
+    (GET, "/packages"),
+    (GET, "/source-lists"),
+    (GET, "/repositories"),
     (GET, "/reports"),
     (GET, "/reports/{name}"),
 ];

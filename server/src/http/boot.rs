@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use wire::{Mac, Sha256, trust::Trust};
 
-use super::{Rejection, extract::Json, packages};
+use super::{Rejection, extract::Json, packages, repository};
 use crate::{
     app::Error,
     boot::{
@@ -38,6 +38,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/blobs/{sha256}", get(blob))
         .route("/boot/dhcp", axum::routing::post(dhcp))
         .route("/mirror/{name}/{*path}", get(packages::get))
+        .route("/repository/{name}/{*path}", get(repository::get))
         .layer(DefaultBodyLimit::max(4096))
         // Until the answer begins: files may take as long as they move.
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))

@@ -10,6 +10,7 @@ mod origin;
 mod packages;
 pub mod pages;
 mod problem;
+mod repository;
 mod stream;
 
 pub use problem::{Rejection, uniform};

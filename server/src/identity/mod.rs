@@ -2,12 +2,15 @@
 //!
 //! Invariants: private keys are files of mode 0600 in `DATA/keys` and leave it never; nothing but the key is taken from a CSR.
 
+mod archive_key;
 mod authority;
 mod keys;
+mod openpgp;
 mod seal;
 pub mod tls;
 pub mod token;
 
+pub use archive_key::ArchiveKey;
 pub use authority::{Authority, Issued};
 
 /// Why an identity could not be made or read.

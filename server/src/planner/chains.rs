@@ -57,6 +57,7 @@ fn chain(catalog: &Catalog, config: ClientConfig, file: &str) -> Vec<StepKind> {
             server: &server(),
             layout,
             retracted: &Retracted::new(),
+            sources: &[],
         };
         let planned =
             plan(&request, catalog).unwrap_or_else(|error| panic!("{} on {file}: {error}", entry.job_type));

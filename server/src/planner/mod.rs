@@ -10,6 +10,7 @@ mod packages;
 #[cfg(test)]
 mod rendered;
 pub mod sample;
+mod sources;
 pub mod storage;
 mod upgrade;
 mod view;
@@ -37,6 +38,7 @@ use crate::{
         image::{self, Image},
         layout::{Layout, LayoutProblem, line_of},
         settings::Retracted,
+        source_list::NamedList,
     },
 };
 
@@ -60,6 +62,8 @@ pub struct PlanRequest<'a> {
     pub layout: Option<&'a str>,
     /// Versions of packages that may not be installed.
     pub retracted: &'a Retracted,
+    /// The source lists of the client, with the keys of own repositories in them.
+    pub sources: &'a [NamedList],
 }
 
 /// The server as clients reach it.
@@ -194,6 +198,9 @@ impl<'a> Planning<'a> {
         if let Some(distribution) = distribution {
             context.insert("distribution", distribution);
         }
+        let (lists, keys) = sources::views(request.sources, distribution, &request.server.boot_url);
+        context.insert("sources", &lists);
+        context.insert("source_keys", &keys);
         if let Some(storage) = &storage {
             context.insert("storage", storage);
             context.insert("fstab", &storage::fstab(storage));

@@ -15,6 +15,7 @@ use crate::{
         client::{Client, ClientConfig, Stage},
         image::{self, Image},
         settings::Retracted,
+        source_list::NamedList,
     },
 };
 
@@ -31,6 +32,9 @@ pub struct Sample {
     /// File below `job-scripts/_facts`.
     #[serde(default = "default_machine")]
     pub machine: String,
+    /// Source lists beside the distribution's own.
+    #[serde(default)]
+    pub sources: Vec<NamedList>,
 }
 
 fn default_machine() -> String {
@@ -118,6 +122,10 @@ pub fn planned(catalog: &Catalog, job_type: &str, sample: Sample, machine: Facts
     let params = declared.params.check(&sample.params).map_err(wrong)?;
     let layout = catalog.layout(&sample.client.layout).map(str::to_owned);
     let client = client(sample.client, machine);
+    let name = &client.config.distribution;
+    let own =
+        catalog.distribution(name).map(|own| NamedList { name: name.clone(), wish: own.source_list(name) });
+    let sources: Vec<_> = own.into_iter().chain(sample.sources).collect();
     let request = PlanRequest {
         job: JobId(17),
         job_type,
@@ -128,6 +136,7 @@ pub fn planned(catalog: &Catalog, job_type: &str, sample: Sample, machine: Facts
         server: &server(),
         layout: layout.as_deref(),
         retracted: &Retracted::new(),
+        sources: &sources,
     };
     plan(&request, catalog).map_err(|error| error.to_string())
 }

@@ -66,6 +66,7 @@ mod tests {
             server: &sample::server(),
             layout: None,
             retracted: &crate::domain::settings::Retracted::new(),
+            sources: &[],
         };
         step(&request).map_err(|error| error.to_string())
     }

@@ -7,6 +7,7 @@ mod jobs;
 mod rollouts;
 mod selections;
 mod settings;
+mod sources;
 
 use std::collections::BTreeSet;
 
@@ -94,12 +95,14 @@ impl Walk<'_> {
 }
 
 /// What is sent there is only looked at; a build that runs elsewhere tells how far it is, and is in memory only.
-/// What is fetched into the package cache is what any client makes it fetch.
-const CHANGE_NOTHING: [&str; 4] = [
+/// What is fetched into the package cache is what any client makes it fetch, and so is the index that packages are searched in.
+const CHANGE_NOTHING: [&str; 6] = [
     "/api/v1/layout-checks",
     "/api/v1/job-scripts/{name}/render",
     "/api/v1/image-builds",
     "/api/v1/cache/fetch",
+    "/api/v1/source-list-checks",
+    "/api/v1/source-lists/{name}/refresh",
 ];
 
 const NEW: (bool, bool) = (false, true);
@@ -121,6 +124,7 @@ pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(e
     rollouts::about_rollouts(&mut walk).await;
     selections::about_selections(&mut walk).await;
     files::about_groups_and_files(&mut walk).await;
+    sources::about_sources(&mut walk).await;
     settings::about_people_and_settings(&mut walk).await;
     accounts::about_accounts(&mut walk).await;
     accounts::about_ones_own_account(&mut walk).await;

@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 18] = [
+const MORE: [(&str, &str); 19] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -29,6 +29,7 @@ const MORE: [(&str, &str); 18] = [
     ("reports-software", "/reports/software"),
     ("packages-unknown", "/clients/{installing}/packages"),
     ("comparison-with", "/clients/lab-01/comparison?with=lab-03"),
+    ("packages-found", "/packages?q=fire"),
     ("reports-packages", "/reports/packages"),
     ("reports-disks", "/reports/disks"),
     ("reports-age", "/reports/age"),
@@ -76,6 +77,8 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("selections", "{name}") => sample.selection.to_owned(),
             ("previews", "{id}") => sample.preview.to_string(),
             ("layouts", "{name}") => sample.layout.to_owned(),
+            ("source-lists", "{name}") => "debian-12".to_owned(),
+            ("repositories", "{name}") => "ours".to_owned(),
             ("accounts", "{name}") => "admin".to_owned(),
             ("report-mails", "{name}") => "weekly".to_owned(),
             (_, "comparison") => "comparison?at=2020-01-01".to_owned(),

@@ -23,6 +23,7 @@ mod reports;
 pub(crate) mod rollouts;
 mod selections;
 mod settings;
+pub mod sources;
 mod spec;
 mod tag;
 pub mod view;
@@ -242,6 +243,28 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/cache/files", Role::Viewer),
     (POST, "/api/v1/cache/clean", Role::Admin),
     (POST, "/api/v1/cache/fetch", Role::Operator),
+    (GET, "/api/v1/source-lists", Role::Viewer),
+    (GET, "/api/v1/source-lists/{name}", Role::Viewer),
+    (PUT, "/api/v1/source-lists/{name}", Role::Admin),
+    (DELETE, "/api/v1/source-lists/{name}", Role::Admin),
+    (POST, "/api/v1/source-list-checks", Role::Admin),
+    (POST, "/api/v1/source-lists/{name}/refresh", Role::Operator),
+    (PUT, "/api/v1/source-lists/{name}/groups/{group}", Role::Operator),
+    (DELETE, "/api/v1/source-lists/{name}/groups/{group}", Role::Operator),
+    (PUT, "/api/v1/source-lists/{name}/clients/{client}", Role::Operator),
+    (DELETE, "/api/v1/source-lists/{name}/clients/{client}", Role::Operator),
+    (GET, "/api/v1/package-search", Role::Viewer),
+    (GET, "/api/v1/repository-key", Role::Viewer),
+    (GET, "/api/v1/repositories", Role::Viewer),
+    (POST, "/api/v1/repositories", Role::Admin),
+    (GET, "/api/v1/repositories/{name}", Role::Viewer),
+    (DELETE, "/api/v1/repositories/{name}", Role::Admin),
+    (GET, "/api/v1/repositories/{name}/packages", Role::Viewer),
+    (POST, "/api/v1/repositories/{name}/packages", Role::Operator),
+    (DELETE, "/api/v1/repositories/{name}/packages/{id}", Role::Operator),
+    (GET, "/api/v1/repositories/{name}/states", Role::Viewer),
+    (POST, "/api/v1/repositories/{name}/promote", Role::Operator),
+    (POST, "/api/v1/repositories/{name}/roll-back", Role::Operator),
     (GET, "/api/v1/notices", Role::Admin),
     (POST, "/api/v1/notices/{id}/retry", Role::Admin),
 ];
@@ -266,6 +289,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(approvals::router())
         .merge(channels::router())
         .merge(cache::router())
+        .merge(sources::router())
         .merge(reports::router())
         .merge(report_mails::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
@@ -275,8 +299,10 @@ pub fn router(ctx: Ctx) -> Router {
             .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
     };
-    let files =
-        OpenApiRouter::new().nest("/api/v1", OpenApiRouter::new().routes(routes!(files::create_blob)));
+    let files = OpenApiRouter::new().nest(
+        "/api/v1",
+        OpenApiRouter::new().routes(routes!(files::create_blob)).routes(routes!(sources::upload_package)),
+    );
     let (guarded, mut api) = bounded(quick).merge(files).split_for_parts();
     let (open, login) = bounded(OpenApiRouter::new().routes(routes!(accounts::login))).split_for_parts();
     spec::guard(&mut api);

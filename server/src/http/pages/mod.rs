@@ -27,14 +27,17 @@ mod mass;
 mod moment;
 mod oidc;
 mod overview;
+mod package_search;
 mod report_mails;
 mod reports;
+mod repositories;
 mod rights;
 mod rollouts;
 mod rules;
 mod selections;
 mod session;
 mod settings;
+mod source_lists;
 mod status;
 mod tokens;
 mod words;
@@ -129,6 +132,23 @@ pub const ROUTES: &[Route] = &[
     (GET, "/about", Role::Viewer),
     (GET, "/package-cache", Role::Viewer),
     (POST, "/package-cache/clean", Role::Admin),
+    (GET, "/packages", Role::Viewer),
+    (GET, "/source-lists", Role::Viewer),
+    (GET, "/source-lists/{name}", Role::Viewer),
+    (POST, "/source-lists/{name}", Role::Admin),
+    (POST, "/source-lists/{name}/delete", Role::Admin),
+    (POST, "/source-lists/{name}/give", Role::Operator),
+    (POST, "/source-lists/{name}/refresh", Role::Operator),
+    (GET, "/new-source-list", Role::Admin),
+    (POST, "/new-source-list", Role::Admin),
+    (GET, "/repositories", Role::Viewer),
+    (POST, "/repositories", Role::Admin),
+    (GET, "/repositories/{name}", Role::Viewer),
+    (POST, "/repositories/{name}/upload", Role::Operator),
+    (POST, "/repositories/{name}/promote", Role::Operator),
+    (POST, "/repositories/{name}/roll-back", Role::Operator),
+    (POST, "/repositories/{name}/packages/{id}/remove", Role::Operator),
+    (POST, "/repositories/{name}/delete", Role::Admin),
     (GET, "/images", Role::Viewer),
     (POST, "/images/{id}/delete", Role::Admin),
     (GET, "/job-scripts", Role::Viewer),
@@ -210,6 +230,9 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(about::router())
         .merge(images::router())
         .merge(cache::router())
+        .merge(package_search::router())
+        .merge(source_lists::router())
+        .merge(repositories::router())
         .merge(job_scripts::router())
         .merge(layouts::router())
         .merge(reports::router())

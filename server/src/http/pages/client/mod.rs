@@ -13,10 +13,10 @@ use std::collections::HashMap;
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     routing::get,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     hardware::{FactsView, facts_view},
@@ -75,6 +75,7 @@ struct View {
     alarm: bool,
     rescue: bool,
     was_installed: bool,
+    looked_up: String,
     may: May,
     fingerprint: Option<String>,
     seen: Option<Moment>,
@@ -156,7 +157,19 @@ struct HistoryView {
     at: Moment,
 }
 
-async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
+/// Packages that somebody has looked up, for the form that installs them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LookedUp {
+    packages: String,
+}
+
+async fn show(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(looked_up): Query<LookedUp>,
+) -> Result<Page, Rejection> {
     let (now, language) = (ctx.now(), visitor.language);
     let moment = |at| Moment::new(at, now, language);
     let timeline = boot_timeline::of_client(&ctx, &name).await?;
@@ -175,20 +188,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         .iter()
         .map(|record| (record.job.id.0, job_title(&ctx, language, &record.job.job_type)))
         .collect();
-    let mut records = records;
-    records.sort_by_key(|record| in_reading_order(&record.job));
-    let jobs = records
-        .into_iter()
-        .map(|record| JobRow {
-            id: record.job.id.0,
-            state: record.job.state.as_str(),
-            kind: kind_of(record.job.state),
-            waits: record.waits_for.map(|wait| WaitView::new(&ctx, &wait, language)),
-            why: record.job.reason,
-            at: moment(record.job.finished_at.unwrap_or(record.job.created_at)),
-            title: job_title(&ctx, language, &record.job.job_type),
-        })
-        .collect();
+    let jobs = job_rows(&ctx, language, records, &moment);
     let notes = notes::list(&mut tx, &name).await?;
     let history = notes::history(&mut tx, &name, i64::MAX, HISTORY).await?;
     let client = &standing.client;
@@ -201,6 +201,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         status: Status::new(&ctx, &standing, language),
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
         rescue,
+        looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),
         fingerprint: client.announced_key.as_ref().filter(|_| waits_for_adoption).map(grouped),
@@ -237,6 +238,27 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         name,
     };
     page(&ctx, &visitor, "pages/client.html", &view)
+}
+
+fn job_rows(
+    ctx: &Ctx,
+    language: &str,
+    mut records: Vec<job_records::JobRecord>,
+    moment: &impl Fn(i64) -> Moment,
+) -> Vec<JobRow> {
+    records.sort_by_key(|record| in_reading_order(&record.job));
+    records
+        .into_iter()
+        .map(|record| JobRow {
+            id: record.job.id.0,
+            state: record.job.state.as_str(),
+            kind: kind_of(record.job.state),
+            waits: record.waits_for.map(|wait| WaitView::new(ctx, &wait, language)),
+            why: record.job.reason,
+            at: moment(record.job.finished_at.unwrap_or(record.job.created_at)),
+            title: job_title(ctx, language, &record.job.job_type),
+        })
+        .collect()
 }
 
 fn line_view(line: &BootEvent, moment: &impl Fn(i64) -> Moment) -> LineView {

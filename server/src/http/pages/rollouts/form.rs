@@ -211,6 +211,7 @@ struct Drawn {
 pub(super) struct From {
     group: String,
     q: String,
+    packages: String,
 }
 
 pub(super) async fn new(
@@ -218,7 +219,11 @@ pub(super) async fn new(
     visitor: Visitor,
     Query(from): Query<From>,
 ) -> Result<Page, Rejection> {
-    let form = Words { group: from.group, query: from.q, ..Words::default() };
+    let mut form = Words { group: from.group, query: from.q, ..Words::default() };
+    if !from.packages.is_empty() {
+        form.params = format!("packages={}", from.packages);
+        form.title = from.packages;
+    }
     show(&ctx, &visitor, form, None, None).await
 }
 

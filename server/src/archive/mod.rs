@@ -1,0 +1,6 @@
+//! Archives of packages that this server makes: what is in a package (`deb.rs`), and the indices of a suite (`index.rs`).
+//!
+//! Knows nothing of databases and of who may do what; verifying other people's archives is in `cache`.
+
+pub mod deb;
+pub mod index;
