@@ -1,6 +1,11 @@
 //! The command line of `lotse-agent`.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{
+    fs::{File, TryLockError},
+    io::Write,
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -81,9 +86,24 @@ pub async fn run(arguments: Arguments, stop: &CancellationToken) -> anyhow::Resu
             print(&serde_json::to_string_pretty(&facts).context("writing the facts as JSON")?);
             Ok(())
         }
-        Subcommands::Supervise => supervisor::supervise(host.as_ref(), Path::new(SYSTEM_STATE_DIR), stop)
-            .await
-            .context("carrying the upgrade of the agent to its end"),
+        Subcommands::Supervise => {
+            // Whoever boots the machine and the agent itself may start one at the same moment; the kernel lets one of them work.
+            let path = Path::new(SYSTEM_STATE_DIR).join("supervisor.lock");
+            let lock = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    tracing::info!("another supervisor is at work");
+                    return Ok(());
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("locking {}", path.display()));
+                }
+            }
+            supervisor::supervise(host.as_ref(), Path::new(SYSTEM_STATE_DIR), stop)
+                .await
+                .context("carrying the upgrade of the agent to its end")
+        }
     }
 }
 

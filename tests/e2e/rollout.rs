@@ -1,10 +1,13 @@
 //! A rollout to twenty systems with a real dpkg, watched on its page: a package that cannot be set up stops it in its first wave, before
 //! most clients have seen it; the mended package then reaches all of them.
 //!
-//! The package comes from an archive of the test through the server's package cache. Pictures are kept in
+//! The package comes from an archive of the test, which the server takes for Debian's, through its package cache. Pictures are kept in
 //! `target/lotse/screenshots/rollout/*.png`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use harness::{
@@ -14,6 +17,7 @@ use harness::{
     site::{Dhcp, Programs, Site},
     story::minutes,
 };
+use tokio::time::{Instant, sleep};
 
 const CLIENTS: u8 = 20;
 const FIRST_WAVE: usize = 3;
@@ -42,7 +46,7 @@ async fn systems(site: &Site, agent: &Path, archive: &Archive) -> Result<(Copies
     fs_err::copy(archive.keyring(), etc.join("apt/keyrings/school.gpg"))?;
     fs_err::write(
         etc.join("apt/sources.list"),
-        format!("deb [signed-by={keyring}] {boot}/mirror/school bookworm main\n"),
+        format!("deb [signed-by={keyring}] {boot}/mirror/debian bookworm main\n"),
     )?;
     let mut running = Vec::new();
     for number in 1..=CLIENTS {
@@ -85,8 +89,8 @@ pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
     archive.release("bookworm")?;
     let mirror = Mirror::serve(&archive.root()).await?;
     let words = [
-        format!("--mirrors=school={}", mirror.url),
-        format!("--cache-keyrings=school={}", archive.keyring().display()),
+        format!("--mirrors=debian={}", mirror.url),
+        format!("--cache-keyrings=debian={}", archive.keyring().display()),
     ];
     let agent = programs.agent.clone();
     let site = Site::start_with(programs, &directory, Dhcp::None, &words).await?;
@@ -98,12 +102,27 @@ pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
     let page = browser.page(Look::DESK).await?;
     page.goto(link.trim()).await?;
     page.until_shown("You have no password yet").await?;
-    let watcher = Watcher { page, pictures, rollout: planned(&site).await? };
+    let console = site.addresses()?["https"].as_str().unwrap_or_default().to_owned();
+    let address = format!("{console}/rollouts/{}", planned(&site).await?);
+    let watcher = Watcher { page, pictures, address };
     watcher.sees_it_halt(&systems).await?;
     archive.package(PACKAGE, "3", 20_000)?;
     archive.release("bookworm")?;
+    knows(&site, "Version: 3").await?;
     watcher.sees_it_finish(&systems).await?;
     watcher.page.close().await.context("what the browser complained about")
+}
+
+/// Waits until the package cache gives this text in its list of packages: it asks the archive no more than once in some seconds.
+async fn knows(site: &Site, text: &str) -> Result<()> {
+    let boot = site.addresses()?["boot"].as_str().unwrap_or_default().to_owned();
+    let list = format!("{boot}/mirror/debian/dists/bookworm/main/binary-amd64/Packages");
+    let deadline = Instant::now() + minutes(2);
+    while !reqwest::get(&list).await?.text().await?.contains(text) {
+        ensure!(Instant::now() < deadline, "the package cache does not come to know of {text:?}");
+        sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 /// The rollout's number.
@@ -119,7 +138,8 @@ async fn planned(site: &Site) -> Result<i64> {
 struct Watcher {
     page: Page,
     pictures: PathBuf,
-    rollout: i64,
+    /// Of the rollout's page.
+    address: String,
 }
 
 impl Watcher {
@@ -132,7 +152,7 @@ impl Watcher {
 
     async fn sees_it_halt(&self, systems: &[Copy]) -> Result<()> {
         let page = &self.page;
-        page.goto(&format!("/rollouts/{}", self.rollout)).await?;
+        page.goto(&self.address).await?;
         self.look("1-planned").await?;
         page.follow("Start").await?;
         page.eval("window.lotseStayed = true").await?;
@@ -163,7 +183,7 @@ impl Watcher {
 
     async fn sees_it_finish(&self, systems: &[Copy]) -> Result<()> {
         let page = &self.page;
-        page.goto(&format!("/rollouts/{}", self.rollout)).await?;
+        page.goto(&self.address).await?;
         page.follow("Try the failed ones again").await?;
         page.follow("Resume").await?;
         let finished = "document.querySelector('.head .chip').innerText.trim() === 'finished'";

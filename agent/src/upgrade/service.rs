@@ -80,15 +80,16 @@ impl Service<'_> {
         self.run(["/bin/sh", "-eu", "-c", text, "put-back", &program, PROGRAM]).await.map(drop)
     }
 
-    /// Ends the agent that runs, and starts the one that is installed.
-    pub(super) async fn restart_agent(&self) -> Result<(), Error> {
+    /// Ends the agent that runs.
+    pub(super) async fn stop_agent(&self) -> Result<(), Error> {
         if self.has_systemd() {
-            return self.run(["systemctl", "restart", "lotse-agent.service"]).await.map(drop);
+            return self.run(["systemctl", "stop", "lotse-agent.service"]).await.map(drop);
         }
         let noted = self.upgrade.path("agent.pid");
         if let Some(found) = process::alive(self.upgrade.host, &noted) {
             let id = found.id.to_string();
-            let kill = r#"kill "-$1" -- "$2" 2> /dev/null || true"#;
+            // Not behind `--`, which dash's own kill does not know.
+            let kill = r#"kill "-$1" "$2" 2> /dev/null || true"#;
             self.run(["/bin/sh", "-c", kill, "kill", "TERM", &id]).await?;
             let patience = Instant::now() + STOP_PATIENCE;
             while process::alive(self.upgrade.host, &noted).is_some() && Instant::now() < patience {
@@ -97,6 +98,14 @@ impl Service<'_> {
             // With what it started, when it was the first of a session of ours.
             self.run(["/bin/sh", "-c", kill, "kill", "KILL", &format!("-{id}")]).await?;
             self.run(["/bin/sh", "-c", kill, "kill", "KILL", &id]).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the agent that is installed.
+    pub(super) async fn start_agent(&self) -> Result<(), Error> {
+        if self.has_systemd() {
+            return self.run(["systemctl", "start", "lotse-agent.service"]).await.map(drop);
         }
         self.upgrade.host.remove(&self.upgrade.path("output"))?;
         self.detach("agent.pid", &[PROGRAM, "run"]).await

@@ -85,7 +85,8 @@ async fn advance(upgrade: &Upgrade<'_>, service: &Service<'_>, state: &mut State
                     state.reason.push_str(&note);
                 }
             }
-            service.restart_agent().await?;
+            service.stop_agent().await?;
+            service.start_agent().await?;
             state.phase = Phase::Reverted;
         }
         Phase::Done | Phase::Reverted => {}
@@ -110,8 +111,10 @@ async fn trial(
     state.trials += 1;
     upgrade.set(state)?;
     let proof = upgrade.path("proof.json");
+    // After a power cut the old agent may be at work still: until it has ended, a proof may be its own.
+    service.stop_agent().await?;
     upgrade.host.remove(&proof)?;
-    service.restart_agent().await?;
+    service.start_agent().await?;
     let begun = Instant::now();
     let limit = Duration::from_secs(state.limit_s.into());
     let what = loop {

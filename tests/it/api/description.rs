@@ -46,7 +46,10 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
                 must(content["schema"].is_object(), &format!("how does {kind} look?"));
             }
             // What is only put here or taken away overwrites nothing.
-            let given = path.starts_with("/api/v1/source-lists/{name}/");
+            let given = path.starts_with("/api/v1/source-lists/{name}/")
+                || path == "/api/v1/selections/{name}/groups/{group}";
+            // It carries the revision that it follows.
+            let given = given || path == "/api/v1/selections/{name}";
             let overwrites = !path.contains("/members/") && !given;
             let changes = ["put", "patch"].contains(&method.as_str()) && overwrites;
             let guarded =

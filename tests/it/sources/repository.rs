@@ -143,12 +143,7 @@ pub(super) async fn what_is_no_package_or_another_one_of_the_same_version_is_ref
     let taken =
         server.send(Method::POST, "/api/v1/repositories", &json!({ "name": "debian-12" })).await.unwrap();
     assert!(taken.is_problem(409), "{taken:?}");
-    for path in [
-        "../keys/archive.key",
-        "pool/x/y",
-        "dists/testing/../production/InRelease",
-        "dists/unstable/InRelease",
-    ] {
+    for path in ["pool/x/y", "dists/testing/%2e%2e%2fproduction/InRelease", "dists/unstable/InRelease"] {
         let answer = server.http.get(format!("{}/{path}", url(&server))).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }

@@ -28,9 +28,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
         PackageAction::Refresh => return apt.refresh().await,
         _ => {}
     }
-    if !work.preview {
-        apt.make_ready().await?;
-    }
+    let unmended = if work.preview { None } else { apt.make_ready().await? };
     if !work.preview && !work.unhold.is_empty() {
         apt.mark("unhold", &work.unhold).await?;
     }
@@ -68,7 +66,11 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
         return Ok(());
     }
     if transaction.changes.is_empty() {
-        return apt.hold_what_is_to_stay().await;
+        // To apt, a package that is unpacked and not set up is there.
+        return match unmended {
+            Some(why) => Err(why),
+            None => apt.hold_what_is_to_stay().await,
+        };
     }
     if !work.answers.is_empty() {
         apt.answer().await?;
@@ -135,38 +137,41 @@ impl Apt<'_> {
         words.iter().map(|&word| word.to_owned()).collect()
     }
 
-    /// Waits for the lock, and mends what an interrupted run left. A package that cannot be mended is no reason to stop: the work may
-    /// be its removal.
-    async fn make_ready(&self) -> Result<(), StepError> {
+    /// Waits for the lock, and mends what an interrupted run left; tells why something could not be. That is no reason to stop: the work
+    /// may be its removal.
+    async fn make_ready(&self) -> Result<Option<StepError>, StepError> {
         let check = self.command(&["check".to_owned()]);
         let checked = run(self.ctx, &check, &|line| self.tells_progress(line)).await;
         match &checked {
-            Err(StepError::Transient(_) | StepError::Stopped) => return checked.map(drop),
+            Err(StepError::Transient(_) | StepError::Stopped) => return checked.map(|_| None),
             Ok(_) | Err(StepError::Permanent(_) | StepError::Refused(_)) => {}
         }
+        let mut unmended = None;
         let audit = ask(self.ctx, &Command::new(["dpkg", "--audit"])).await.unwrap_or_default();
         if !audit.trim().is_empty() {
             self.ctx.say("an earlier run was interrupted: what it left half done is finished first");
             let finish = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
-            self.unless_stopped(run(self.ctx, &environment(Command::new(finish)), &|_| false).await)?;
+            unmended =
+                self.unless_stopped(run(self.ctx, &environment(Command::new(finish)), &|_| false).await)?;
         }
         if checked.is_err() {
             self.ctx.say("installed packages lack others: these are installed first");
             let words = ["--fix-broken", "--no-remove", "install"].map(str::to_owned);
             let fix = self.command(&words);
-            self.unless_stopped(run(self.ctx, &fix, &|line| self.tells_progress(line)).await)?;
+            let mended = run(self.ctx, &fix, &|line| self.tells_progress(line)).await;
+            unmended = self.unless_stopped(mended)?.or(unmended);
         }
-        Ok(())
+        Ok(unmended)
     }
 
-    fn unless_stopped(&self, result: Result<String, StepError>) -> Result<(), StepError> {
+    fn unless_stopped(&self, result: Result<String, StepError>) -> Result<Option<StepError>, StepError> {
         match result {
             Err(StepError::Stopped) => Err(StepError::Stopped),
             Err(error) => {
                 self.ctx.say(&format!("that did not help: {error}"));
-                Ok(())
+                Ok(Some(error))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
         }
     }
 

@@ -221,6 +221,18 @@ async fn what_an_interrupted_run_left_is_finished_first_and_does_not_stop_the_wo
 }
 
 #[tokio::test]
+async fn a_package_that_still_cannot_be_set_up_is_no_success() {
+    let stage = stage();
+    let dpkg = |answer: Answer| stage.host.answer("dpkg", answer.once());
+    dpkg(Answer::fails(1, "dpkg: error processing package broken (--configure):"));
+    dpkg(Answer::prints("The following packages are only half configured: broken"));
+    // Nothing is to be installed: to apt, it is there.
+    says(&stage, &[Answer::default(), Answer::default()]);
+    let error = execute(&stage.ctx(), &work(PackageAction::Install, &["broken"])).await.unwrap_err();
+    assert!(error.to_string().contains("--configure"), "{error}");
+}
+
+#[tokio::test]
 async fn a_failure_shows_the_lines_that_tell_why() {
     let stage = stage();
     let broken = include_str!("testdata/apt-broken.txt");

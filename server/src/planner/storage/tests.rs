@@ -85,10 +85,7 @@ fn a_machine_without_a_fitting_disk_is_told_why_each_does_not_fit() {
     assert!(refused(LAYOUT, &facts(Firmware::Bios, vec![])).contains("no disk"));
     let stick = Disk { removable: true, ..disk("/dev/sda", 8 << 30) };
     let message = refused(LAYOUT, &facts(Firmware::Bios, vec![stick, disk("/dev/vda", 1 << 30)]));
-    assert!(
-        message.contains("can be pulled out") && message.contains("is smaller than 2GiB"),
-        "{message}"
-    );
+    assert!(message.contains("can be pulled out") && message.contains("is smaller than 2GiB"), "{message}");
 }
 
 #[test]
