@@ -1,16 +1,21 @@
 // What pages need beyond links and forms: they follow what happens, and follow a job's output.
 "use strict";
 
-// An event on the server refreshes the parts of the page that depend on it, at most once a second.
+// An event on the server refreshes the parts of the page that depend on it, at most once a second; and once more when it has become
+// quiet, because what follows from the last event is worked out a moment later.
 function followEvents() {
   if (!document.querySelector("[data-live]")) return;
+  const refresh = () => document.body.dispatchEvent(new CustomEvent("lotse-changed"));
   let waiting = false;
+  let quiet;
   new EventSource("/live").addEventListener("changed", () => {
+    clearTimeout(quiet);
+    quiet = setTimeout(refresh, 5000);
     if (waiting) return;
     waiting = true;
     setTimeout(() => {
       waiting = false;
-      document.body.dispatchEvent(new CustomEvent("lotse-changed"));
+      refresh();
     }, 1000);
   });
 }

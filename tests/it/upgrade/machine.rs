@@ -176,6 +176,11 @@ impl Machine {
         );
     }
 
+    /// What the agent on trial has said so far.
+    pub(super) fn said_on_trial(&self) -> String {
+        fs_err::read_to_string(self.path("/var/lib/lotse-agent/upgrade/output")).unwrap_or_default()
+    }
+
     /// How far the upgrade is.
     pub(super) fn state(&self) -> Option<State> {
         let text = fs_err::read(self.path("/var/lib/lotse-agent/upgrade/state.json")).ok()?;

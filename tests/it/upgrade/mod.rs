@@ -227,12 +227,10 @@ fn reached(phase: Phase, wanted: Phase) -> bool {
 async fn a_supervisor_that_is_killed_is_started_again() {
     let site = Site::start().await;
     // It is slow to start, so that there is time to kill.
-    site.offer("0.2.0", "#!/bin/sh\n# slow\nsleep 3\nexec /lotse-agent \"$@\"\n").await;
+    site.offer("0.2.0", "#!/bin/sh\n# slow\necho begins\nsleep 3\nexec /lotse-agent \"$@\"\n").await;
     let id = site.order(json!({})).await.unwrap();
-    site.until("the trial begins", |site| {
-        site.machine.state().is_some_and(|state| state.phase == Phase::Watching)
-    })
-    .await;
+    // Between the end of the old agent and the start of the new one, only systemd could start it again.
+    site.until("the trial begins", |site| site.machine.said_on_trial().contains("begins")).await;
     site.machine.run("read -r id rest < /var/lib/lotse-agent/upgrade/supervisor.pid; kill -9 $id");
     assert_eq!(site.end_of(id).await, ("succeeded".to_owned(), String::new()));
     site.is_settled("0.2.0", "slow").await;
