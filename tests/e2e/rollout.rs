@@ -113,16 +113,22 @@ pub(crate) async fn rollout_of_a_broken_package_halts_by_itself(
     watcher.page.close().await.context("what the browser complained about")
 }
 
-/// Waits until the package cache gives this text in its list of packages: it asks the archive no more than once in some seconds.
+/// Waits until the package cache gives this text in its list of packages. As apt does, it asks for the release first: with that, the
+/// cache looks whether the archive has a newer one, no more than once in some seconds.
 async fn knows(site: &Site, text: &str) -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let boot = site.addresses()?["boot"].as_str().unwrap_or_default().to_owned();
-    let list = format!("{boot}/mirror/debian/dists/bookworm/main/binary-amd64/Packages");
+    let suite = format!("{boot}/mirror/debian/dists/bookworm");
     let deadline = Instant::now() + minutes(2);
-    while !reqwest::get(&list).await?.text().await?.contains(text) {
+    loop {
+        reqwest::get(format!("{suite}/InRelease")).await?.error_for_status()?;
+        let list = reqwest::get(format!("{suite}/main/binary-amd64/Packages")).await?.text().await?;
+        if list.contains(text) {
+            return Ok(());
+        }
         ensure!(Instant::now() < deadline, "the package cache does not come to know of {text:?}");
         sleep(Duration::from_secs(1)).await;
     }
-    Ok(())
 }
 
 /// The rollout's number.
@@ -174,7 +180,8 @@ impl Watcher {
         let causes = page.eval("document.querySelectorAll('code.breaks').length").await?;
         ensure!(causes == 1, "the same failure of all is {causes} causes");
         page.click("code.breaks ~ span a").await?;
-        page.until_shown("/etc/school.conf is missing").await?;
+        let output = "location.pathname.startsWith('/jobs/') && document.querySelector('.output')?.innerText.includes('/etc/school.conf is missing')";
+        page.until(output, "the output of the failed job says what is missing").await?;
         self.look("3-output").await?;
         let touched = touched(systems, "2");
         ensure!(touched == FIRST_WAVE, "{touched} systems saw the broken package");
@@ -184,8 +191,8 @@ impl Watcher {
     async fn sees_it_finish(&self, systems: &[Copy]) -> Result<()> {
         let page = &self.page;
         page.goto(&self.address).await?;
+        // With that, it goes on by itself.
         page.follow("Try the failed ones again").await?;
-        page.follow("Resume").await?;
         let finished = "document.querySelector('.head .chip').innerText.trim() === 'finished'";
         page.until_within(minutes(10), finished, "the rollout finishes").await?;
         self.look("4-finished").await?;

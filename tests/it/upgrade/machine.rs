@@ -129,7 +129,7 @@ impl Machine {
             fs_err::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log"));
         let log = log.unwrap().into_file();
         command("unshare")
-            .args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"])
+            .args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "slave"])
             .args(["sh", "-c", BOOT, "boot"])
             .arg(self.directory.path())
             .arg(text)

@@ -74,7 +74,9 @@ impl Copies {
         fs_err::write(directory.join("upper/etc/hosts"), format!("127.0.0.1 localhost {name}\n"))?;
         let namespace = network.add_host(last)?;
         let (base, own) = (self.base(), directory.clone());
-        let separate = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"];
+        // What the host unmounts later must not stay mounted here.
+        let separate =
+            ["unshare", "--mount", "--propagation", "slave", "--uts", "--pid", "--fork", "--kill-child"];
         let argv = [
             &["ip", "netns", "exec", &namespace],
             &separate[..],
