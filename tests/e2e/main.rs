@@ -33,8 +33,9 @@ struct Arguments {
 /// What a story is given: the programs, and a directory of its own.
 type Story = fn(Programs, PathBuf) -> BoxFuture<'static, Result<()>>;
 
-/// These two show that an installation works on either firmware; CI runs them.
-const SHORT: [&str; 2] = ["bios_pxe_debian12", "uefi_pxe_debian13"];
+/// An installation on either firmware, and packages on twenty systems; CI runs these.
+const SHORT: [&str; 3] =
+    ["bios_pxe_debian12", "uefi_pxe_debian13", "rollout_of_a_broken_package_halts_by_itself"];
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "this program reports to people and CI")]
