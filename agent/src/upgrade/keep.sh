@@ -17,6 +17,8 @@ for part in $(dpkg-query --control-list lotse-agent); do
     cp -p "$(dpkg-query --control-path lotse-agent "$part")" "$tree/DEBIAN/$part"
 done
 dpkg-query --listfiles lotse-agent | while IFS= read -r file; do
+    # A directory may be a link here: /lib is one to usr/lib where the package has a directory.
+    if [ -d "$file" ]; then continue; fi
     if [ -f "$file" ] || [ -L "$file" ]; then
         mkdir -p "$tree$(dirname "$file")"
         cp -a "$file" "$tree$file"
