@@ -3,20 +3,21 @@
 use std::{
     fs::{File, TryLockError},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use wire::{Sha256, enrol::Realm};
+use wire::{Sha256, enrol::Realm, user_data::UserData};
 
 use crate::{
-    config::{Addresses, Config, SYSTEM_STATE_DIR},
+    config::{self, Addresses, Config, SYSTEM_STATE_DIR},
     facts,
     host::{Host, real::RealHost},
-    server::https::Https,
+    metadata,
+    server::{https::Https, plain::Http},
     session::{self, Console, Ended, Session},
     upgrade::supervisor,
 };
@@ -40,25 +41,37 @@ enum Subcommands {
     /// Runs on an installed system, as a service.
     Run,
     /// Makes this installed system known to a server; copy the whole command from the server.
-    Enrol {
-        /// The server's address, such as `https://server:8443`.
-        #[arg(long)]
-        server: String,
-        /// The server's plain HTTP address, such as `http://server:8080`.
-        #[arg(long)]
-        boot: String,
-        /// SHA-256 fingerprint of the server's CA.
-        #[arg(long)]
-        ca: Sha256,
-        /// One-time token; without it an admin has to adopt this machine.
-        #[arg(long, env = "LOTSE_TOKEN", hide_env_values = true)]
-        token: Option<String>,
+    Enrol(Enrol),
+    /// Looks for this machine's server where its cloud keeps user-data, and tells of each place.
+    Metadata {
+        /// Write what was found to this file, in the words of the kernel command line. It holds the token.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Measures this machine and prints the result as JSON.
     Facts,
     /// Carries an upgrade of the agent to its end; the agent starts it by itself.
     #[command(hide = true)]
     Supervise,
+}
+
+#[derive(Debug, clap::Args)]
+struct Enrol {
+    /// The server's address, such as `https://server:8443`.
+    #[arg(long, required_unless_present = "from_metadata")]
+    server: Option<String>,
+    /// The server's plain HTTP address, such as `http://server:8080`.
+    #[arg(long, required_unless_present = "from_metadata")]
+    boot: Option<String>,
+    /// SHA-256 fingerprint of the server's CA.
+    #[arg(long, required_unless_present = "from_metadata")]
+    ca: Option<Sha256>,
+    /// One-time token; without it an admin has to adopt this machine.
+    #[arg(long, env = "LOTSE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Take all of it from the user-data of this machine's cloud.
+    #[arg(long, conflicts_with_all = ["server", "boot", "ca", "token"])]
+    from_metadata: bool,
 }
 
 /// Does what the command line says, until it is done or `stop` fires.
@@ -77,9 +90,24 @@ pub async fn run(arguments: Arguments, stop: &CancellationToken) -> anyhow::Resu
             let console: Console = Arc::new(|line: &str| tracing::info!("{line}"));
             serve(session(config, host, console), stop).await
         }
-        Subcommands::Enrol { server, boot, ca, token } => {
+        Subcommands::Enrol(Enrol { server: Some(server), boot: Some(boot), ca: Some(ca), token, .. }) => {
             let addresses = Addresses { server, agents: String::new(), boot, ca };
             enrol(Config::system(addresses, token), host, stop).await
+        }
+        Subcommands::Enrol(_) => {
+            let mut found = from_metadata(host.as_ref(), stop).await?;
+            let token = found.token.take();
+            enrol(Config::system(found.into(), token), host, stop).await
+        }
+        Subcommands::Metadata { out } => {
+            let found = from_metadata(host.as_ref(), stop).await?;
+            print(&format!("the server is {}, its CA {}", found.server, found.ca));
+            match out {
+                None => Ok(()),
+                Some(file) => host
+                    .write(&file, config::words(&found).as_bytes(), 0o600)
+                    .with_context(|| format!("writing {}", file.display())),
+            }
         }
         Subcommands::Facts => {
             let facts = facts::gather(host.as_ref(), Realm::System).await;
@@ -113,6 +141,16 @@ async fn serve(session: Session, stop: &CancellationToken) -> anyhow::Result<()>
         stop.cancelled().await;
     }
     Ok(())
+}
+
+async fn from_metadata(host: &dyn Host, stop: &CancellationToken) -> anyhow::Result<UserData> {
+    let ask = Http::new()?;
+    let search = metadata::find(metadata::Machine { host, ask: &ask }, &print, stop).await;
+    // Only the server's timeline would miss it.
+    if let Err(error) = metadata::keep(host, &search.looked) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "keeping where the server was looked for");
+    }
+    search.found.context("no place has user-data of a Lotse server; see docs/user-data.md")
 }
 
 async fn enrol(config: Config, host: Arc<dyn Host>, stop: &CancellationToken) -> anyhow::Result<()> {

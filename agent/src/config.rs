@@ -1,11 +1,12 @@
-//! What an agent is told from outside: kernel command line (installer realm) or `/etc/lotse-agent/config.toml` (system realm).
+//! What an agent is told from outside: kernel command line (installer realm) or `/etc/lotse-agent/config.toml` (system realm); what neither
+//! says may be in user-data, which [`crate::metadata`] finds.
 //!
 //! Invariant: a [`Config`] names a server and the CA by which it is trusted; without the latter there is none.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use wire::{Mac, Sha256, enrol::Realm};
+use wire::{Mac, Sha256, enrol::Realm, user_data::UserData};
 
 use crate::host::{self, Host};
 
@@ -134,6 +135,26 @@ impl Config {
     }
 }
 
+/// User-data in the words of the kernel command line.
+pub fn words(user_data: &UserData) -> String {
+    let UserData { server, agents, boot, ca, token } = user_data;
+    let mut words = format!("lotse.server={server} lotse.boot={boot} lotse.ca={ca}");
+    if !agents.is_empty() {
+        words.push_str(&format!(" lotse.agents={agents}"));
+    }
+    if let Some(token) = token {
+        words.push_str(&format!(" lotse.token={token}"));
+    }
+    words
+}
+
+impl From<UserData> for Addresses {
+    fn from(user_data: UserData) -> Self {
+        let UserData { server, agents, boot, ca, token: _ } = user_data;
+        Self { server, agents, boot, ca }
+    }
+}
+
 impl Addresses {
     /// Writes the configuration file below `root` (`/` for the running system).
     pub fn write(&self, host: &dyn Host, root: &Path) -> Result<(), Error> {
@@ -173,6 +194,20 @@ mod tests {
     fn a_command_line_without_a_ca_is_refused_by_name() {
         let error = Config::from_command_line("lotse.server=https://s lotse.boot=http://s").unwrap_err();
         assert!(error.to_string().contains("`lotse.ca=`"), "{error}");
+    }
+
+    #[test]
+    fn user_data_says_the_same_in_the_words_of_the_kernel_command_line() {
+        let user_data = UserData {
+            server: "https://s:8443".into(),
+            agents: "https://s:8444".into(),
+            boot: "http://s:8080".into(),
+            ca: CA.parse().unwrap(),
+            token: Some("lotse_t".into()),
+        };
+        let config = Config::from_command_line(&words(&user_data)).unwrap();
+        assert_eq!(config.token.as_deref(), Some("lotse_t"));
+        assert_eq!(config.addresses, user_data.into());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The Lotse agent: asks the server for its next plan, carries it out, reports every line of it.
 //!
 //! Reading order: [`host`] (the one door to the machine), [`server`] (the one door to the server), [`steps`] (what a plan
-//! can do); then [`config`], [`trust`] and [`identity`] (who speaks to whom), [`journal`] and [`spool`] (what survives),
+//! can do); then [`config`], [`metadata`], [`trust`] and [`identity`] (who speaks to whom), [`journal`] and [`spool`] (what survives),
 //! [`report`] and [`runner`] (one attempt), [`session`] (the whole life), [`upgrade`] (how an agent is replaced).
 
 pub mod backoff;
@@ -12,6 +12,7 @@ pub mod facts;
 pub mod host;
 pub mod identity;
 pub mod journal;
+pub mod metadata;
 pub mod pace;
 pub mod packages;
 pub mod plan;

@@ -27,5 +27,10 @@ case $1 in
         for server in ${dns:-}; do echo "nameserver $server" >> /run/lotse/resolv.conf.new; done
         mv /run/lotse/resolv.conf.new /etc/resolv.conf
         echo "$ip" > "/run/lotse/address.$interface"
+        # For the agent's search for user-data, in the words of systemd-networkd's leases.
+        {
+            echo "SERVER_ADDRESS=${serverid:-}"
+            [ -z "${opt224:-}" ] || echo "OPTION_224=$opt224"
+        } > "/run/lotse/lease.$interface"
         ;;
 esac

@@ -130,6 +130,7 @@ async fn an_enrolment_that_comes_twice_at_once_is_answered_twice(engine: Engine)
         realm: Realm::System,
         agent_version: "1".into(),
         facts: agent::facts::gather(&FakeHost::new(0), Realm::System).await,
+        looked: Vec::new(),
     };
     let answers = join_all((0..6).map(|_| enrolment::enrol(&site.server.ctx, &request))).await;
     for answer in answers {

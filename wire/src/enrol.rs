@@ -39,6 +39,10 @@ pub struct EnrolRequest {
     pub agent_version: String,
     /// What the machine is made of.
     pub facts: Facts,
+    /// Where the agent has looked for its server, a line for each place with what was there, as it looked; empty when the machine was told
+    /// its server when it booted, and once the server has heard of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looked: Vec<String>,
 }
 
 /// The answer to an [`EnrolRequest`].

@@ -1,7 +1,7 @@
 //! What server and agent say to each other: types only, no IO, no clock.
 //!
 //! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`package_work`], [`event`], [`facts`],
-//! [`packages`], [`problem`].
+//! [`packages`], [`problem`], [`user_data`].
 //!
 //! Invariants: a message of any released version still parses (`golden/`); an enum value that this version does not
 //! know parses as `Unknown`, so old agents and new servers live together. Times are microseconds since the Unix epoch,
@@ -19,5 +19,6 @@ pub mod problem;
 pub mod step;
 pub mod storage;
 pub mod trust;
+pub mod user_data;
 
 pub use ids::{AttemptId, ClientId, GroupId, JobId, Mac, Sha256};

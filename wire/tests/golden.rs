@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use wire::{enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust};
+use wire::{enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -108,7 +108,8 @@ fn declared() -> Vec<(String, Option<Enumeration>)> {
                 Some(rest.split(|sign: char| !sign.is_alphanumeric()).next().unwrap().to_owned())
             };
             if attributes.contains("Deserialize")
-                || text.contains(&format!("Deserialize<'de> for {}", word("pub struct ").unwrap_or_default()))
+                || word("pub struct ")
+                    .is_some_and(|name| text.contains(&format!("Deserialize<'de> for {name} ")))
             {
                 if let Some(name) = word("pub struct ") {
                     found.push((name, None));
@@ -177,6 +178,7 @@ fn golden_names() -> BTreeSet<String> {
         storage::Partition,
         storage::StorageWork,
         trust::Trust,
+        user_data::UserData,
     );
     check!(
         names,

@@ -6,13 +6,13 @@ use crate::host::Host;
 
 /// What was recognised; empty texts say nothing was.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// File system or member of something, in blkid's words.
-    pub(super) content: String,
+    pub(crate) content: String,
     /// Its label.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its UUID.
-    pub(super) uuid: String,
+    pub(crate) uuid: String,
 }
 
 /// The first stretch of a device, in which all signatures are but those that older RAIDs have at its end; btrfs has the last one.
@@ -21,7 +21,7 @@ const HEAD: usize = 0x10000 + 0x400;
 const RAID: [u8; 4] = [0xfc, 0x4e, 0x2b, 0xa9];
 
 /// Looks at a device of this size.
-pub(super) fn of_device(host: &dyn Host, path: &str, size_bytes: u64) -> Found {
+pub(crate) fn of_device(host: &dyn Host, path: &str, size_bytes: u64) -> Found {
     let read = |offset: u64, length: usize| host.read_at(Path::new(path), offset, length).unwrap_or_default();
     // Versions 1.0 and 0.90: what else is there at the beginning belongs to the array.
     let old_raid = [

@@ -4,7 +4,7 @@
 //! partitions. What cannot be read stays empty.
 
 pub mod block;
-mod content;
+pub(crate) mod content;
 mod cpu;
 mod dmi;
 pub(crate) mod net;

@@ -47,12 +47,7 @@ impl Connect for Https {
     fn trust<'a>(&'a self, boot_url: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<Trust, Error>> {
         Box::pin(async move {
             let attempt = "ask for its certificate authority";
-            // Plain HTTP: whom TLS would trust does not matter, but loading the system's roots would cost memory.
-            let tls = tls_trusting(RootCertStore::empty()).map_err(|error| unreachable(attempt, error))?;
-            let client = builder()
-                .tls_backend_preconfigured(tls.with_no_client_auth())
-                .build()
-                .map_err(|error| unreachable(attempt, error))?;
+            let client = plain(attempt, CONNECT_PATIENCE)?;
             let request = client.get(format!("{boot_url}/boot/trust")).query(&[("nonce", nonce)]);
             json(attempt, request.timeout(ANSWER_PATIENCE)).await
         })
@@ -77,6 +72,16 @@ impl Connect for Https {
             boot_url: either(identity.map(|identity| identity.boot_url.as_str()), &addresses.boot),
         }))
     }
+}
+
+/// For plain HTTP: whom TLS would trust does not matter, but loading the system's roots would cost memory.
+pub(super) fn plain(attempt: &'static str, patience: Duration) -> Result<Client, Error> {
+    let tls = tls_trusting(RootCertStore::empty()).map_err(|error| unreachable(attempt, error))?;
+    builder()
+        .connect_timeout(patience)
+        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .build()
+        .map_err(|error| unreachable(attempt, error))
 }
 
 fn builder() -> reqwest::ClientBuilder {
@@ -224,12 +229,12 @@ fn until_silent(
     })
 }
 
-fn broken(attempt: &'static str, error: reqwest::Error) -> Error {
+pub(super) fn broken(attempt: &'static str, error: reqwest::Error) -> Error {
     // The caller knows whom it asked; the nonce in the URL helps nobody.
     unreachable(attempt, error.without_url())
 }
 
-fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Unreachable { attempt, source: source.into() }
 }
 

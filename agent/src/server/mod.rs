@@ -17,6 +17,7 @@ use wire::{
 use crate::{config::Addresses, identity::Credentials};
 
 pub mod https;
+pub mod plain;
 
 /// How an agent comes to a [`Server`].
 pub trait Connect: Send + Sync {

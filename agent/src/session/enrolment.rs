@@ -12,6 +12,7 @@ use crate::{
     backoff::{self, Backoff},
     facts,
     identity::{Credentials, NewKey},
+    metadata,
     report::chain,
     server::{self, Server},
 };
@@ -45,6 +46,7 @@ impl Life<'_> {
         let fingerprint = grouped(key.fingerprint().as_str());
         self.say(&format!("this machine's key: {fingerprint}"));
         let mut token = config.token.clone();
+        let mut looked = metadata::looked(session.host.as_ref());
         let mut backoff = Backoff::default();
         loop {
             let facts = facts::gather(session.host.as_ref(), config.realm).await;
@@ -56,11 +58,15 @@ impl Life<'_> {
                 realm: config.realm,
                 agent_version: env!("CARGO_PKG_VERSION").to_owned(),
                 facts,
+                looked: looked.clone(),
             };
             let answer = tokio::select! {
                 answer = server.enrol(&request) => answer,
                 () = self.stop.cancelled() => return Ok(None),
             };
+            if answer.is_ok() {
+                looked.clear();
+            }
             let pause = match answer {
                 Ok(EnrolResponse::Enrolled(identity)) => {
                     self.say(&format!("enrolled as {} (client {})", identity.name, identity.client));

@@ -17,9 +17,10 @@ use crate::{
     db::{
         Tx, clients, events,
         identities::{self, Certificate},
+        jobs,
     },
     domain::{
-        boot::BootEventKind,
+        boot::{self, BootDecision, BootEventKind, BootState},
         client::{Client, ClientConfig, Stage},
     },
     identity::{self, Authority, token},
@@ -40,6 +41,11 @@ const MOST_NICS: usize = 32;
 pub async fn enrol(ctx: &Ctx, request: &EnrolRequest) -> Result<EnrolResponse, Error> {
     short(&[("boot_id", &request.boot_id), ("agent_version", &request.agent_version)])?;
     let key = Authority::request_fingerprint(&request.csr_pem).map_err(unacceptable)?;
+    if !request.looked.is_empty() {
+        // The newest first: what was found comes last, and long lines are cut.
+        let looked: Vec<_> = request.looked.iter().rev().map(String::as_str).collect();
+        timeline::note(ctx, request.mac, BootEventKind::Searched, &looked.join("; ")).await;
+    }
     let answer = match &request.token {
         Some(token) => enrol_with_token(ctx, request, token, &key).await,
         None => announce(ctx, request, &key).await,
@@ -91,6 +97,16 @@ async fn enrol_with_token(
         match known.used_by {
             // The answer was lost on the way, and the same key asks again.
             Some(used_by) if used_by == key.as_str() && known.expires_at > now => {}
+            // Everybody on that machine can read its user-data, so this is nothing to be alarmed about.
+            Some(_) if known.lasting && is_same_machine(&client, request) => {
+                if known.expires_at <= now || !starts_installer(&mut tx, &client, request.realm).await? {
+                    return Err(Error::Unauthenticated(format!(
+                        "the token in this machine's user-data is used up, and client {} does not wait for the installer: take the boot medium \
+                         out, or order an installation and make new user-data",
+                        client.name
+                    )));
+                }
+            }
             // The real machine may have been the second one, so neither is believed.
             Some(_) if known.expires_at > now => {
                 let alarm = "the enrolment token was used a second time, with another key: somebody may have read it on the network";
@@ -109,6 +125,18 @@ async fn enrol_with_token(
         }
     }
     admit(ctx, tx, &client, request, key, "by token").await
+}
+
+/// The machine that has used the client's token before, as far as boards have numbers.
+fn is_same_machine(client: &Client, request: &EnrolRequest) -> bool {
+    client.facts.as_ref().is_some_and(|known| !is_another(&known.dmi, &request.facts.dmi))
+}
+
+/// The boot script, too, would give this machine a token for the installer now.
+async fn starts_installer(tx: &mut Tx, client: &Client, realm: Realm) -> Result<bool, Error> {
+    let installer_job = jobs::wants_installer(tx, client.id).await?;
+    let state = BootState { stage: client.stage, installer_job, alarm: client.alarm.is_some() };
+    Ok(realm == Realm::Installer && boot::decide(Some(state)) == BootDecision::Installer)
 }
 
 /// Gives a machine that may have one its identity.

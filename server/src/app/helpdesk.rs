@@ -14,8 +14,15 @@ use super::{
 use crate::{
     clock::SECOND,
     context::Ctx,
-    db::{audit, events, identities, jobs as rows},
-    domain::{client::Stage, job::JobState},
+    db::{
+        audit, events,
+        identities::{self, TokenUse},
+        jobs as rows,
+    },
+    domain::{
+        client::{Client, Stage},
+        job::JobState,
+    },
     identity::token::Token,
     presence::ONLINE_FOR,
 };
@@ -157,6 +164,18 @@ pub async fn release(ctx: &Ctx, name: &str, actor: &str) -> Result<JobId, Error>
     Ok(job.id)
 }
 
+/// Whether a machine may become this client now.
+pub(super) fn check_may_enrol(client: &Client) -> Result<(), Error> {
+    check_in_service(client)?;
+    match &client.alarm {
+        None => Ok(()),
+        Some(alarm) => Err(Error::conflict(
+            format!("client {} is stopped by an alarm: {alarm}", client.name),
+            "look at it, then clear the alarm: `lotse client clear-alarm`",
+        )),
+    }
+}
+
 /// Makes the command with which a system that is installed already becomes this client.
 ///
 /// # Errors
@@ -165,16 +184,11 @@ pub async fn enrol_command(ctx: &Ctx, name: &str, actor: &str) -> Result<EnrolCo
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let client = cases::get(&mut tx, name).await?;
-    check_in_service(&client)?;
-    if let Some(alarm) = &client.alarm {
-        return Err(Error::conflict(
-            format!("client {name} is stopped by an alarm: {alarm}"),
-            "look at it, then clear the alarm: `lotse client clear-alarm`",
-        ));
-    }
+    check_may_enrol(&client)?;
     let token = Token::new();
     let expires_at = now + ENROL_WITHIN;
-    identities::create_token(&mut tx, &token.hash(), client.id, None, expires_at, now).await?;
+    identities::create_token(&mut tx, &token.hash(), client.id, None, TokenUse::Once, expires_at, now)
+        .await?;
     let after = json!({ "expires_at": expires_at });
     audit::note(&mut tx, "client.enrol-command", &format!("client {name}"), &(), &after).await?;
     events::add(&mut tx, "client.enrol-command", Some(client.id), None, actor, name, now).await?;

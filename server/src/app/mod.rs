@@ -52,5 +52,6 @@ pub mod sessions;
 pub mod settings;
 pub mod source_lists;
 pub mod tag;
+pub mod user_data;
 
 pub use error::Error;

@@ -9,7 +9,11 @@ use crate::{
     app::Error,
     clock::SECOND,
     context::Ctx,
-    db::{clients, events, identities, images, jobs},
+    db::{
+        clients, events,
+        identities::{self, TokenUse},
+        images, jobs,
+    },
     domain::{
         boot::{BootDecision, BootState, decide},
         image,
@@ -84,6 +88,7 @@ pub async fn render(ctx: &Ctx, mac: Mac, program: Program) -> Result<(BootDecisi
                             &token.hash(),
                             client.id,
                             Some(mac),
+                            TokenUse::Once,
                             now + TOKEN_FOR,
                             now,
                         )

@@ -26,7 +26,7 @@ use super::{
     output::{note, say, say_json, time},
 };
 use crate::{
-    app::{helpdesk::EnrolCommand, search::SortBy},
+    app::{helpdesk::EnrolCommand, search::SortBy, user_data::ClientUserData},
     domain::client::{ClientConfig, Stage},
     http::api::view::ClientView,
 };
@@ -225,6 +225,12 @@ pub(super) enum ClientCommand {
         /// Its name.
         name: Name,
     },
+    /// Show the user-data with which a machine in a cloud becomes this client
+    #[command(after_help = "Example:\n  lotse client user-data desktop-01 > user-data && cloud-localds seed.iso user-data")]
+    UserData {
+        /// Its name.
+        name: Name,
+    },
     /// Drop everything that waits for a client
     Reset {
         /// Its name.
@@ -329,6 +335,7 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             order(Method::POST, &name, "/release", "is told to end its rescue").await
         }
         ClientCommand::EnrolCommand { name } => enrol_command(api, &name).await,
+        ClientCommand::UserData { name } => user_data(api, &name).await,
         ClientCommand::Reset { name } => {
             order(Method::POST, &name, "/reset", "has nothing to do any more").await
         }
@@ -392,6 +399,16 @@ async fn enrol_command(api: &Api, name: &Name) -> anyhow::Result<()> {
             time(made.expires_at)
         ));
         say(&made.command);
+    }
+    Ok(())
+}
+
+async fn user_data(api: &Api, name: &Name) -> anyhow::Result<()> {
+    let path = format!("/clients/{name}/user-data");
+    let made: ClientUserData = api.send_json(Method::POST, &path, &json!({})).await?;
+    if !api.wrote_json(&made)? {
+        note(&format!("The machine has to be let in before {} UTC.", time(made.expires_at)));
+        say(made.text.trim_end());
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ pub struct EnrolToken {
     pub client: ClientId,
     /// The only machine that may use it.
     pub mac: Option<Mac>,
+    /// It is there at every start of its machine: [`TokenUse::UntilInstalled`].
+    pub lasting: bool,
     /// Not accepted after this time.
     pub expires_at: i64,
     /// When it was used.
@@ -19,19 +21,30 @@ pub struct EnrolToken {
     pub used_by: Option<String>,
 }
 
+/// How often a token may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// Once.
+    Once,
+    /// By one machine, which is let in again when it starts anew while it waits for the installer.
+    UntilInstalled,
+}
+
 /// Keeps a token, and forgets the client's older ones that nobody used: only the newest boot counts.
 pub async fn create_token(
     tx: &mut Tx,
     hash: &Sha256,
     client: ClientId,
     mac: Option<Mac>,
+    uses: TokenUse,
     expires_at: i64,
     now: i64,
 ) -> Result<(), Error> {
     forget_tokens(tx, client).await?;
+    let lasting = uses == TokenUse::UntilInstalled;
     tx.execute(
-        "INSERT INTO enrol_tokens (hash, client_id, mac, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-        args![hash, client, mac.map(|mac| mac.to_string()), now, expires_at],
+        "INSERT INTO enrol_tokens (hash, client_id, mac, created_at, expires_at, lasting) VALUES ($1, $2, $3, $4, $5, $6)",
+        args![hash, client, mac.map(|mac| mac.to_string()), now, expires_at, lasting],
     )
     .await?;
     Ok(())
@@ -39,12 +52,13 @@ pub async fn create_token(
 
 /// A token by its hash.
 pub async fn find_token(tx: &mut Tx, hash: &Sha256) -> Result<Option<EnrolToken>, Error> {
-    let sql = "SELECT client_id, mac, expires_at, used_at, used_by FROM enrol_tokens WHERE hash = $1";
+    let sql = "SELECT client_id, mac, lasting, expires_at, used_at, used_by FROM enrol_tokens WHERE hash = $1";
     let row = tx.optional(sql, args![hash]).await?;
     row.map(|row| {
         Ok(EnrolToken {
             client: ClientId(row.int("client_id")?),
             mac: row.opt_text("mac")?.map(|_| row.parsed("mac")).transpose()?,
+            lasting: row.bool("lasting")?,
             expires_at: row.int("expires_at")?,
             used_at: row.opt_int("used_at")?,
             used_by: row.opt_text("used_by")?,

@@ -60,6 +60,8 @@ pub enum BootEventKind {
     Kernel,
     /// The boot program fetched the initramfs.
     Initramfs,
+    /// The agent looked for its server in the user-data of a cloud.
+    Searched,
     /// The agent asked for the CA.
     Trust,
     /// The agent announced the machine and waits for an admin.
@@ -72,12 +74,13 @@ pub enum BootEventKind {
     Refused,
 }
 
-const KINDS: [(BootEventKind, &str); 10] = [
+const KINDS: [(BootEventKind, &str); 11] = [
     (BootEventKind::Dhcp, "dhcp"),
     (BootEventKind::Tftp, "tftp"),
     (BootEventKind::Script, "script"),
     (BootEventKind::Kernel, "kernel"),
     (BootEventKind::Initramfs, "initramfs"),
+    (BootEventKind::Searched, "searched"),
     (BootEventKind::Trust, "trust"),
     (BootEventKind::Announced, "announced"),
     (BootEventKind::Enrolled, "enrolled"),
@@ -172,7 +175,7 @@ pub fn expect_next(last: Option<&BootEvent>, realm: Option<Realm>, now: i64) -> 
             "the kernel has no driver for the network card, the machine has less than 1 GiB of memory, or the agent gets no address",
             "look at the machine's screen: the installer says there what it waits for",
         ),
-        BootEventKind::Trust => (
+        BootEventKind::Trust | BootEventKind::Searched => (
             "the agent announcing the machine",
             "the agent does not trust this server (other CA), or HTTPS is filtered",
             "compare the CA fingerprint on the screen with `lotse ca`; open the HTTPS ports of the server",

@@ -42,6 +42,7 @@ action-client-reinstate = Client wieder in Betrieb
 action-client-delete = Client gelöscht
 action-client-clear-alarm = Alarm aufgehoben
 action-client-enrol-command = Anmeldebefehl erzeugt
+action-client-user-data = User-Data erzeugt
 action-group-create = Gruppe angelegt
 action-group-delete = Gruppe gelöscht
 action-group-join = In Gruppe aufgenommen

@@ -42,6 +42,7 @@ action-client-reinstate = Client back in service
 action-client-delete = Client deleted
 action-client-clear-alarm = Alarm cleared
 action-client-enrol-command = Enrol command made
+action-client-user-data = User-data made
 action-group-create = Group made
 action-group-delete = Group deleted
 action-group-join = Joined a group

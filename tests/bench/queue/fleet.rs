@@ -61,6 +61,7 @@ async fn one(server: &TestServer, number: usize, facts: &Facts) -> Result<Agent>
         realm: Realm::System,
         agent_version: "0.1.0".to_owned(),
         facts: facts.clone(),
+        looked: Vec::new(),
     };
     let EnrolResponse::Enrolled(identity) = Https.connect(&addresses, ca, None)?.enrol(&request).await?
     else {

@@ -28,6 +28,7 @@ use crate::{
         people::Actor,
         reach, retirement,
         search::{self, Search, SortBy, Wanted},
+        user_data::{self, ClientUserData},
     },
     context::Ctx,
     domain::{
@@ -59,6 +60,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(rescue))
         .routes(routes!(release))
         .routes(routes!(enrol_command))
+        .routes(routes!(make_user_data))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -421,6 +423,16 @@ async fn release(
     Path(name): Path<String>,
 ) -> Result<Json<JobId>, Rejection> {
     Ok(Json(helpdesk::release(&ctx, &name, &actor.name).await?))
+}
+
+/// Makes the user-data with which a machine in a cloud becomes this client. It replaces a token that nobody used.
+#[utoipa::path(post, path = "/clients/{name}/user-data", responses((status = 201, body = ClientUserData)))]
+async fn make_user_data(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<ClientUserData>), Rejection> {
+    Ok((StatusCode::CREATED, Json(user_data::of_client(&ctx, &name, &actor.name).await?)))
 }
 
 /// Makes the command with which a system that is installed already becomes this client. It replaces one that nobody used.

@@ -85,6 +85,7 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/rescue", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/release", Role::Helpdesk),
     (POST, "/api/v1/clients/{name}/enrol-command", Role::Operator),
+    (POST, "/api/v1/clients/{name}/user-data", Role::Operator),
     (POST, "/api/v1/clients/{name}/reset", Role::Operator),
     (POST, "/api/v1/clients/{name}/retire", Role::Operator),
     (POST, "/api/v1/clients/{name}/reinstate", Role::Operator),

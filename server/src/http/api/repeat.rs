@@ -28,9 +28,10 @@ pub(super) const HEADER: &str = "idempotency-key";
 const REPEATED: &str = "idempotency-replayed";
 const LONGEST_KEY: usize = 128;
 /// Answers of these routes hold a secret that is shown once, so they are not kept.
-const SECRET: [&str; 8] = [
+const SECRET: [&str; 9] = [
     "/tokens",
     "/enrol-command",
+    "/user-data",
     "/channels",
     "/secret",
     "/accounts",
