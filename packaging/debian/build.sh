@@ -52,6 +52,7 @@ case $what in
     agent)
         file 755 "$program" usr/bin/lotse-agent
         file 644 "$top/packaging/systemd/lotse-agent.service" lib/systemd/system/lotse-agent.service
+        file 644 "$top/packaging/systemd/lotse-agent-metadata.service" lib/systemd/system/lotse-agent-metadata.service
         control lotse-agent 'libc6 (>= 2.28), systemd' 'Lotse agent: carries out plans on a managed machine'
         cat > "$tree/DEBIAN/postinst" <<'TEXT'
 #!/bin/sh

@@ -18,6 +18,7 @@ mod directory;
 mod fleet;
 mod inventory;
 mod login;
+mod metadata;
 mod metrics;
 mod oidc;
 mod races;

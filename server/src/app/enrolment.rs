@@ -149,6 +149,10 @@ async fn admit(
     how: &str,
 ) -> Result<EnrolResponse, Error> {
     let now = ctx.now();
+    // A cloud gives the address, so nobody could say it before.
+    if client.macs.is_empty() && clients::find_by_mac(&mut tx, request.mac).await?.is_none() {
+        clients::add_mac(&mut tx, client.id, request.mac).await?;
+    }
     clients::set_facts(&mut tx, client.id, &request.facts, now).await?;
     let identity =
         issue(ctx, &mut tx, client, &request.csr_pem, request.realm, &request.boot_id, now).await?;

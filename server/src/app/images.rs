@@ -54,6 +54,23 @@ pub struct Build {
     pub at: i64,
 }
 
+/// The boot ISO, as a cloud is told to fetch it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct BootIso {
+    /// Where it is. The name ends with `.iso`, as `CloudStack` wants it, and is another one as soon as the content is.
+    pub url: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Hash of its content.
+    pub sha256: Sha256,
+    /// The same as `CloudStack` writes checksums: the algorithm in braces, then the digits.
+    pub checksum: String,
+    /// When it was built.
+    pub built_at: i64,
+    /// There is no newer installer than the one in it.
+    pub current: bool,
+}
+
 /// Builds that run, by the words of those who build. Kept in memory: a server that restarts hears of them again.
 #[derive(Default)]
 pub struct Builds(std::sync::Mutex<Vec<Build>>);
@@ -136,6 +153,27 @@ pub async fn stored(ctx: &Ctx, blob: &BlobRef) -> Result<(), Error> {
 /// The database refuses.
 pub async fn list(tx: &mut Tx) -> Result<Vec<Image>, Error> {
     Ok(images::list(tx).await?)
+}
+
+/// The boot ISO without any server in it.
+///
+/// # Errors
+/// None was built yet.
+pub async fn boot_iso(ctx: &Ctx, tx: &mut Tx) -> Result<BootIso, Error> {
+    let iso = images::find(tx, image::ISO).await?;
+    let installer = images::find(tx, image::INSTALLER).await?;
+    let file = iso.as_ref().and_then(|iso| iso.parts.get(image::FILE));
+    let (Some(iso), Some(BlobRef { sha256, size_bytes })) = (&iso, file) else {
+        return Err(Error::conflict("this server has no boot ISO yet", "build it: `lotse image build iso`"));
+    };
+    Ok(BootIso {
+        url: format!("{}/boot/iso/{sha256}.iso", ctx.addresses.boot),
+        size_bytes: *size_bytes,
+        sha256: sha256.clone(),
+        checksum: format!("{{SHA-256}}{sha256}"),
+        built_at: iso.built_at,
+        current: installer.is_none_or(|installer| installer.built_at <= iso.built_at),
+    })
 }
 
 /// Version of the agent that this server has; empty when it has none, or nobody knows.
@@ -256,7 +294,7 @@ pub fn report(
 
 /// Names of everything that can be built here.
 pub fn buildable(ctx: &Ctx) -> Vec<String> {
-    let fixed = [image::INSTALLER, image::LOADERS, image::AGENT].map(str::to_owned);
+    let fixed = [image::INSTALLER, image::LOADERS, image::AGENT, image::ISO].map(str::to_owned);
     let bases = ctx.catalog.distributions().flat_map(|(name, distribution)| {
         distribution.kernel.keys().map(move |variant| format!("{name}/{variant}"))
     });

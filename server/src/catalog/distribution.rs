@@ -31,6 +31,27 @@ pub struct Distribution {
     pub boot_loader: BTreeMap<String, Vec<String>>,
     /// Packages of the base system beyond the minimal one.
     pub packages: Vec<String>,
+    /// Desktop environments, by name.
+    #[serde(default)]
+    pub desktops: BTreeMap<String, DesktopPackages>,
+    /// Packages by which a desktop is used from afar, by the way's name.
+    #[serde(default)]
+    pub remote_access: BTreeMap<String, Vec<String>>,
+}
+
+/// What a desktop environment takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DesktopPackages {
+    /// Its packages; what they only recommend is not installed.
+    pub packages: Vec<String>,
+    /// The program that begins a session which is used from afar.
+    pub session: String,
+    /// What the X2Go client calls such a session; empty for a session of the program.
+    #[serde(default)]
+    pub x2go: String,
+    /// The packages of the login screen for people before the machine.
+    pub login_screen: Vec<String>,
 }
 
 /// A distribution and what it is called.

@@ -12,6 +12,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wire::{Sha256, enrol::BlobRef};
 
+mod iso;
+
 use super::{
     api::Api,
     output::{is_watched, note, say, table, time},
@@ -42,9 +44,11 @@ pub(super) enum ImageCommand {
     },
     /// Build images whose recipe has changed, and send them to the server
     #[command(
-        after_help = "Without names: installer, boot loaders and agent.\nNames: installer, loaders, agent, DISTRIBUTION/virtual, DISTRIBUTION/metal\nExample:\n  lotse image build installer agent debian-12/virtual"
+        after_help = "Without names: installer, boot loaders and agent; the boot ISO with a new installer, once there is one.\nNames: installer, loaders, agent, iso, DISTRIBUTION/virtual, DISTRIBUTION/metal\nExample:\n  lotse image build installer agent debian-12/virtual"
     )]
     Build(Build),
+    /// Show where a cloud fetches the boot ISO, with its checksum
+    BootIso,
     /// Write a boot ISO (BIOS, UEFI, USB stick) with the server's installer
     Iso {
         /// The file to write.
@@ -55,7 +59,7 @@ pub(super) enum ImageCommand {
         /// Words for the kernel command line beyond the server's addresses.
         #[arg(long, default_value = "")]
         command_line: String,
-        /// Leave the server's addresses out: the machine asks for them on its screen.
+        /// Leave the server's addresses out: the machine looks for user-data, and asks on its screen.
         #[arg(long)]
         ask: bool,
     },
@@ -91,7 +95,8 @@ pub(super) async fn run(api: &Api, command: ImageCommand) -> anyhow::Result<()> 
             api.order(Method::DELETE, &format!("/images/{id}"), &format!("The image {id} is deleted.")).await
         }
         ImageCommand::Build(build) => {
-            for name in &build.names {
+            for name in iso::with_installer(api, &build.names).await? {
+                let name = &name;
                 let built = one(api, &build, name).await;
                 if let Err(error) = &built {
                     tell(api, name, 99, &format!("{error:#}"), true).await;
@@ -100,8 +105,9 @@ pub(super) async fn run(api: &Api, command: ImageCommand) -> anyhow::Result<()> 
             }
             Ok(())
         }
+        ImageCommand::BootIso => iso::show(api).await,
         ImageCommand::Iso { file, share, command_line, ask } => {
-            iso(api, &file, &share, &command_line, ask).await
+            iso::write(api, &file, &share, &command_line, ask).await
         }
     }
 }
@@ -159,10 +165,12 @@ async fn tell(api: &Api, name: &str, percent: u8, message: &str, failed: bool) {
     }
 }
 
-/// How an image is made: what it depends on, the program that makes it, and the files that come out.
+/// How an image is made: what it depends on, what the server has to send for it, the program that makes it, and the files that come out.
+#[derive(Default)]
 struct Recipe {
     inputs: Vec<PathBuf>,
     words: Vec<String>,
+    fetched: Vec<(Sha256, PathBuf)>,
     argv: Vec<String>,
     parts: BTreeMap<String, PathBuf>,
 }
@@ -170,6 +178,7 @@ struct Recipe {
 fn recipe(
     build: &Build,
     distributions: &[NamedDistribution],
+    known: &[Image],
     name: &str,
     out: &Path,
 ) -> anyhow::Result<Recipe> {
@@ -177,12 +186,7 @@ fn recipe(
     let text = |path: &Path| path.display().to_string();
     if name == image::AGENT {
         let parts = [(image::PACKAGE.to_owned(), build.agent_package.clone())].into();
-        return Ok(Recipe {
-            inputs: vec![build.agent_package.clone()],
-            words: Vec::new(),
-            argv: Vec::new(),
-            parts,
-        });
+        return Ok(Recipe { inputs: vec![build.agent_package.clone()], parts, ..Recipe::default() });
     }
     if name == image::LOADERS {
         let parts = ["undionly.kpxe", "ipxe.efi", "shimx64.efi", "mmx64.efi", "grubx64.efi"];
@@ -190,9 +194,9 @@ fn recipe(
         let argv = vec![text(&pxe.join("loaders/build.sh")), "--out".to_owned(), text(out)];
         return Ok(Recipe {
             inputs: vec![pxe.join("lib"), pxe.join("loaders")],
-            words: Vec::new(),
             argv,
             parts,
+            ..Recipe::default()
         });
     }
     if name == image::INSTALLER {
@@ -207,14 +211,17 @@ fn recipe(
         let parts = parts.map(|(part, file)| (part.to_owned(), out.join(file))).into();
         return Ok(Recipe {
             inputs: vec![pxe.join("lib"), pxe.join("installer"), build.agent.clone()],
-            words: Vec::new(),
             argv,
             parts,
+            ..Recipe::default()
         });
+    }
+    if name == image::ISO {
+        return iso::recipe(&build.share, known, out);
     }
     let Some((distribution, kernel)) = base(distributions, name) else {
         bail!(
-            "there is no such image; names are installer, loaders, agent, DISTRIBUTION/virtual and DISTRIBUTION/metal, distributions are: {}",
+            "there is no such image; names are installer, loaders, agent, iso, DISTRIBUTION/virtual and DISTRIBUTION/metal, distributions are: {}",
             distributions.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ")
         );
     };
@@ -234,6 +241,7 @@ fn recipe(
         words,
         argv,
         parts: [("archive".to_owned(), file)].into(),
+        ..Recipe::default()
     })
 }
 
@@ -275,11 +283,11 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix("lotse-image-").tempdir()?;
     // The server's, since those may come from its site's own folder.
     let distributions: Vec<NamedDistribution> = api.get("/distributions").await?;
-    let hash = recipe(build, &distributions, name, scratch.path())?.hash()?;
+    let known: Vec<Image> = api.get("/images").await?;
+    let hash = recipe(build, &distributions, &known, name, scratch.path())?.hash()?;
     let out =
         build.cache.as_ref().map_or_else(|| scratch.path().to_owned(), |cache| cache.join(hash.as_str()));
-    let recipe = recipe(build, &distributions, name, &out)?;
-    let known: Vec<Image> = api.get("/images").await?;
+    let recipe = recipe(build, &distributions, &known, name, &out)?;
     if !build.force && known.iter().any(|image| image.name == name && image.recipe == hash) {
         note(&format!("{name}: nothing has changed"));
         return Ok(());
@@ -288,6 +296,7 @@ async fn one(api: &Api, build: &Build, name: &str) -> anyhow::Result<()> {
     let shown = bar.clone();
     let kept = recipe.parts.values().all(|file| file.is_file());
     if !recipe.argv.is_empty() && (build.force || !kept) {
+        iso::fetch(api, &recipe.fetched).await?;
         let (progress, heard) = tokio::sync::watch::channel((0, String::new()));
         let telling = tell_progress(api, name, heard);
         let building = process::run(&recipe.argv, move |line| {
@@ -365,53 +374,4 @@ fn bar(name: &str) -> ProgressBar {
     }
     bar.set_prefix(name.to_owned());
     bar
-}
-
-async fn iso(api: &Api, file: &Path, share: &Path, command_line: &str, ask: bool) -> anyhow::Result<()> {
-    let server: Value = api.get("/server").await?;
-    let images: Vec<Image> = api.get("/images").await?;
-    let installer = images
-        .iter()
-        .find(|image| image.name == image::INSTALLER)
-        .context("there is no installer image yet: `lotse image build`")?;
-    let scratch = tempfile::Builder::new().prefix("lotse-iso-").tempdir()?;
-    let text = |name: &str| server[name].as_str().unwrap_or_default().to_owned();
-    let boot = text("boot");
-    for part in ["vmlinuz", "initramfs"] {
-        let blob = installer.parts.get(part).with_context(|| format!("the installer image has no {part}"))?;
-        let bytes = reqwest::get(format!("{boot}/boot/blobs/{}", blob.sha256))
-            .await?
-            .error_for_status()?
-            .bytes()
-            .await?;
-        if blobs::hash(&bytes) != blob.sha256 {
-            bail!("{part} did not arrive whole; try again");
-        }
-        fs_err::write(scratch.path().join(part), &bytes)?;
-    }
-    let mut words = String::new();
-    if !ask {
-        words = format!(
-            "lotse.server={} lotse.agents={} lotse.boot={boot} lotse.ca={}",
-            text("https"),
-            text("agents"),
-            text("ca")
-        );
-    }
-    let words = format!("{words} {command_line}").trim().to_owned();
-    let path = |path: &Path| path.display().to_string();
-    let argv = [
-        path(&share.join("pxe/iso/build.sh")),
-        "--kernel".to_owned(),
-        path(&scratch.path().join("vmlinuz")),
-        "--initramfs".to_owned(),
-        path(&scratch.path().join("initramfs")),
-        "--cmdline".to_owned(),
-        words,
-        "--out".to_owned(),
-        path(file),
-    ];
-    process::run(&argv, |_| {}).await?;
-    say(&format!("{} is written, {}", file.display(), human(fs_err::metadata(file)?.len())));
-    Ok(())
 }

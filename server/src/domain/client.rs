@@ -3,6 +3,7 @@
 //! Invariant: a configuration that [`ClientConfig::check`] accepts can be written into any file of the client as it is:
 //! no value carries a line end, a quote or another character with a meaning of its own. Only a directory's CA has lines.
 
+mod desktop;
 mod services;
 
 use std::{
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{ClientId, GroupId, Mac, Sha256, enrol::Realm, facts::Facts, problem::FieldProblem};
 
+pub use self::desktop::{DesktopChoice, DesktopEnvironment, RemoteAccess};
 pub use self::services::{Directory, DirectorySchema, HomeServer, Printer};
 use super::job::UnknownWord;
 
@@ -145,6 +147,9 @@ pub struct ClientConfig {
     pub home: Option<HomeServer>,
     /// Printers; the first one is the default.
     pub printers: Vec<Printer>,
+    /// The desktop; none leaves the client without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub desktop: Option<DesktopChoice>,
     /// When the machine was bought, `YYYY-MM-DD`; empty when nobody has said so.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub purchased_on: String,
@@ -169,6 +174,7 @@ impl Default for ClientConfig {
             directory: None,
             home: None,
             printers: Vec::new(),
+            desktop: None,
             purchased_on: String::new(),
         }
     }

@@ -13,6 +13,12 @@ pub const LOADERS: &str = "loaders";
 /// Name of the agent's image; its part is `package`.
 pub const AGENT: &str = "agent";
 
+/// Name of the boot ISO, which knows no server: the machine finds its own by user-data, or asks on its screen.
+pub const ISO: &str = "iso";
+
+/// The part of the boot ISO that is the whole of it.
+pub const FILE: &str = "file";
+
 /// The part of the agent's image that is its Debian package.
 pub const PACKAGE: &str = "package";
 

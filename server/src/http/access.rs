@@ -37,6 +37,7 @@ const FOR_ALL: &[(&Method, &str)] = &[
     (GET, "/distributions"),
     (GET, "/job-types"),
     (GET, "/images"),
+    (GET, "/boot-iso"),
     (GET, "/events"),
     (GET, "/events/stream"),
     (GET, "/approvals"),

@@ -36,6 +36,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/boot/trust", get(trust))
         .route("/boot/ca.pem", get(ca))
         .route("/boot/blobs/{sha256}", get(blob))
+        .route("/boot/iso/{file}", get(iso))
         .route("/boot/dhcp", axum::routing::post(dhcp))
         .route("/mirror/{name}/{*path}", get(packages::get))
         .route("/repository/{name}/{*path}", get(repository::get))
@@ -120,6 +121,19 @@ async fn blob(
             _ => {}
         }
     }
+    let Ok(response) = ServeFile::new(file).oneshot(request).await;
+    Ok(response.into_response())
+}
+
+/// A stored file under a name that ends with `.iso`: `CloudStack` registers no other.
+async fn iso(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let sha256 = name.strip_suffix(".iso").and_then(|hash| hash.parse().ok());
+    let file = sha256.and_then(|sha256| ctx.blobs.find(&sha256));
+    let file = file.ok_or_else(|| Error::not_found(format!("boot ISO {name}")))?;
     let Ok(response) = ServeFile::new(file).oneshot(request).await;
     Ok(response.into_response())
 }

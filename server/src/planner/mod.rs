@@ -103,9 +103,12 @@ pub fn installation(client: &Client) -> Vec<ChainEntry> {
     ];
     // Set up by the installed system itself, where services can be started and looked at.
     let services = client.config.uses_services().then(|| ("services", none()));
+    let desktop = client.config.desktop.filter(|desktop| desktop.is_any());
+    let desktop = desktop.map(|desktop| ("desktop", json!(desktop)));
     installed
         .into_iter()
         .chain(services)
+        .chain(desktop)
         .enumerate()
         .map(|(at, (job_type, params))| ChainEntry {
             job_type: job_type.to_owned(),

@@ -18,7 +18,7 @@ use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         Error,
-        images::{self, Build, ImageUse},
+        images::{self, BootIso, Build, ImageUse},
         layouts::{self, Draft, LayoutCheck, NamedLayout},
         tag as content,
     },
@@ -43,6 +43,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(list_job_types))
         .routes(routes!(list_images, create_image))
         .routes(routes!(list_all_images))
+        .routes(routes!(show_boot_iso))
         .routes(routes!(delete_image))
         .routes(routes!(list_builds, report_build))
 }
@@ -159,6 +160,13 @@ async fn list_job_types(State(ctx): State<Ctx>) -> Json<Vec<JobTypeView>> {
 async fn list_images(State(ctx): State<Ctx>) -> Result<Json<Vec<Image>>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(images::list(&mut tx).await?))
+}
+
+/// The boot ISO that knows no server, as a cloud is told to fetch it.
+#[utoipa::path(get, path = "/boot-iso", responses((status = 200, body = BootIso)))]
+async fn show_boot_iso(State(ctx): State<Ctx>) -> Result<Json<BootIso>, Rejection> {
+    let mut tx = ctx.db.read().await?;
+    Ok(Json(images::boot_iso(&ctx, &mut tx).await?))
 }
 
 /// All images, older ones too, with what uses them.

@@ -180,6 +180,7 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/job-scripts/{name}/samples/{sample}", Role::Viewer),
     (POST, "/api/v1/job-scripts/{name}/render", Role::Operator),
     (GET, "/api/v1/images", Role::Viewer),
+    (GET, "/api/v1/boot-iso", Role::Viewer),
     (POST, "/api/v1/images", Role::Admin),
     (DELETE, "/api/v1/images/{id}", Role::Admin),
     (GET, "/api/v1/image-uses", Role::Viewer),

@@ -16,8 +16,8 @@ use crate::{
     app::{layouts, passwords::Passwords, presets},
     context::Ctx,
     domain::client::{
-        BaseMethod, ClientConfig, Directory, DirectorySchema, HomeServer, Interface, Ipv4Method, Network,
-        Printer, User,
+        BaseMethod, ClientConfig, DesktopChoice, DesktopEnvironment, Directory, DirectorySchema, HomeServer,
+        Interface, Ipv4Method, Network, Printer, RemoteAccess, User,
     },
 };
 
@@ -53,6 +53,8 @@ pub(super) struct MachineForm {
     pub(super) home_export: String,
     pub(super) home_options: String,
     pub(super) printers: String,
+    pub(super) desktop_environment: String,
+    pub(super) desktop_remote: String,
     /// Fingerprints were compared.
     pub(super) compared: String,
     /// What happens next: how the machine comes, or that the values are only kept as a preset.
@@ -115,6 +117,9 @@ impl MachineForm {
             form.home_export.clone_from(&home.export);
             form.home_options.clone_from(&home.options);
         }
+        let desktop = config.desktop.unwrap_or_default();
+        desktop.environment.as_str().clone_into(&mut form.desktop_environment);
+        desktop.remote.as_str().clone_into(&mut form.desktop_remote);
         let printer = |printer: &Printer| format!("{} {} {}", printer.name, printer.uri, printer.model);
         form.printers = config.printers.iter().map(printer).collect::<Vec<_>>().join("\n");
         form
@@ -156,6 +161,7 @@ impl MachineForm {
             home: (!self.home_export.trim().is_empty())
                 .then(|| HomeServer { export: text(&self.home_export), options: text(&self.home_options) }),
             printers,
+            desktop: self.desktop(),
             purchased_on: present.purchased_on.clone(),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
@@ -234,6 +240,12 @@ impl MachineForm {
             schema: DirectorySchema::from_word(&self.directory_schema).unwrap_or_default(),
             ca_pem: lines_of(&self.directory_ca).iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
         })
+    }
+
+    fn desktop(&self) -> Option<DesktopChoice> {
+        let environment = DesktopEnvironment::from_word(&self.desktop_environment).unwrap_or_default();
+        let remote = RemoteAccess::from_word(&self.desktop_remote).unwrap_or_default();
+        Some(DesktopChoice { environment, remote }).filter(|desktop| desktop.is_any())
     }
 
     fn printers(&self, problems: &mut Vec<FieldProblem>) -> Vec<Printer> {
@@ -397,6 +409,7 @@ mod tests {
                 uri: "ipp://p/x".to_owned(),
                 model: "everywhere".to_owned(),
             }],
+            desktop: Some(DesktopChoice { environment: DesktopEnvironment::Kde, remote: RemoteAccess::Xrdp }),
             ..ClientConfig::default()
         };
         assert_eq!(MachineForm::of(&config).config(&config).unwrap(), config);
