@@ -68,7 +68,7 @@ TEXT
 #!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-    systemctl disable --now --quiet lotse-agent.service || true
+    systemctl disable --now --quiet lotse-agent.service lotse-agent-metadata.service || true
 fi
 TEXT
         ;;

@@ -22,12 +22,11 @@ use super::{
 use crate::{
     app::{
         Error, clients, helpdesk,
-        helpdesk::EnrolCommand,
         installation,
         jobs::{self, JobOrder},
         layouts, notes,
         reach::{self, About},
-        recovery, retirement,
+        recovery, retirement, user_data,
     },
     context::Ctx,
     domain::{client::Client, people::Role},
@@ -43,7 +42,7 @@ pub(super) fn router() -> Router<Ctx> {
 }
 
 /// Every order: its word, the least role, and whether the name must be typed.
-const ORDERS: [(&str, Role, bool); 13] = [
+const ORDERS: [(&str, Role, bool); 14] = [
     ("restart", Role::Helpdesk, false),
     ("upgrade-agent", Role::Operator, false),
     ("redo", Role::Helpdesk, true),
@@ -56,6 +55,7 @@ const ORDERS: [(&str, Role, bool); 13] = [
     ("reinstate", Role::Operator, false),
     ("clear-alarm", Role::Operator, false),
     ("enrol", Role::Operator, false),
+    ("user-data", Role::Operator, false),
     ("delete", Role::Admin, true),
 ];
 
@@ -74,7 +74,8 @@ struct View {
     form: Typed,
     mistyped: bool,
     problem: Option<Problem>,
-    command: Option<String>,
+    /// What is shown once: a command, or a text.
+    shown: Option<String>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -114,7 +115,7 @@ async fn show(
     order: &str,
     form: Typed,
     problem: Option<Problem>,
-    command: Option<EnrolCommand>,
+    shown: Option<String>,
 ) -> Result<Page, Rejection> {
     let typed = known(ctx, visitor, name, order).await?;
     let client = client_of(ctx, name).await?;
@@ -129,7 +130,7 @@ async fn show(
         mistyped: !form.confirmed.is_empty() && form.confirmed.trim() != name,
         form,
         problem,
-        command: command.map(|command| command.command),
+        shown,
     };
     if matches!(order, "redo" | "recover") {
         match layouts::preview(ctx, name, None).await {
@@ -176,7 +177,7 @@ async fn carry_out(
             let to = if order == "delete" { "/clients".to_owned() } else { format!("/clients/{name}") };
             Ok(Redirect::to(&to).into_response())
         }
-        Ok(command) => Ok(show(&ctx, &visitor, &name, &order, form, None, command).await?.into_response()),
+        Ok(shown) => Ok(show(&ctx, &visitor, &name, &order, form, None, shown).await?.into_response()),
         Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
             let form = Typed { confirmed: String::new(), ..form };
             let problem = Some(problem::shown(error));
@@ -186,13 +187,14 @@ async fn carry_out(
     }
 }
 
+/// Carries it out; gives what is shown once.
 async fn do_it(
     ctx: &Ctx,
     name: &str,
     order: &str,
     form: &Typed,
     actor: &str,
-) -> Result<Option<EnrolCommand>, Error> {
+) -> Result<Option<String>, Error> {
     match order {
         "restart" => helpdesk::restart(ctx, name, actor).await.map(drop)?,
         "upgrade-agent" => queue(ctx, name, "agent-upgrade", json!({}), actor).await?,
@@ -219,7 +221,8 @@ async fn do_it(
         "retire" => retirement::retire(ctx, name, actor).await?,
         "reinstate" => retirement::reinstate(ctx, name, actor).await?,
         "clear-alarm" => clients::clear_alarm(ctx, name, actor).await?,
-        "enrol" => return helpdesk::enrol_command(ctx, name, actor).await.map(Some),
+        "enrol" => return helpdesk::enrol_command(ctx, name, actor).await.map(|made| Some(made.command)),
+        "user-data" => return user_data::of_client(ctx, name, actor).await.map(|made| Some(made.text)),
         "delete" => clients::delete(ctx, name, actor).await?,
         other => return Err(Error::not_found(format!("the order {other}"))),
     }
