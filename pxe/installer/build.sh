@@ -32,6 +32,8 @@ if [ -z "$agent" ] || [ -z "$out" ]; then usage; fi
 
 tools=e2fsprogs,xfsprogs,btrfs-progs,dosfstools,util-linux,mount,fdisk,gdisk,parted,tar,zstd,xz-utils,kmod
 tools=$tools,mdadm,lvm2,cryptsetup-bin,efibootmgr,debootstrap,debian-archive-keyring,gpgv
+# Debian 12 has it in its backports only.
+[ "$suite" = bookworm ] || tools=$tools,ubuntu-keyring
 tools=$tools,openssh-server,iproute2,iputils-ping,ca-certificates,bash,less,nano,busybox-static
 
 mkdir -p "$out"

@@ -74,7 +74,9 @@ fn commands(page: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn every_command_on_the_pages_is_understood() {
-    for page in ["adding-a-job-type.md", "adding-a-distribution.md"] {
+    for page in
+        ["adding-a-job-type.md", "adding-a-distribution.md", "other-distributions.md", "user-data.md", "desktops.md"]
+    {
         let commands = commands(page);
         assert!(!commands.is_empty(), "{page} has no commands");
         for words in commands {
@@ -88,6 +90,11 @@ fn every_command_on_the_pages_is_understood() {
 #[test]
 fn the_page_about_job_types_works_word_by_word() {
     assert_eq!(follow("adding-a-job-type.md"), 2);
+}
+
+#[test]
+fn the_page_about_other_distributions_works_word_by_word() {
+    assert_eq!(follow("other-distributions.md"), 3);
 }
 
 #[test]

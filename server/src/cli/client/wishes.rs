@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::domain::client::{BaseMethod, ClientConfig, User};
+use crate::domain::client::{
+    BaseMethod, ClientConfig, DesktopChoice, DesktopEnvironment, RemoteAccess, User,
+};
 
 /// What is wanted of a client. What is not given stays, or takes its default.
 #[derive(clap::Args)]
@@ -40,6 +42,12 @@ pub(in crate::cli) struct Wishes {
     /// Serial console, such as ttyS0,115200.
     #[arg(long)]
     serial_console: Option<String>,
+    /// Desktop: mate, xfce, kde, gnome, cinnamon, lxqt or none.
+    #[arg(long, value_parser = environment)]
+    desktop: Option<DesktopEnvironment>,
+    /// How the desktop is used: x2go, xrdp, or none for before the screen.
+    #[arg(long, value_parser = remote_access)]
+    remote: Option<RemoteAccess>,
     /// Make this user, with sudo. Without a password and without keys nobody can log in as this user.
     #[arg(long)]
     user: Option<String>,
@@ -59,6 +67,15 @@ fn base_method(text: &str) -> Result<BaseMethod, String> {
     }
 }
 
+fn environment(text: &str) -> Result<DesktopEnvironment, String> {
+    DesktopEnvironment::from_word(text)
+        .ok_or_else(|| "must be mate, xfce, kde, gnome, cinnamon, lxqt or none".to_owned())
+}
+
+fn remote_access(text: &str) -> Result<RemoteAccess, String> {
+    RemoteAccess::from_word(text).ok_or_else(|| "must be x2go, xrdp or none".to_owned())
+}
+
 impl Wishes {
     fn any(&self) -> bool {
         let words = [
@@ -74,6 +91,8 @@ impl Wishes {
         self.config.is_some()
             || self.base.is_some()
             || self.ssh_keys.is_some()
+            || self.desktop.is_some()
+            || self.remote.is_some()
             || words.iter().any(|word| word.is_some())
     }
 
@@ -100,6 +119,12 @@ impl Wishes {
             }
         }
         config.base = self.base.unwrap_or(config.base);
+        let desktop = config.desktop.unwrap_or_default();
+        let desktop = DesktopChoice {
+            environment: self.desktop.unwrap_or(desktop.environment),
+            remote: self.remote.unwrap_or(desktop.remote),
+        };
+        config.desktop = Some(desktop).filter(|desktop| desktop.is_any());
         let keys = self.ssh_keys.as_deref().map(read_keys).transpose()?;
         if let Some(name) = &self.user {
             // One who is there already keeps what nobody has spoken of.
@@ -162,6 +187,18 @@ mod tests {
     struct Words {
         #[command(flatten)]
         wishes: Wishes,
+    }
+
+    #[test]
+    fn a_desktop_is_changed_by_the_word_that_is_given_and_can_be_taken_away() {
+        let apply = |words: &[&str], present: &ClientConfig| {
+            Words::parse_from([&["x"], words].concat()).wishes.apply(present.clone()).unwrap()
+        };
+        let mate = apply(&["--desktop", "mate", "--remote", "x2go"], &ClientConfig::default());
+        let rdp = apply(&["--remote", "xrdp"], &mate).desktop.unwrap();
+        assert_eq!(rdp.environment, DesktopEnvironment::Mate);
+        assert_eq!(rdp.remote, RemoteAccess::Xrdp);
+        assert_eq!(apply(&["--desktop", "none", "--remote", "none"], &mate).desktop, None);
     }
 
     #[test]
