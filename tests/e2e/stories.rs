@@ -43,6 +43,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(uefi_iso_debian13),
     story!(bios_iso_debian13),
     story!(uefi_iso_debian12),
+    story!(iso_without_a_server_and_user_data_on_a_medium),
     story!(secure_boot_from_pxe_to_the_installed_system),
     story!(proxy_dhcp_beside_a_foreign_server),
     story!(power_cuts_during_partitioning_unpacking_and_apt),
@@ -134,6 +135,33 @@ async fn by_iso(
     let machine = machine(&site, firmware)?.cdrom(&iso).boot_order(&[Boot::Disk, Boot::Cdrom]);
     let _running = machine.power_on(&site.network)?;
     install(&site, distribution).await.map(drop)
+}
+
+/// As in a cloud: nothing is told at boot. The ISO that knows no server finds user-data, and the token in it lets the machine in.
+async fn iso_without_a_server_and_user_data_on_a_medium(programs: Programs, directory: PathBuf) -> Result<()> {
+    let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
+    site.build_images(&["iso"]).await?;
+    let kept = site.json(&["image", "boot-iso"]).await?;
+    let url = kept["url"].as_str().context("the server has no boot ISO")?;
+    let iso = directory.join("lotse.iso");
+    fs_err::write(&iso, reqwest::get(url).await?.error_for_status()?.bytes().await?)?;
+    let words = ["--distribution", "debian-12", "--user", "ann", "--serial-console", CONSOLE];
+    site.lotse(&[&["client", "add", NAME], words.as_slice()].concat()).await?;
+    let made = site.json(&["client", "user-data", NAME]).await?;
+    fs_err::write(directory.join("user-data"), made["text"].as_str().unwrap_or_default())?;
+    let seed = directory.join("seed.iso");
+    let output = std::process::Command::new("cloud-localds").arg(&seed).arg(directory.join("user-data")).output();
+    let output = output.context("running cloud-localds: packaging/setup.sh installs cloud-image-utils")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let newcomer = Newcomer::new(MAC, NAME, "debian-12");
+    newcomer.install(&site).await?;
+    let machine =
+        machine(&site, Firmware::Bios)?.cdrom(&iso).medium(&seed).boot_order(&[Boot::Disk, Boot::Cdrom]);
+    let _running = machine.power_on(&site.network)?;
+    newcomer.becomes_installed(&site).await?;
+    let timeline = site.json(&["client", "timeline", NAME]).await?.to_string();
+    ensure!(timeline.contains("NoCloud medium: "), "the timeline does not say where the server was found: {timeline}");
+    Ok(())
 }
 
 async fn bios_pxe_debian12(programs: Programs, directory: PathBuf) -> Result<()> {

@@ -110,7 +110,8 @@ async fn everywhere(machine: Machine<'_>, log: &mut Log<'_>) -> Option<UserData>
         return Some(found);
     }
     let is_virtual = !facts::gather(machine.host, Realm::System).await.virtualization.is_empty();
-    for round in 0..if is_virtual { ROUNDS } else { 1 } {
+    let rounds = if is_virtual { ROUNDS } else { 1 };
+    for round in 0..rounds {
         if round > 0 {
             tokio::time::sleep(PAUSE).await;
         }

@@ -64,6 +64,7 @@ pub struct Machine {
     disks: Vec<Disk>,
     cards: Vec<(String, String)>,
     cdrom: Option<PathBuf>,
+    media: Vec<PathBuf>,
     order: Vec<Boot>,
     limit: Duration,
     starts: AtomicU32,
@@ -89,6 +90,7 @@ impl Machine {
             disks: Vec::new(),
             cards: Vec::new(),
             cdrom: None,
+            media: Vec::new(),
             order: vec![Boot::Network, Boot::Disk],
             limit: Duration::from_hours(1),
             starts: AtomicU32::new(0),
@@ -121,6 +123,13 @@ impl Machine {
     #[must_use]
     pub fn cdrom(self, image: &Path) -> Self {
         Self { cdrom: Some(image.to_owned()), ..self }
+    }
+
+    /// With one more CD, from which it does not boot.
+    #[must_use]
+    pub fn medium(mut self, image: &Path) -> Self {
+        self.media.push(image.to_owned());
+        self
     }
 
     /// In this boot order.
@@ -193,6 +202,11 @@ impl Machine {
                 format!("if=none,id=cd,format=raw,media=cdrom,readonly=on,file={}", image.display()),
             );
             add("-device", format!("ide-cd,drive=cd,bootindex={}", self.place(Boot::Cdrom)));
+        }
+        for (number, image) in self.media.iter().enumerate() {
+            let drive = format!("if=none,id=medium{number},format=raw,media=cdrom,readonly=on,file={}", image.display());
+            add("-drive", drive);
+            add("-device", format!("ide-cd,drive=medium{number}"));
         }
         for (number, disk) in self.disks.iter().enumerate() {
             options.extend(disk.options(&format!("disk{number}"), self.place(Boot::Disk) + number));
