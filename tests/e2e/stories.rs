@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::FutureExt;
 use harness::{
-    lab::{Boot, Bus, Disk, Firmware, Machine, Running},
+    lab::{Boot, Bus, Disk, Firmware, Machine, Running, medium},
     site::{CONSOLE, Dhcp, Programs, Site},
     story::{CHAIN, Newcomer, minutes},
 };
@@ -148,11 +148,8 @@ async fn iso_without_a_server_and_user_data_on_a_medium(programs: Programs, dire
     let words = ["--distribution", "debian-12", "--user", "ann", "--serial-console", CONSOLE];
     site.lotse(&[&["client", "add", NAME], words.as_slice()].concat()).await?;
     let made = site.json(&["client", "user-data", NAME]).await?;
-    fs_err::write(directory.join("user-data"), made["text"].as_str().unwrap_or_default())?;
     let seed = directory.join("seed.iso");
-    let output = std::process::Command::new("cloud-localds").arg(&seed).arg(directory.join("user-data")).output();
-    let output = output.context("running cloud-localds: packaging/setup.sh installs cloud-image-utils")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    medium::nocloud(&seed, made["text"].as_str().unwrap_or_default(), "iso9660")?;
     let newcomer = Newcomer::new(MAC, NAME, "debian-12");
     newcomer.install(&site).await?;
     let machine =

@@ -2,7 +2,7 @@
 
 mod media;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agent::{
     config::{self, Config},
@@ -19,13 +19,12 @@ use agent::{
 use axum::{Router, routing::get};
 use futures_util::future::BoxFuture;
 use harness::server::{Engine, TestServer};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
     db,
     domain::client::Stage,
 };
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +93,7 @@ async fn site(engine: Engine) -> (TestServer, Network) {
     server.send(Method::POST, "/api/v1/clients", &client).await.unwrap().ok().unwrap();
     let path = "/api/v1/clients/desktop-01/user-data";
     let made = server.send(Method::POST, path, &json!({})).await.unwrap();
-    assert_eq!(made.status, StatusCode::CREATED);
+    assert_eq!(made.status, 201);
     let text = made.ok().unwrap()["text"].as_str().unwrap().to_owned();
     assert!(text.starts_with("#lotse-v1\n") && text.len() < 2048, "{text}");
     (server, Network::with_router(text).await)

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod dnsmasq;
 pub mod keys;
 pub mod machine;
+pub mod medium;
 pub mod network;
 pub(crate) mod process;
 mod serial;
