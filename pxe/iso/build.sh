@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds one hybrid image that starts the installer from a CD or a USB stick, on BIOS and on UEFI, with Secure Boot or
-# without (signed shim and GRUB). With an empty command line the machine asks on its console which server is its own.
+# without (signed shim and GRUB). With an empty command line the machine looks for user-data of a cloud, and else asks on its console.
 # Needs no root. Progress goes to stdout as `progress PERCENT TEXT`, everything else to stderr.
 set -eu
 

@@ -138,7 +138,10 @@ async fn by_iso(
 }
 
 /// As in a cloud: nothing is told at boot. The ISO that knows no server finds user-data, and the token in it lets the machine in.
-async fn iso_without_a_server_and_user_data_on_a_medium(programs: Programs, directory: PathBuf) -> Result<()> {
+async fn iso_without_a_server_and_user_data_on_a_medium(
+    programs: Programs,
+    directory: PathBuf,
+) -> Result<()> {
     let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
     site.build_images(&["iso"]).await?;
     let kept = site.json(&["image", "boot-iso"]).await?;
@@ -157,7 +160,10 @@ async fn iso_without_a_server_and_user_data_on_a_medium(programs: Programs, dire
     let _running = machine.power_on(&site.network)?;
     newcomer.becomes_installed(&site).await?;
     let timeline = site.json(&["client", "timeline", NAME]).await?.to_string();
-    ensure!(timeline.contains("NoCloud medium: "), "the timeline does not say where the server was found: {timeline}");
+    ensure!(
+        timeline.contains("NoCloud medium: "),
+        "the timeline does not say where the server was found: {timeline}"
+    );
     Ok(())
 }
 

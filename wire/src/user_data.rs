@@ -189,7 +189,11 @@ const PLAIN: Address = (&["http://", "https://"], "an address such as http://ser
 fn url(word: &'static str, value: &str, (schemes, expected): Address) -> Result<String, Malformed> {
     let host = schemes.iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or_default();
     let fine = |sign: u8| sign.is_ascii_alphanumeric() || b"-._:[]/".contains(&sign);
-    if host.is_empty() || host.starts_with(['/', ':']) || value.len() > LONGEST_VALUE || !host.bytes().all(fine) {
+    if host.is_empty()
+        || host.starts_with(['/', ':'])
+        || value.len() > LONGEST_VALUE
+        || !host.bytes().all(fine)
+    {
         return Err(Malformed::Value { word, expected });
     }
     Ok(value.to_owned())
@@ -233,7 +237,9 @@ mod tests {
     const CA: &str = "3b7c5a1e3b7c5a1e3b7c5a1e3b7c5a1e3b7c5a1e3b7c5a1e3b7c5a1e3b7c5a1e";
 
     fn text() -> String {
-        format!("#lotse-v1\nserver=https://s:8443\nagents=https://s:8444\nboot=http://s:8080\nca={CA}\ntoken=lotse_x\n")
+        format!(
+            "#lotse-v1\nserver=https://s:8443\nagents=https://s:8444\nboot=http://s:8080\nca={CA}\ntoken=lotse_x\n"
+        )
     }
 
     fn refused(text: &str) -> String {
@@ -241,7 +247,8 @@ mod tests {
     }
 
     fn address(scheme: &'static str) -> impl Strategy<Value = String> {
-        let host = prop_oneof!["[a-z][a-z0-9.-]{0,80}", "\\[[0-9a-f:]{2,39}\\]", "[0-9]{1,3}(\\.[0-9]{1,3}){3}"];
+        let host =
+            prop_oneof!["[a-z][a-z0-9.-]{0,80}", "\\[[0-9a-f:]{2,39}\\]", "[0-9]{1,3}(\\.[0-9]{1,3}){3}"];
         (host, any::<u16>()).prop_map(move |(host, port)| format!("{scheme}{host}:{port}"))
     }
 

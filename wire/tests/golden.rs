@@ -11,7 +11,9 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use wire::{enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data};
+use wire::{
+    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data,
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -46,6 +46,7 @@ impl Source for Ec2 {
 /// What can stand in a header. A login page is no token.
 fn token(content: &[u8]) -> Option<String> {
     let text = str::from_utf8(content).ok()?.trim();
-    let fine = !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(|sign| sign.is_ascii_graphic());
+    let fine =
+        !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(|sign| sign.is_ascii_graphic());
     fine.then(|| text.to_owned())
 }

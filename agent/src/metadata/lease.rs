@@ -104,7 +104,10 @@ mod tests {
                         fixed-address 10.1.1.57;\n  option dhcp-server-identifier 10.1.1.1;\n  option unknown-224 23:6c:6f;\n}\n";
         assert_eq!(server(dhclient).as_deref(), Some("10.1.1.1"));
         assert_eq!(parse(dhclient).option.as_deref(), Some(b"#lo".as_slice()));
-        assert_eq!(parse("option unknown-224 \"#lotse-v1 x\";").option.as_deref(), Some(b"#lotse-v1 x".as_slice()));
+        assert_eq!(
+            parse("option unknown-224 \"#lotse-v1 x\";").option.as_deref(),
+            Some(b"#lotse-v1 x".as_slice())
+        );
         assert_eq!(parse("<html>").server, None);
     }
 

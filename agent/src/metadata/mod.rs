@@ -196,7 +196,9 @@ impl Tried {
             Ok(Answer { status: 404, .. }) => "answers, and has no user-data (404)".to_owned(),
             Ok(Answer { status: status @ 300..=399, location, .. }) => {
                 let location: String = location.chars().take(100).collect();
-                format!("sends to `{location}` ({status}): a portal or a proxy answers in the place of the cloud")
+                format!(
+                    "sends to `{location}` ({status}): a portal or a proxy answers in the place of the cloud"
+                )
             }
             Ok(Answer { status, .. }) => format!("answers with status {status}"),
             Err(error) => silent(&error),

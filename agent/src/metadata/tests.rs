@@ -146,10 +146,7 @@ async fn a_serial_number_may_name_the_seed() {
     let host = FakeHost::new(0)
         .with_file("/sys/class/dmi/id/product_serial", "ds=nocloud;s=http://10.0.2.2:8000/pc7/;h=pc7\n");
     let network = Network::default().with("http://10.0.2.2:8000/pc7/user-data", 200, text());
-    assert_eq!(
-        found(&host, &network).await,
-        "NoCloud address: http://10.0.2.2:8000/pc7/user-data: found"
-    );
+    assert_eq!(found(&host, &network).await, "NoCloud address: http://10.0.2.2:8000/pc7/user-data: found");
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +200,8 @@ async fn what_somebody_else_answers_is_told_and_the_next_place_is_asked() {
         .with(OPENSTACK, 200, "#cloud-config\nusers: []\n")
         .with(EC2_TOKEN, 200, "token")
         .with(EC2, 200, vec![b'x'; LARGEST + 1]);
-    network.answers.get_mut("http://10.1.1.1/latest/user-data").unwrap().location = "http://portal/login".into();
+    network.answers.get_mut("http://10.1.1.1/latest/user-data").unwrap().location =
+        "http://portal/login".into();
     let reasons = reasons(&host, &network).await;
     for expected in [
         "CloudStack: http://10.1.1.1/latest/user-data: sends to `http://portal/login` (302): a portal",

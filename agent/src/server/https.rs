@@ -234,7 +234,10 @@ pub(super) fn broken(attempt: &'static str, error: reqwest::Error) -> Error {
     unreachable(attempt, error.without_url())
 }
 
-pub(super) fn unreachable(attempt: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unreachable(
+    attempt: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     Error::Unreachable { attempt, source: source.into() }
 }
 

@@ -81,7 +81,9 @@ async fn answer(request: RequestBuilder, most: usize) -> Result<Answer, Error> {
     let location = location.unwrap_or_default().to_owned();
     let mut content = Vec::new();
     while content.len() <= most {
-        let Some(chunk) = response.chunk().await.map_err(|error| https::broken(ATTEMPT, error))? else { break };
+        let Some(chunk) = response.chunk().await.map_err(|error| https::broken(ATTEMPT, error))? else {
+            break;
+        };
         content.extend_from_slice(&chunk);
     }
     content.truncate(most + 1);

@@ -226,7 +226,9 @@ pub(super) enum ClientCommand {
         name: Name,
     },
     /// Show the user-data with which a machine in a cloud becomes this client
-    #[command(after_help = "Example:\n  lotse client user-data desktop-01 > user-data && cloud-localds seed.iso user-data")]
+    #[command(
+        after_help = "Example:\n  lotse client user-data desktop-01 > user-data && cloud-localds seed.iso user-data"
+    )]
     UserData {
         /// Its name.
         name: Name,

@@ -52,7 +52,8 @@ pub async fn create_token(
 
 /// A token by its hash.
 pub async fn find_token(tx: &mut Tx, hash: &Sha256) -> Result<Option<EnrolToken>, Error> {
-    let sql = "SELECT client_id, mac, lasting, expires_at, used_at, used_by FROM enrol_tokens WHERE hash = $1";
+    let sql =
+        "SELECT client_id, mac, lasting, expires_at, used_at, used_by FROM enrol_tokens WHERE hash = $1";
     let row = tx.optional(sql, args![hash]).await?;
     row.map(|row| {
         Ok(EnrolToken {

@@ -74,9 +74,13 @@ fn commands(page: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn every_command_on_the_pages_is_understood() {
-    for page in
-        ["adding-a-job-type.md", "adding-a-distribution.md", "other-distributions.md", "user-data.md", "desktops.md"]
-    {
+    for page in [
+        "adding-a-job-type.md",
+        "adding-a-distribution.md",
+        "other-distributions.md",
+        "user-data.md",
+        "desktops.md",
+    ] {
         let commands = commands(page);
         assert!(!commands.is_empty(), "{page} has no commands");
         for words in commands {

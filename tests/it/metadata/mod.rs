@@ -21,10 +21,7 @@ use futures_util::future::BoxFuture;
 use harness::server::{Engine, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
-use server::{
-    db,
-    domain::client::Stage,
-};
+use server::{db, domain::client::Stage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -71,8 +68,7 @@ fn machine(uuid: &str) -> FakeHost {
 }
 
 async fn look(host: &FakeHost, network: &Network) -> Search {
-    let search =
-        metadata::find(Machine { host, ask: network }, &|_| {}, &CancellationToken::new()).await;
+    let search = metadata::find(Machine { host, ask: network }, &|_| {}, &CancellationToken::new()).await;
     metadata::keep(host, &search.looked).unwrap();
     search
 }
@@ -139,7 +135,11 @@ async fn the_token_lets_its_machine_in_again_while_it_waits_for_the_installer(en
     let host = host.with_file("/run/lotse/lease.eth0", format!("SERVER_ADDRESS={ROUTER}\n"));
     let refused = enrol(&host, &network).await.unwrap_err().to_string();
     assert!(refused.contains("take the boot medium out"), "{refused}");
-    assert_eq!(client(&server).await["alarm"], Value::Null, "everybody on that machine can read its user-data");
+    assert_eq!(
+        client(&server).await["alarm"],
+        Value::Null,
+        "everybody on that machine can read its user-data"
+    );
     server.stop().await.unwrap();
 }
 

@@ -204,7 +204,10 @@ impl Machine {
             add("-device", format!("ide-cd,drive=cd,bootindex={}", self.place(Boot::Cdrom)));
         }
         for (number, image) in self.media.iter().enumerate() {
-            let drive = format!("if=none,id=medium{number},format=raw,media=cdrom,readonly=on,file={}", image.display());
+            let drive = format!(
+                "if=none,id=medium{number},format=raw,media=cdrom,readonly=on,file={}",
+                image.display()
+            );
             add("-drive", drive);
             add("-device", format!("ide-cd,drive=medium{number}"));
         }

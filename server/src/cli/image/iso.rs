@@ -89,7 +89,12 @@ pub(super) async fn show(api: &Api) -> anyhow::Result<()> {
     if !iso.current {
         note("There is a newer installer: `lotse image build iso`.");
     }
-    let rows = [("URL", iso.url), ("SIZE", human(iso.size_bytes)), ("CHECKSUM", iso.checksum), ("BUILT (UTC)", time(iso.built_at))];
+    let rows = [
+        ("URL", iso.url),
+        ("SIZE", human(iso.size_bytes)),
+        ("CHECKSUM", iso.checksum),
+        ("BUILT (UTC)", time(iso.built_at)),
+    ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     table(&["BOOT ISO", ""], &rows);
     Ok(())

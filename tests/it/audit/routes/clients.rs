@@ -56,8 +56,13 @@ pub(super) async fn about_clients(walk: &mut Walk<'_>) {
         ("client.enrol-command", client, NEW),
     )
     .await;
-    walk.step(p(Method::POST, "/api/v1/clients/{name}/user-data"), lab, none, ("client.user-data", client, NEW))
-        .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/user-data"),
+        lab,
+        none,
+        ("client.user-data", client, NEW),
+    )
+    .await;
     walk.step(
         p(Method::POST, "/api/v1/clients/{name}/retire"),
         lab,

@@ -21,8 +21,7 @@ use super::{
 };
 use crate::{
     app::{
-        Error, clients, helpdesk,
-        installation,
+        Error, clients, helpdesk, installation,
         jobs::{self, JobOrder},
         layouts, notes,
         reach::{self, About},
