@@ -86,7 +86,7 @@ pub struct Tried {
 pub struct Search {
     /// The first user-data.
     pub found: Option<UserData>,
-    /// A line for each place, with what it answered last.
+    /// A line for each place with what it answered last; the place that was looked at last comes last.
     pub looked: Vec<String>,
 }
 
@@ -157,14 +157,12 @@ impl Log<'_> {
             Ok(_) => format!("{place}: found"),
             Err(reason) => format!("{place}: {reason}"),
         };
-        let known = self.lines.iter_mut().find(|(known, _)| *known == place);
-        if known.as_ref().is_none_or(|(_, said)| *said != line) {
+        let known = self.lines.iter().position(|(known, _)| *known == place);
+        let known = known.map(|at| self.lines.remove(at).1);
+        if known.is_none_or(|said| said != line) {
             (self.say)(&line);
         }
-        match known {
-            Some((_, said)) => *said = line,
-            None => self.lines.push((place, line)),
-        }
+        self.lines.push((place, line));
     }
 }
 
