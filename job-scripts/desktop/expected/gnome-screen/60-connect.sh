@@ -1,0 +1,7 @@
+
+
+name='lab-07'
+addresses=$(hostname -I)
+
+echo "The desktop is on the screen of $name ($addresses)."
+
