@@ -48,14 +48,12 @@ impl Ask for Network {
         self.asked().push(question.clone());
         Box::pin(async move {
             let late = self.late.get(&question.url).is_some_and(|from| self.times(&question.url) < *from);
-            match self.answers.get(&question.url).filter(|_| !late) {
-                Some(answer) => Ok(answer.clone()),
-                None => {
-                    tokio::time::sleep(PATIENCE).await;
-                    let source = std::io::Error::from(std::io::ErrorKind::TimedOut).into();
-                    Err(Error::Unreachable { attempt: "ask for user-data", source })
-                }
+            if let Some(answer) = self.answers.get(&question.url).filter(|_| !late) {
+                return Ok(answer.clone());
             }
+            tokio::time::sleep(PATIENCE).await;
+            let source = std::io::Error::from(std::io::ErrorKind::TimedOut).into();
+            Err(Error::Unreachable { attempt: "ask for user-data", source })
         })
     }
 }
