@@ -47,7 +47,7 @@ pub struct DesktopPackages {
     pub packages: Vec<String>,
     /// The program that begins a session which is used from afar.
     pub session: String,
-    /// What the X2Go client calls such a session; empty for a session of the program.
+    /// What the `X2Go` client calls such a session; empty for a session of the program.
     #[serde(default)]
     pub x2go: String,
     /// The packages of the login screen for people before the machine.

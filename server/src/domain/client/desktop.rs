@@ -41,7 +41,7 @@ pub enum RemoteAccess {
     /// Not at all: they sit before it.
     #[default]
     None,
-    /// By X2Go, over SSH.
+    /// By `X2Go`, over SSH.
     X2go,
     /// By RDP.
     Xrdp,
