@@ -7,7 +7,9 @@ use serde_json::json;
 use server::{
     blobs,
     db::{
-        Db, Error, Location, Tx, accounts, attempts, boot, clients, events, groups, identities::{self, TokenUse}, images, jobs, layouts, people,
+        Db, Error, Location, Tx, accounts, attempts, boot, clients, events, groups,
+        identities::{self, TokenUse},
+        images, jobs, layouts, people,
     },
     domain::{
         boot::BootEventKind,
@@ -420,10 +422,20 @@ async fn identities_and_people(db: &Db) {
     let id = client(db, "identity", 40).await;
     let (token, key) = (blobs::hash(b"token"), blobs::hash(b"key"));
     let mut tx = db.write().await.unwrap();
-    identities::create_token(&mut tx, &blobs::hash(b"old"), id, Some(mac(40)), TokenUse::Once, NOW + SECOND, NOW)
+    identities::create_token(
+        &mut tx,
+        &blobs::hash(b"old"),
+        id,
+        Some(mac(40)),
+        TokenUse::Once,
+        NOW + SECOND,
+        NOW,
+    )
+    .await
+    .unwrap();
+    identities::create_token(&mut tx, &token, id, Some(mac(40)), TokenUse::Once, NOW + SECOND, NOW)
         .await
         .unwrap();
-    identities::create_token(&mut tx, &token, id, Some(mac(40)), TokenUse::Once, NOW + SECOND, NOW).await.unwrap();
     assert!(
         identities::find_token(&mut tx, &blobs::hash(b"old")).await.unwrap().is_none(),
         "only the newest boot counts"
