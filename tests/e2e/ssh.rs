@@ -14,7 +14,12 @@ pub(crate) fn key_pair(directory: &Path) -> Result<(String, String)> {
 
 /// Runs a command as root on a machine.
 pub(crate) async fn ssh(address: &str, key: &str, command: &str) -> Result<String> {
-    run("ssh", key, &[&format!("root@{address}"), command]).await
+    login("root", address, key, command).await
+}
+
+/// Runs a command as a user of a machine.
+pub(crate) async fn login(user: &str, address: &str, key: &str, command: &str) -> Result<String> {
+    run("ssh", key, &[&format!("{user}@{address}"), command]).await
 }
 
 /// Copies a file to a machine.
