@@ -27,3 +27,4 @@ mod selections;
 mod sources;
 mod tidy;
 mod upgrade;
+mod vm;
