@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, report_mails, reports,
-        repositories, rollouts, selections, sessions, settings, source_lists,
+        Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, report_mails,
+        reports, repositories, rollouts, selections, sessions, settings, source_lists,
     },
     clock::SECOND,
     context::Ctx,

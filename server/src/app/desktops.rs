@@ -37,8 +37,8 @@ use crate::{
         approval::Risk,
         client::Stage,
         desktop::{
-            DesktopState, DesktopPart, DesktopWish, FaultClass, PartKind, PartState, PowerOrder, ProviderTrial,
-            TrialState, standard,
+            DesktopPart, DesktopState, DesktopWish, FaultClass, PartKind, PartState, PowerOrder,
+            ProviderTrial, TrialState, standard,
         },
         reach::Sees,
     },

@@ -110,8 +110,17 @@ fn check(wish: &ProviderWish, keys: Option<&ProviderKeys>) -> Result<(), Error> 
         }
     }
     if wrong.is_empty() {
-        vm::cloudstack::CloudStack::new(wish, Keys { api_key: String::new(), secret_key: String::new() }, crate::clock::Clock::fixed(0))
-            .map_err(|reason| Error::invalid(format!("the provider's certificates cannot be used: {reason}"), "give them in PEM"))?;
+        vm::cloudstack::CloudStack::new(
+            wish,
+            Keys { api_key: String::new(), secret_key: String::new() },
+            crate::clock::Clock::fixed(0),
+        )
+        .map_err(|reason| {
+            Error::invalid(
+                format!("the provider's certificates cannot be used: {reason}"),
+                "give them in PEM",
+            )
+        })?;
         Ok(())
     } else {
         Err(Error::fields("the provider cannot be used like this", wrong))
@@ -169,7 +178,8 @@ pub async fn update(
     tag::check(&format!("provider {name}"), &record.wish, expected)?;
     providers::update(&mut tx, record.id, &change.wish, keys.as_deref()).await?;
     let before = json!({ "wish": recorded(&record.wish), "version": record.version });
-    let after = json!({ "wish": recorded(&change.wish), "version": record.version + 1, "new_keys": keys.is_some() });
+    let after =
+        json!({ "wish": recorded(&change.wish), "version": record.version + 1, "new_keys": keys.is_some() });
     audit::note(&mut tx, "provider.change", &format!("provider {name}"), &before, &after).await?;
     tx.commit().await?;
     ctx.presence.desktop_came();
@@ -198,7 +208,8 @@ pub async fn delete(ctx: &Ctx, name: &str) -> Result<(), Error> {
         ));
     }
     providers::delete(&mut tx, record.id).await?;
-    audit::note(&mut tx, "provider.delete", &format!("provider {name}"), &recorded(&record.wish), &()).await?;
+    audit::note(&mut tx, "provider.delete", &format!("provider {name}"), &recorded(&record.wish), &())
+        .await?;
     Ok(tx.commit().await?)
 }
 
@@ -234,7 +245,8 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
     let answer = match opened.provider.about().await {
         Ok(answer) => {
             problems.extend(answer.refused.iter().map(|call| format!("the account may not use {call}")));
-            let full = answer.limits.iter().filter(|limit| limit.limit.is_some_and(|most| limit.used >= most));
+            let full =
+                answer.limits.iter().filter(|limit| limit.limit.is_some_and(|most| limit.used >= most));
             problems.extend(full.map(|limit| format!("the account has used up its limit of {}", limit.of)));
             Some(answer)
         }
@@ -263,7 +275,8 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
     let mut tx = ctx.db.write().await?;
     if result.answer.is_some() {
         // It answers, so nothing speaks against trying it at once.
-        providers::set_standing(&mut tx, record.id, &crate::domain::provider::ProviderStanding::default()).await?;
+        providers::set_standing(&mut tx, record.id, &crate::domain::provider::ProviderStanding::default())
+            .await?;
     }
     let after = json!({ "good": result.good, "problems": result.problems });
     audit::note(&mut tx, "provider.test", &format!("provider {name}"), &(), &after).await?;

@@ -109,7 +109,10 @@ pub(super) async fn run(api: &Api, command: DesktopCommand) -> anyhow::Result<()
         DesktopCommand::Reboot { name } => power(api, &name, PowerOrder::Reboot, "is restarted").await,
         DesktopCommand::Rebuild { name, yes } => {
             if !yes {
-                confirm(&name, &format!("The machine of {name} will be replaced, and everything on it is gone."))?;
+                confirm(
+                    &name,
+                    &format!("The machine of {name} will be replaced, and everything on it is gone."),
+                )?;
             }
             let done = format!("{name} is made anew; `lotse desktop show {name}` shows how far it is.");
             api.order(Method::POST, &format!("/desktops/{name}/rebuild"), &done).await
@@ -138,7 +141,14 @@ async fn list(api: &Api) -> anyhow::Result<()> {
         .into_iter()
         .map(|desktop| {
             let at = desktop.wish.provider.or(desktop.wish.pool).unwrap_or_default();
-            vec![desktop.name, desktop.state.as_str().to_owned(), desktop.power, at, desktop.wish.size, desktop.reason]
+            vec![
+                desktop.name,
+                desktop.state.as_str().to_owned(),
+                desktop.power,
+                at,
+                desktop.wish.size,
+                desktop.reason,
+            ]
         })
         .collect();
     table(&["NAME", "STATE", "MACHINE", "AT", "SIZE", ""], &rows);
@@ -191,7 +201,13 @@ fn shown(record: &DesktopRecord) {
         .iter()
         .map(|trial| {
             let class = trial.class.map_or("", |class| class.as_str());
-            vec![trial.provider.clone(), trial.state.as_str().to_owned(), time(trial.started_at), class.to_owned(), trial.reason.clone()]
+            vec![
+                trial.provider.clone(),
+                trial.state.as_str().to_owned(),
+                time(trial.started_at),
+                class.to_owned(),
+                trial.reason.clone(),
+            ]
         })
         .collect();
     say("");

@@ -63,7 +63,9 @@ pub(super) enum ProviderCommand {
     /// List pools
     Pools,
     /// Keep a pool: providers of which one is as good as the other
-    #[command(after_help = "Example:\n  lotse provider pool cloud north:0:3 south:0:1 far:1\nOf those with the lowest order one is tried first, by weight.")]
+    #[command(
+        after_help = "Example:\n  lotse provider pool cloud north:0:3 south:0:1 far:1\nOf those with the lowest order one is tried first, by weight."
+    )]
     Pool {
         /// Its name.
         name: Name,
@@ -215,10 +217,13 @@ pub(super) async fn run(api: &Api, command: ProviderCommand) -> anyhow::Result<(
         ProviderCommand::Show { name } => show(api, &name).await,
         ProviderCommand::Add { name, wanted } => {
             let keys = wanted.read_keys()?.context("the account's keys are missing: give --keys FILE")?;
-            let new = NewProvider { name: name.to_string(), wish: wanted.apply(ProviderWish::default())?, keys };
+            let new =
+                NewProvider { name: name.to_string(), wish: wanted.apply(ProviderWish::default())?, keys };
             let made: ProviderRecord = api.send_json(Method::POST, "/providers", &new).await?;
             if !api.wrote_json(&made)? {
-                say(&format!("The provider {name} is registered; `lotse provider test {name}` shows whether it works."));
+                say(&format!(
+                    "The provider {name} is registered; `lotse provider test {name}` shows whether it works."
+                ));
             }
             Ok(())
         }
@@ -228,7 +233,9 @@ pub(super) async fn run(api: &Api, command: ProviderCommand) -> anyhow::Result<(
             let change = ProviderChange { keys: wanted.read_keys()?, wish: wanted.apply(record.wish)? };
             let changed: ProviderRecord = api.send_json(Method::PUT, &path, &change).await?;
             if !api.wrote_json(&changed)? {
-                say(&format!("The provider {name} is changed; `lotse provider test {name}` shows whether it works."));
+                say(&format!(
+                    "The provider {name} is changed; `lotse provider test {name}` shows whether it works."
+                ));
             }
             Ok(())
         }
@@ -271,7 +278,14 @@ async fn list(api: &Api) -> anyhow::Result<()> {
                 (true, until) => format!("left alone until {}", time(until)),
             };
             let sizes: Vec<_> = provider.wish.sizes.into_keys().collect();
-            vec![provider.name, provider.wish.endpoint, provider.wish.zone, sizes.join(","), state, provider.standing.problem]
+            vec![
+                provider.name,
+                provider.wish.endpoint,
+                provider.wish.zone,
+                sizes.join(","),
+                state,
+                provider.standing.problem,
+            ]
         })
         .collect();
     table(&["NAME", "ENDPOINT", "ZONE", "SIZES", "STATE", "LAST PROBLEM"], &rows);
@@ -283,7 +297,9 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
     if api.wrote_json(&provider)? {
         return Ok(());
     }
-    let text = serde_yaml::to_string(&json!({ "name": provider.name, "wish": provider.wish, "standing": provider.standing }))?;
+    let text = serde_yaml::to_string(
+        &json!({ "name": provider.name, "wish": provider.wish, "standing": provider.standing }),
+    )?;
     say(text.trim_end());
     for stranger in &provider.strangers {
         note(&format!("The machine {stranger} is there, carries our mark, and nobody here knows it."));
@@ -292,7 +308,8 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
 }
 
 async fn test(api: &Api, name: &Name) -> anyhow::Result<()> {
-    let test: ProviderTest = api.send_json(Method::POST, &format!("/providers/{name}/test"), &json!({})).await?;
+    let test: ProviderTest =
+        api.send_json(Method::POST, &format!("/providers/{name}/test"), &json!({})).await?;
     if !api.wrote_json(&test)? {
         if let Some(answer) = &test.answer {
             say(&format!("CloudStack {}", answer.version));

@@ -153,7 +153,12 @@ pub async fn set_power(tx: &mut Tx, id: i64, power: &str, iso_attached: bool) ->
 }
 
 /// Notes what the provider is asked to do with the machine, and its job for that; none when it is over.
-pub async fn set_doing(tx: &mut Tx, id: i64, doing: Option<MachineChange>, job: Option<&str>) -> Result<(), Error> {
+pub async fn set_doing(
+    tx: &mut Tx,
+    id: i64,
+    doing: Option<MachineChange>,
+    job: Option<&str>,
+) -> Result<(), Error> {
     let sql = "UPDATE desktops SET doing = $1, doing_job = $2 WHERE id = $3";
     tx.execute(sql, args![doing.map(MachineChange::as_str), job, id]).await?;
     Ok(())

@@ -135,7 +135,11 @@ impl ProviderWish {
             say("sizes", "names must have small letters, digits and hyphens");
         }
         let texts = [&self.zone, &self.network, &self.iso, &self.hypervisor, &self.project, &self.address];
-        if texts.into_iter().chain(&self.sources).any(|text| text.len() > 200 || text.contains(char::is_control)) {
+        if texts
+            .into_iter()
+            .chain(&self.sources)
+            .any(|text| text.len() > 200 || text.contains(char::is_control))
+        {
             say("zone", "names of what lies there have at most 200 characters and no control characters");
         }
         wrong
@@ -255,7 +259,9 @@ mod tests {
         assert_eq!(standing.rests_until, LONGEST_REST_S * SECOND);
         let full = ProviderStanding::default().after(FaultClass::Capacity, "full", 0);
         assert_eq!((full.failures, full.rests_until, full.problem.as_str()), (0, 0, "full"));
-        assert!(ProviderStanding::default().after(FaultClass::Authentication, "wrong key", 0).rests_until > 0);
+        assert!(
+            ProviderStanding::default().after(FaultClass::Authentication, "wrong key", 0).rests_until > 0
+        );
     }
 
     #[test]

@@ -29,11 +29,15 @@ impl Error {
     /// What somebody can do about it.
     pub fn remedy(&self) -> &'static str {
         match self.class {
-            FaultClass::Caller => "look at the provider's zone, network, sizes and image: `lotse provider test`",
+            FaultClass::Caller => {
+                "look at the provider's zone, network, sizes and image: `lotse provider test`"
+            }
             FaultClass::Authentication => {
                 "look at the account's keys and role at the provider; then `lotse provider change --keys`"
             }
-            FaultClass::Quota => "delete what the account does not need, or let the provider raise its limits",
+            FaultClass::Quota => {
+                "delete what the account does not need, or let the provider raise its limits"
+            }
             FaultClass::Capacity => "use a pool with further providers, or try again later",
             FaultClass::Transient => "nothing: it is tried again by itself",
             FaultClass::Ambiguous => "nothing: it is looked for before anything is asked for again",

@@ -49,7 +49,9 @@ pub fn place(wish: &ProviderWish, size: &str, offers: &Offers) -> Result<Place, 
             place.disk = disk.unwrap_or_default().id;
             let is_open = offers.disks.iter().any(|disk| disk.offer.id == place.disk && disk.open_size);
             match (is_open, there.disk_gib) {
-                (true, None) => missing.push(format!("the size `{size}` has no GiB, and its disk offering needs them")),
+                (true, None) => {
+                    missing.push(format!("the size `{size}` has no GiB, and its disk offering needs them"))
+                }
                 (true, gib) => place.disk_gib = gib,
                 (false, _) => {}
             }
@@ -111,7 +113,13 @@ mod tests {
     };
 
     fn offer(id: &str, name: &str, zone: &str) -> Offer {
-        Offer { id: id.to_owned(), name: name.to_owned(), zone: zone.to_owned(), usable: true, ..Offer::default() }
+        Offer {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            zone: zone.to_owned(),
+            usable: true,
+            ..Offer::default()
+        }
     }
 
     fn offers() -> Offers {
@@ -127,7 +135,11 @@ mod tests {
                 Network { offer: offer("n2", "lan", "z2"), isolated: false, closed_outwards: None },
             ],
             templates: Vec::new(),
-            isos: vec![Offer { usable: false, about: "40% Downloaded".to_owned(), ..offer("i1", "boot", "z1") }],
+            isos: vec![Offer {
+                usable: false,
+                about: "40% Downloaded".to_owned(),
+                ..offer("i1", "boot", "z1")
+            }],
         }
     }
 

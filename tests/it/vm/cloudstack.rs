@@ -92,11 +92,15 @@ async fn faults_are_told_apart_and_say_no_secret() {
     {
         cloud.next("deployVirtualMachine", fault.clone());
         let name = format!("desk-lotse-{at:012x}");
-        let new = NewVm { name: &name, title: "desk", place: &place, user_data: "#lotse-v1\ntoken=hidden-token\n" };
+        let new =
+            NewVm { name: &name, title: "desk", place: &place, user_data: "#lotse-v1\ntoken=hidden-token\n" };
         let error = provider.deploy(&new).await.unwrap_err();
         assert_eq!(error.class, changing, "{fault:?}: {error}");
         let said = format!("{error} {error:?}");
-        assert!(!said.contains(KEYS.1) && !said.contains("hidden-token") && !said.contains("signature="), "{said}");
+        assert!(
+            !said.contains(KEYS.1) && !said.contains("hidden-token") && !said.contains("signature="),
+            "{said}"
+        );
         cloud.next("listVirtualMachines", fault.clone());
         let error = provider.vms(None).await.unwrap_err();
         assert_eq!(error.class, looking, "{fault:?}: {error}");

@@ -73,7 +73,11 @@ async fn reaches(provider: &dyn Provider, place: &Place, vm: &str, source: &str)
         ),
         (
             PartKind::Firewall,
-            NewRule::Firewall { address: address.clone(), port: 20_000, sources: vec!["0.0.0.0/0".to_owned()] },
+            NewRule::Firewall {
+                address: address.clone(),
+                port: 20_000,
+                sources: vec!["0.0.0.0/0".to_owned()],
+            },
             RulesOf::Firewall(address.clone()),
         ),
         (

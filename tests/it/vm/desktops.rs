@@ -54,7 +54,9 @@ pub(super) async fn a_desktop_is_made_switched_made_anew_and_deleted(engine: Eng
     assert_eq!(Some(known.client), made.desktop.client);
     drop(tx);
 
-    for (order, state) in [(PowerOrder::Stop, "Stopped"), (PowerOrder::Start, "Running"), (PowerOrder::Reboot, "Running")] {
+    for (order, state) in
+        [(PowerOrder::Stop, "Stopped"), (PowerOrder::Start, "Running"), (PowerOrder::Reboot, "Running")]
+    {
         desktops::power(&site.ctx, "ann-desk", order, "test").await.unwrap();
         settle(&site, "ann-desk").await;
         assert_eq!(site.clouds[0].machines()[0].state, state);
@@ -68,7 +70,10 @@ pub(super) async fn a_desktop_is_made_switched_made_anew_and_deleted(engine: Eng
 
     // A client is not taken away from under its machine.
     let refused = clients::delete(&site.ctx, "ann-desk", "test").await.unwrap_err();
-    assert!(matches!(&refused, Error::Conflict { remedy, .. } if remedy.contains("lotse desktop delete")), "{refused}");
+    assert!(
+        matches!(&refused, Error::Conflict { remedy, .. } if remedy.contains("lotse desktop delete")),
+        "{refused}"
+    );
     desktops::delete(&site.ctx, "ann-desk", "test").await.unwrap();
     let gone = site.until("ann-desk", DesktopState::Deleted).await;
     assert_eq!(site.left(), Left::default());
@@ -147,12 +152,19 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     assert_eq!(site.state("desk").await, DesktopState::Lost);
     desktops::rebuild(&site.ctx, "desk", "test").await.unwrap();
     site.until("desk", DesktopState::Ready).await;
-    assert_eq!(site.left(), Left { machines: 1, volumes: 1, addresses: 0, forwardings: 1, firewall: 1, egress: 1 });
+    assert_eq!(
+        site.left(),
+        Left { machines: 1, volumes: 1, addresses: 0, forwardings: 1, firewall: 1, egress: 1 }
+    );
 
     // Another server of ours, or one that was set back: named, and left alone.
     let mut other = Site::new(engine, 0).await;
     other.clouds = site.clouds;
-    let new = providers::NewProvider { name: "same".to_owned(), wish: wish(&other.clouds[0]), keys: super::site::keys() };
+    let new = providers::NewProvider {
+        name: "same".to_owned(),
+        wish: wish(&other.clouds[0]),
+        keys: super::site::keys(),
+    };
     providers::create(&other.ctx, &new).await.unwrap();
     compare(&other.ctx).await.unwrap();
     let mut tx = other.ctx.db.read().await.unwrap();
@@ -171,7 +183,10 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
     assert_eq!(test.problems, ["the ISO image lotse is not ready: 40% Downloaded"]);
     cloud.load_image(100);
     let offers = providers::offers(ctx, "cloud-0").await.unwrap();
-    assert_eq!(offers.offerings.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), ["small", "medium"]);
+    assert_eq!(
+        offers.offerings.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(),
+        ["small", "medium"]
+    );
 
     let wrong = ProviderKeys { api_key: "a".to_owned(), secret_key: "b".to_owned() };
     let change = ProviderChange { wish: wish(cloud), keys: Some(wrong) };
@@ -186,10 +201,16 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
     providers::update(ctx, "cloud-0", &change, None).await.unwrap();
     site.until("desk", DesktopState::Ready).await;
 
-    assert!(matches!(providers::delete(ctx, "cloud-0").await, Err(Error::Conflict { .. })), "a desktop is there");
+    assert!(
+        matches!(providers::delete(ctx, "cloud-0").await, Err(Error::Conflict { .. })),
+        "a desktop is there"
+    );
     desktops::delete(ctx, "desk", "test").await.unwrap();
     site.until("desk", DesktopState::Deleted).await;
-    assert!(matches!(providers::delete(ctx, "cloud-0").await, Err(Error::Conflict { .. })), "a pool names it");
+    assert!(
+        matches!(providers::delete(ctx, "cloud-0").await, Err(Error::Conflict { .. })),
+        "a pool names it"
+    );
     providers::delete_pool(ctx, "cloud").await.unwrap();
     providers::delete(ctx, "cloud-0").await.unwrap();
     let mut tx = ctx.db.read().await.unwrap();

@@ -20,16 +20,27 @@ use super::site::Site;
 pub(super) async fn an_answer_that_is_lost_never_makes_two_machines(engine: Engine) {
     let mut site = Site::new(engine, 1).await;
     for (at, fault) in
-        [Fault::Lost, Fault::Garbage, Fault::After(530), Fault::Hangs, Fault::Page, Fault::Silent].into_iter().enumerate()
+        [Fault::Lost, Fault::Garbage, Fault::After(530), Fault::Hangs, Fault::Page, Fault::Silent]
+            .into_iter()
+            .enumerate()
     {
-        for command in ["deployVirtualMachine", "createPortForwardingRule", "createFirewallRule", "startVirtualMachine"] {
+        for command in
+            ["deployVirtualMachine", "createPortForwardingRule", "createFirewallRule", "startVirtualMachine"]
+        {
             site.clouds[0].next(command, fault.clone());
         }
         let name = format!("desk-{at}");
         site.order(&name).await;
         site.until(&name, DesktopState::Ready).await;
         let there = at + 1;
-        let all = Left { machines: there, volumes: there, addresses: 0, forwardings: there, firewall: there, egress: there };
+        let all = Left {
+            machines: there,
+            volumes: there,
+            addresses: 0,
+            forwardings: there,
+            firewall: there,
+            egress: there,
+        };
         assert_eq!(site.left(), all, "{fault:?}");
     }
     // The server ends while it waits for the answer.

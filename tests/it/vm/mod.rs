@@ -1,8 +1,8 @@
 //! Providers and desktops: the suite that every provider has to pass, a CloudStack that others' clients check, and what is left after
 //! whatever goes wrong.
 
-mod cloudstack;
 mod clients;
+mod cloudstack;
 mod conformance;
 mod desktops;
 mod faults;

@@ -93,7 +93,12 @@ impl Site {
             groups: Vec::new(),
             passwords: Passwords::default(),
         };
-        let new = NewDesktop { client, provider: None, pool: Some("cloud".to_owned()), size: "standard".to_owned() };
+        let new = NewDesktop {
+            client,
+            provider: None,
+            pool: Some("cloud".to_owned()),
+            size: "standard".to_owned(),
+        };
         desktops::create(&self.ctx, &new, "test").await.unwrap()
     }
 

@@ -11,19 +11,52 @@ use super::{
 
 /// Every command that it knows.
 pub(super) const ALL: &[&str] = &[
-    "listZones", "listServiceOfferings", "listDiskOfferings", "listNetworks", "listNetworkOfferings", "listTemplates", "listIsos",
-    "listVirtualMachines", "listVolumes", "listPublicIpAddresses", "listPortForwardingRules", "listFirewallRules",
-    "listEgressFirewallRules", "listAccounts", "listHypervisors", "listOsTypes", "listApis", "listCapabilities",
-    "deployVirtualMachine", "startVirtualMachine", "stopVirtualMachine", "rebootVirtualMachine", "destroyVirtualMachine",
-    "expungeVirtualMachine", "detachIso", "attachIso", "associateIpAddress", "disassociateIpAddress", "createPortForwardingRule",
-    "deletePortForwardingRule", "createFirewallRule", "deleteFirewallRule", "createEgressFirewallRule", "deleteEgressFirewallRule",
+    "listZones",
+    "listServiceOfferings",
+    "listDiskOfferings",
+    "listNetworks",
+    "listNetworkOfferings",
+    "listTemplates",
+    "listIsos",
+    "listVirtualMachines",
+    "listVolumes",
+    "listPublicIpAddresses",
+    "listPortForwardingRules",
+    "listFirewallRules",
+    "listEgressFirewallRules",
+    "listAccounts",
+    "listHypervisors",
+    "listOsTypes",
+    "listApis",
+    "listCapabilities",
+    "deployVirtualMachine",
+    "startVirtualMachine",
+    "stopVirtualMachine",
+    "rebootVirtualMachine",
+    "destroyVirtualMachine",
+    "expungeVirtualMachine",
+    "detachIso",
+    "attachIso",
+    "associateIpAddress",
+    "disassociateIpAddress",
+    "createPortForwardingRule",
+    "deletePortForwardingRule",
+    "createFirewallRule",
+    "deleteFirewallRule",
+    "createEgressFirewallRule",
+    "deleteEgressFirewallRule",
     "queryAsyncJobResult",
 ];
 
 type Answer = Result<(Value, Vec<Told>), (u16, String)>;
 
 fn not_there(what: &str, id: &str) -> (u16, String) {
-    (431, format!("Invalid parameter {what} value={id} due to incorrect long value format, or entity does not exist"))
+    (
+        431,
+        format!(
+            "Invalid parameter {what} value={id} due to incorrect long value format, or entity does not exist"
+        ),
+    )
 }
 
 /// Carries out a command; with `fails` its job ends with that code.
@@ -32,7 +65,9 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
         return found.map(|answer| (answer, Vec::new()));
     }
     let answer = match params.get("command") {
-        "listCapabilities" => json!({ "capability": { "cloudstackversion": "4.19.1.0", "securitygroupsenabled": false } }),
+        "listCapabilities" => {
+            json!({ "capability": { "cloudstackversion": "4.19.1.0", "securitygroupsenabled": false } })
+        }
         "queryAsyncJobResult" => {
             let id = params.need("jobid")?;
             jobs::shown(world, id).ok_or_else(|| not_there("jobid", id))?
@@ -82,7 +117,12 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
         "deleteFirewallRule" => close(world, params, RuleKind::Firewall, fails)?,
         "deleteEgressFirewallRule" => close(world, params, RuleKind::Egress, fails)?,
         other => {
-            return Err((432, format!("The given command '{other}' either does not exist, is not available for user, or not available from ip address")));
+            return Err((
+                432,
+                format!(
+                    "The given command '{other}' either does not exist, is not available for user, or not available from ip address"
+                ),
+            ));
         }
     };
     Ok((answer, Vec::new()))
@@ -116,7 +156,11 @@ fn deploy(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Valu
     };
     let user_data = World::user_data(params.get("userdata"))?;
     if world.machines.len() >= world.limit {
-        return Err((535, "Maximum number of resources of type 'user_vm' for account name=test has been exceeded.".to_owned()));
+        return Err((
+            535,
+            "Maximum number of resources of type 'user_vm' for account name=test has been exceeded."
+                .to_owned(),
+        ));
     }
     if world.machines.len() >= world.room {
         return Err((533, "Unable to create a deployment for VM: insufficient capacity".to_owned()));
@@ -182,7 +226,9 @@ fn add(world: &mut World, rule: Rule, fails: Option<u16>) -> Result<Value, (u16,
             && other.place == rule.place
             && match rule.kind {
                 RuleKind::Egress => other.sources == rule.sources,
-                RuleKind::Forwarding | RuleKind::Firewall => other.first <= rule.last && rule.first <= other.last,
+                RuleKind::Forwarding | RuleKind::Firewall => {
+                    other.first <= rule.last && rule.first <= other.last
+                }
             }
     };
     if world.rules.values().find(collides).is_some() {

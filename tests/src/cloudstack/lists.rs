@@ -23,9 +23,10 @@ pub(super) fn list(world: &World, params: &Params) -> Option<Result<Value, (u16,
         "listServiceOfferings" => ("serviceoffering", offerings()),
         "listDiskOfferings" => ("diskoffering", disks()),
         "listNetworks" => ("network", networks()),
-        "listNetworkOfferings" => {
-            ("networkoffering", vec![json!({ "id": NETWORK_OFFERING, "name": "isolated", "egressdefaultpolicy": false })])
-        }
+        "listNetworkOfferings" => (
+            "networkoffering",
+            vec![json!({ "id": NETWORK_OFFERING, "name": "isolated", "egressdefaultpolicy": false })],
+        ),
         "listTemplates" => ("template", vec![image(TEMPLATE, "Debian 12", 100)]),
         "listIsos" => ("iso", vec![image(ISO, "lotse", world.image_percent)]),
         "listVirtualMachines" => {
@@ -38,7 +39,9 @@ pub(super) fn list(world: &World, params: &Params) -> Option<Result<Value, (u16,
         "listEgressFirewallRules" => ("firewallrule", place(RuleKind::Egress)),
         "listAccounts" => ("account", vec![account(world)]),
         "listHypervisors" => ("hypervisor", vec![json!({ "name": "KVM" })]),
-        "listOsTypes" => ("ostype", vec![json!({ "id": "o1", "description": "Debian GNU/Linux 12 (64-bit)" })]),
+        "listOsTypes" => {
+            ("ostype", vec![json!({ "id": "o1", "description": "Debian GNU/Linux 12 (64-bit)" })])
+        }
         "listApis" => ("api", super::commands::ALL.iter().map(|name| json!({ "name": name })).collect()),
         "listIpForwardingRules" => ("ipforwardingrule", Vec::new()),
         "listTags" => ("tag", Vec::new()),
@@ -67,7 +70,9 @@ fn filtered(params: &Params, mut items: Vec<Value>) -> Vec<Value> {
         // The server looks for a part of the name.
         let wanted = params.get(param).to_lowercase();
         if !wanted.is_empty() {
-            items.retain(|item| item["name"].as_str().is_some_and(|name| name.to_lowercase().contains(&wanted)));
+            items.retain(|item| {
+                item["name"].as_str().is_some_and(|name| name.to_lowercase().contains(&wanted))
+            });
         }
     }
     items
@@ -91,13 +96,13 @@ fn paged(params: &Params, item: &str, items: Vec<Value>) -> Result<Value, (u16, 
 }
 
 fn zones() -> Vec<Value> {
-    vec![json!({ "id": ZONE, "name": "north", "networktype": "Advanced", "allocationstate": "Enabled", "securitygroupsenabled": false })]
+    vec![
+        json!({ "id": ZONE, "name": "north", "networktype": "Advanced", "allocationstate": "Enabled", "securitygroupsenabled": false }),
+    ]
 }
 
 fn offerings() -> Vec<Value> {
-    let offering = |id: &str, name: &str, processors: u32, memory: u32| {
-        json!({ "id": id, "name": name, "displaytext": name, "cpunumber": processors, "cpuspeed": 2000, "memory": memory, "iscustomized": false })
-    };
+    let offering = |id: &str, name: &str, processors: u32, memory: u32| json!({ "id": id, "name": name, "displaytext": name, "cpunumber": processors, "cpuspeed": 2000, "memory": memory, "iscustomized": false });
     vec![offering("so-1", "small", 1, 1024), offering("so-2", "medium", 2, 4096)]
 }
 
@@ -119,7 +124,8 @@ fn networks() -> Vec<Value> {
 }
 
 fn image(id: &str, name: &str, percent: u8) -> Value {
-    let status = if percent >= 100 { "Successfully Installed".to_owned() } else { format!("{percent}% Downloaded") };
+    let status =
+        if percent >= 100 { "Successfully Installed".to_owned() } else { format!("{percent}% Downloaded") };
     json!({ "id": id, "name": name, "displaytext": name, "zoneid": ZONE, "isready": percent >= 100, "status": status, "bootable": true,
         "hypervisor": "KVM", "format": "ISO", "ostypeid": "o1", "ostypename": "Debian", "size": 100_000_000_u64 })
 }
@@ -156,12 +162,18 @@ pub(super) fn address(address: &Address) -> Value {
 fn rule_shown(id: &str, rule: &Rule) -> Value {
     match rule.kind {
         // Ports of forwardings are texts.
-        RuleKind::Forwarding => json!({ "id": id, "ipaddressid": rule.place, "ipaddress": "203.0.113.10", "protocol": rule.protocol,
+        RuleKind::Forwarding => {
+            json!({ "id": id, "ipaddressid": rule.place, "ipaddress": "203.0.113.10", "protocol": rule.protocol,
             "publicport": rule.first.to_string(), "publicendport": rule.last.to_string(), "privateport": rule.private.to_string(),
-            "privateendport": rule.private.to_string(), "virtualmachineid": rule.machine, "state": "Active", "cidrlist": "" }),
-        RuleKind::Firewall => json!({ "id": id, "ipaddressid": rule.place, "ipaddress": "203.0.113.10", "networkid": NETWORK,
-            "protocol": rule.protocol, "startport": rule.first, "endport": rule.last, "cidrlist": rule.sources, "state": "Active" }),
-        RuleKind::Egress => json!({ "id": id, "networkid": rule.place, "protocol": rule.protocol, "cidrlist": rule.sources, "state": "Active" }),
+            "privateendport": rule.private.to_string(), "virtualmachineid": rule.machine, "state": "Active", "cidrlist": "" })
+        }
+        RuleKind::Firewall => {
+            json!({ "id": id, "ipaddressid": rule.place, "ipaddress": "203.0.113.10", "networkid": NETWORK,
+            "protocol": rule.protocol, "startport": rule.first, "endport": rule.last, "cidrlist": rule.sources, "state": "Active" })
+        }
+        RuleKind::Egress => {
+            json!({ "id": id, "networkid": rule.place, "protocol": rule.protocol, "cidrlist": rule.sources, "state": "Active" })
+        }
     }
 }
 

@@ -30,11 +30,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use server::clock::Clock;
 use tokio::task::JoinHandle;
 
+use self::{faults::Faults, signature::Params, world::World};
 pub use self::{
     faults::{Fault, Random},
     world::{Left, MachineThere},
 };
-use self::{faults::Faults, signature::Params, world::World};
 
 /// The keys of its account.
 pub const KEYS: (&str, &str) = ("api-key-of-the-test", "secret+key/of the=test");
@@ -106,12 +106,8 @@ impl Cloud {
     pub async fn start_with(clock: Clock, host: Box<dyn Host>) -> Result<Self> {
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let inside = Arc::new(Inside {
-            world: Mutex::new(World::new()),
-            faults: Mutex::default(),
-            clock,
-            host,
-        });
+        let inside =
+            Arc::new(Inside { world: Mutex::new(World::new()), faults: Mutex::default(), clock, host });
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -120,11 +116,8 @@ impl Cloud {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &issuer)?;
         let fingerprint = server::blobs::hash(certificate.der()).to_string();
-        let config = RustlsConfig::from_pem(
-            certificate.pem().into_bytes(),
-            key.serialize_pem().into_bytes(),
-        )
-        .await?;
+        let config =
+            RustlsConfig::from_pem(certificate.pem().into_bytes(), key.serialize_pem().into_bytes()).await?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let endpoint = format!("https://{}/client/api", listener.local_addr()?);
@@ -212,7 +205,9 @@ async fn serve(State(inside): State<Arc<Inside>>, RawQuery(query): RawQuery, bod
     let fault = inside.faults().meet(&command);
     match fault {
         Some(Fault::Silent) => return broken_off(),
-        Some(Fault::Page) => return (StatusCode::BAD_GATEWAY, "<html><h1>Bad Gateway</h1></html>").into_response(),
+        Some(Fault::Page) => {
+            return (StatusCode::BAD_GATEWAY, "<html><h1>Bad Gateway</h1></html>").into_response();
+        }
         Some(Fault::Before(code)) => return answer::error(&command, code, "it is so in this test"),
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
         _ => {}

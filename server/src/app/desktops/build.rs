@@ -36,8 +36,11 @@ const LONGEST: i64 = 3600 * SECOND;
 pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
     let last = |state| turn.trials.iter().rev().find(|trial| trial.state == state);
     if let Some(trial) = last(TrialState::Clearing) {
-        let left: Vec<_> =
-            turn.parts.iter().filter(|part| part.trial == trial.id && part.state != PartState::Gone).collect();
+        let left: Vec<_> = turn
+            .parts
+            .iter()
+            .filter(|part| part.trial == trial.id && part.state != PartState::Gone)
+            .collect();
         if !left.is_empty() {
             return clear::step(turn, &left).await;
         }
@@ -207,12 +210,14 @@ impl Building<'_> {
 
     async fn let_out(&self, machine: &Vm) -> Result<Next, Halt> {
         if machine.address.is_empty() {
-            let error = vm::Error::new(FaultClass::Transient, "letting the machine out", "it has no address yet");
+            let error =
+                vm::Error::new(FaultClass::Transient, "letting the machine out", "it has no address yet");
             return met(self.turn, self.trial, &error, None).await;
         }
         let tag = egress_tag(&self.place.network, &machine.address);
         let mut tx = self.turn.write().await?;
-        let part = parts::intend(&mut tx, &self.intended(PartKind::Egress, &tag), self.turn.ctx.now()).await?;
+        let part =
+            parts::intend(&mut tx, &self.intended(PartKind::Egress, &tag), self.turn.ctx.now()).await?;
         tx.commit().await?;
         let rule = NewRule::Egress { network: self.place.network.clone(), source: machine.address.clone() };
         let answer = self.provider.open(&rule).await;
@@ -236,7 +241,8 @@ impl Building<'_> {
         let mut tx = self.turn.write().await?;
         let ours = parts::ports(&mut tx, self.trial.provider_id, &address.id).await?;
         let is_free = |port: &u16| {
-            !ours.contains(&i64::from(*port)) && taken.iter().all(|(first, last)| !(*first..=*last).contains(port))
+            !ours.contains(&i64::from(*port))
+                && taken.iter().all(|(first, last)| !(*first..=*last).contains(port))
         };
         let Some(port) = (self.record.wish.first_port..=u16::MAX).find(is_free) else {
             drop(tx);
@@ -275,7 +281,8 @@ impl Building<'_> {
         let part = parts::intend(&mut tx, &intended, self.turn.ctx.now()).await?;
         tx.commit().await?;
         let sources = self.record.wish.sources.clone();
-        let answer = self.provider.open(&NewRule::Firewall { address: address.to_owned(), port, sources }).await;
+        let answer =
+            self.provider.open(&NewRule::Firewall { address: address.to_owned(), port, sources }).await;
         self.asked(part, answer).await
     }
 
@@ -301,9 +308,13 @@ impl Building<'_> {
         }
         let mut tx = self.turn.write().await?;
         let got = parts::addresses(&mut tx, self.trial.provider_id).await?;
-        let leaves = |id: &str| got.iter().any(|(other, state)| other.as_deref() == Some(id) && *state != PartState::Made);
+        let leaves = |id: &str| {
+            got.iter().any(|(other, state)| other.as_deref() == Some(id) && *state != PartState::Made)
+        };
         let usable = found.iter().filter(|address| address.usable && !leaves(&address.id));
-        if let Some(address) = usable.clone().find(|address| address.is_networks_own).or_else(|| usable.clone().next()) {
+        if let Some(address) =
+            usable.clone().find(|address| address.is_networks_own).or_else(|| usable.clone().next())
+        {
             return Ok(Ok(address.clone()));
         }
         let tag = address_tag(network, found.iter().map(|address| address.id.as_str()));
@@ -339,7 +350,8 @@ impl Building<'_> {
             VmState::Stopped => match self.provider.power(&machine.id, PowerOrder::Start).await {
                 Ok(begun) => {
                     let mut tx = self.turn.write().await?;
-                    parts::set_state(&mut tx, part.id, PartState::Made, None, begun.job.as_deref(), now).await?;
+                    parts::set_state(&mut tx, part.id, PartState::Made, None, begun.job.as_deref(), now)
+                        .await?;
                     tx.commit().await?;
                     Ok(Next::After(2))
                 }
@@ -355,7 +367,8 @@ impl Building<'_> {
         let mut tx = self.turn.write().await?;
         trials::end(&mut tx, self.trial.id, TrialState::Succeeded, now).await?;
         crate::app::providers::note(&mut tx, self.trial.provider_id, None, now).await?;
-        desktops::set_power(&mut tx, self.turn.desktop.id, &machine.state_text, machine.iso.is_some()).await?;
+        desktops::set_power(&mut tx, self.turn.desktop.id, &machine.state_text, machine.iso.is_some())
+            .await?;
         self.turn.become_state(tx, DesktopState::Ready, "").await?;
         Ok(Next::Now)
     }

@@ -58,12 +58,7 @@ async fn one(turn: &Turn<'_>, provider: &dyn Provider, part: &DesktopPart) -> Re
     }
 }
 
-async fn set(
-    turn: &Turn<'_>,
-    part: &DesktopPart,
-    state: PartState,
-    job: Option<&str>,
-) -> Result<Next, Halt> {
+async fn set(turn: &Turn<'_>, part: &DesktopPart, state: PartState, job: Option<&str>) -> Result<Next, Halt> {
     let mut tx = turn.write().await?;
     parts::set_state(&mut tx, part.id, state, None, job, turn.ctx.now()).await?;
     tx.commit().await?;
@@ -159,7 +154,8 @@ async fn is_used(
         parts::hand_over(&mut tx, part.id, other).await?;
     } else if rules > 0 {
         parts::set_state(&mut tx, part.id, PartState::Gone, None, None, now).await?;
-        parts::set_problem(&mut tx, part.id, "it stays, because rules are on it that Lotse has not made").await?;
+        parts::set_problem(&mut tx, part.id, "it stays, because rules are on it that Lotse has not made")
+            .await?;
     } else {
         parts::set_state(&mut tx, part.id, PartState::Leaving, None, None, now).await?;
         tx.commit().await.map_err(Error::from)?;

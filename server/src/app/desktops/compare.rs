@@ -90,8 +90,14 @@ async fn remove_forgotten(
             Some(part) if part.state == PartState::Gone => {
                 // Nothing needs to be kept of this: while it is there, every comparison finds it again.
                 let removed = provider.destroy(&machine.id).await;
-                let said = removed.map_or_else(|error| error.to_string(), |_| "it is being removed".to_owned());
-                tracing::warn!(provider = record.name, machine = machine.name, said, "a machine came too late");
+                let said =
+                    removed.map_or_else(|error| error.to_string(), |_| "it is being removed".to_owned());
+                tracing::warn!(
+                    provider = record.name,
+                    machine = machine.name,
+                    said,
+                    "a machine came too late"
+                );
             }
             Some(_) => {}
         }

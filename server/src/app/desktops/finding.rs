@@ -132,7 +132,9 @@ async fn find(
     let address = part.address.clone().unwrap_or_default();
     let port = part.port.and_then(|port| u16::try_from(port).ok());
     let found = match part.kind {
-        PartKind::Vm => provider.vms(Some(&part.tag)).await.map(|found| found.into_iter().next().map(|vm| vm.id)),
+        PartKind::Vm => {
+            provider.vms(Some(&part.tag)).await.map(|found| found.into_iter().next().map(|vm| vm.id))
+        }
         PartKind::Forwarding | PartKind::Firewall => {
             let of = if part.kind == PartKind::Forwarding {
                 RulesOf::Forwarding(address)

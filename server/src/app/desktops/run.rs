@@ -190,7 +190,9 @@ async fn over(
     desktops::set_doing(&mut tx, desktop.id, None, None).await?;
     desktops::set_power(&mut tx, desktop.id, &machine.state_text, machine.iso.is_some()).await?;
     let done = match (desktop.order, doing) {
-        (Some(PowerOrder::Start | PowerOrder::Reboot), MachineChange::Start) => machine.state == VmState::Running,
+        (Some(PowerOrder::Start | PowerOrder::Reboot), MachineChange::Start) => {
+            machine.state == VmState::Running
+        }
         (Some(PowerOrder::Stop), MachineChange::Stop) => machine.state == VmState::Stopped,
         (Some(PowerOrder::Reboot), MachineChange::Reboot) => true,
         _ => false,

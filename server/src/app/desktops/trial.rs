@@ -49,14 +49,19 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
     if known.iter().all(|(record, _)| is_tried(&tried, record.id)) {
         let rounds = round - desktop.first_round + 1;
         if rounds >= ROUNDS || tried.iter().all(|trial| trial.class.is_none()) {
-            let told: Vec<_> = tried.iter().map(|trial| format!("{}: {}", trial.provider, trial.reason)).collect();
+            let told: Vec<_> =
+                tried.iter().map(|trial| format!("{}: {}", trial.provider, trial.reason)).collect();
             return fail(turn, &told.join("; ")).await;
         }
         let ended = tried.iter().filter_map(|trial| trial.ended_at).max().unwrap_or(now);
         let due = ended + BETWEEN_ROUNDS_S * rounds * SECOND;
         if due > now {
             let last = tried.last().map_or("", |trial| trial.reason.as_str());
-            say(turn, &format!("no provider could make it, all are tried again soon; the last one said: {last}")).await?;
+            say(
+                turn,
+                &format!("no provider could make it, all are tried again soon; the last one said: {last}"),
+            )
+            .await?;
             return Ok(Next::After((due - now) / SECOND + 1));
         }
         round += 1;
@@ -80,7 +85,11 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
         return Ok(Next::After(BETWEEN_ROUNDS_S));
     };
     let (until, problem) = (record.standing.rests_until, &record.standing.problem);
-    say(turn, &format!("provider {} is left alone until {}, because of: {problem}", record.name, rfc3339(until))).await?;
+    say(
+        turn,
+        &format!("provider {} is left alone until {}, because of: {problem}", record.name, rfc3339(until)),
+    )
+    .await?;
     Ok(Next::After((until - now) / SECOND + 1))
 }
 
@@ -133,7 +142,8 @@ pub(super) async fn met(
     let mut tx = turn.write().await?;
     let reason = error.to_string();
     providers::note(&mut tx, trial.provider_id, Some((error.class, &reason)), now).await?;
-    let may_wait = matches!(error.class, FaultClass::Transient | FaultClass::Ambiguous) && trial.retries < RETRIES;
+    let may_wait =
+        matches!(error.class, FaultClass::Transient | FaultClass::Ambiguous) && trial.retries < RETRIES;
     if let Some(part) = part {
         if error.class == FaultClass::Ambiguous {
             parts::set_problem(&mut tx, part, &reason).await?;
@@ -148,7 +158,11 @@ pub(super) async fn met(
         trials::give_up(&mut tx, trial.id, error.class, &reason).await?;
     }
     tx.commit().await?;
-    if may_wait { Ok(Next::After(error.again_after_s.unwrap_or_else(|| pause(trial.retries)))) } else { Ok(Next::Now) }
+    if may_wait {
+        Ok(Next::After(error.again_after_s.unwrap_or_else(|| pause(trial.retries))))
+    } else {
+        Ok(Next::Now)
+    }
 }
 
 /// Gives a provider up: what was made there is removed, then the next one is tried.

@@ -75,7 +75,11 @@ impl Turn<'_> {
     pub(super) async fn write(&self) -> Result<Tx, Halt> {
         let mut tx = self.ctx.db.write().await?;
         let until = self.ctx.now() + TURN;
-        if desktops::holds(&mut tx, self.desktop.id, self.number, until).await? { Ok(tx) } else { Err(Halt::Lost) }
+        if desktops::holds(&mut tx, self.desktop.id, self.number, until).await? {
+            Ok(tx)
+        } else {
+            Err(Halt::Lost)
+        }
     }
 
     /// The provider of a trial or a part, with its connection.
@@ -99,7 +103,11 @@ impl Turn<'_> {
         let now = self.ctx.now();
         desktops::set_state(&mut tx, self.desktop.id, state, reason, now).await?;
         let kind = format!("desktop.{}", state.as_str());
-        let detail = if reason.is_empty() { self.desktop.name.clone() } else { format!("{}: {reason}", self.desktop.name) };
+        let detail = if reason.is_empty() {
+            self.desktop.name.clone()
+        } else {
+            format!("{}: {reason}", self.desktop.name)
+        };
         events::add(&mut tx, &kind, self.desktop.client, None, "server", &detail, now).await?;
         tx.commit().await?;
         self.ctx.presence.events_came();
@@ -120,7 +128,11 @@ pub async fn work(ctx: &Ctx) -> Result<bool, Error> {
     futures_util::stream::iter(due)
         .for_each_concurrent(AT_ONCE, async |id| {
             if let Err(error) = one(ctx, id).await {
-                tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), desktop = id, "working on a desktop");
+                tracing::error!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    desktop = id,
+                    "working on a desktop"
+                );
             }
         })
         .await;

@@ -54,10 +54,12 @@ pub(crate) async fn open(ctx: &Ctx, record: &ProviderRecord) -> Result<OpenProvi
     };
     let gone = || Error::not_found(format!("provider {}", record.name));
     let text = ctx.authority.open_sealed(&seal_purpose(&record.name), &sealed.ok_or_else(gone)?);
-    let text = text.map_err(|error| Error::conflict(
-        format!("the keys of provider {} cannot be opened: {error}", record.name),
-        "they were sealed by another CA: give them again, `lotse provider change --keys`",
-    ))?;
+    let text = text.map_err(|error| {
+        Error::conflict(
+            format!("the keys of provider {} cannot be opened: {error}", record.name),
+            "they were sealed by another CA: give them again, `lotse provider change --keys`",
+        )
+    })?;
     let keys: Keys = serde_json::from_str(&text).map_err(|error| Error::Internal(error.into()))?;
     let provider: Box<dyn Provider> = match record.wish.kind {
         ProviderKind::Cloudstack => {
@@ -65,7 +67,8 @@ pub(crate) async fn open(ctx: &Ctx, record: &ProviderRecord) -> Result<OpenProvi
             Box::new(provider.map_err(|reason| Error::invalid(reason, "change the provider's certificates"))?)
         }
     };
-    let opened = Arc::new(Opened { version: record.version, provider, offers: tokio::sync::Mutex::default() });
+    let opened =
+        Arc::new(Opened { version: record.version, provider, offers: tokio::sync::Mutex::default() });
     known().insert(record.id, Arc::clone(&opened));
     Ok(opened)
 }

@@ -61,7 +61,8 @@ pub async fn give_up(tx: &mut Tx, id: i64, class: FaultClass, reason: &str) -> R
 
 /// Notes why nothing was begun there.
 pub async fn refuse(tx: &mut Tx, id: i64, reason: &str) -> Result<(), Error> {
-    tx.execute("UPDATE desktop_trials SET class = NULL, reason = $1 WHERE id = $2", args![reason, id]).await?;
+    tx.execute("UPDATE desktop_trials SET class = NULL, reason = $1 WHERE id = $2", args![reason, id])
+        .await?;
     Ok(())
 }
 

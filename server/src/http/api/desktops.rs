@@ -27,9 +27,9 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 /// What shall be done with a machine.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PowerWish {
+pub(super) struct PowerWish {
     /// What.
-    pub order: PowerOrder,
+    order: PowerOrder,
 }
 
 /// Desktops by name, without those that are deleted.

@@ -42,7 +42,8 @@ pub(super) fn network(value: &Value, closed_outwards: Option<bool>) -> Network {
 
 pub(super) fn image(value: &Value) -> Offer {
     let usable = yes(value, "isready").unwrap_or(false);
-    let about = known(value, "status").unwrap_or_else(|| if usable { "ready" } else { "not ready" }.to_owned());
+    let about =
+        known(value, "status").unwrap_or_else(|| if usable { "ready" } else { "not ready" }.to_owned());
     offer(value, about, usable)
 }
 
@@ -114,12 +115,19 @@ mod tests {
 
     #[test]
     fn answers_of_old_and_new_servers_are_read() {
-        let old = vm(&json!({ "id": 1234, "name": "a", "state": "Running", "nic": [{ "ipaddress": "10.0.0.1" }], "x": {} }));
-        assert_eq!((old.id.as_str(), old.state, old.address.as_str()), ("1234", VmState::Running, "10.0.0.1"));
+        let old = vm(
+            &json!({ "id": 1234, "name": "a", "state": "Running", "nic": [{ "ipaddress": "10.0.0.1" }], "x": {} }),
+        );
+        assert_eq!(
+            (old.id.as_str(), old.state, old.address.as_str()),
+            ("1234", VmState::Running, "10.0.0.1")
+        );
         let nics = json!([{ "ipaddress": "10.9.0.1" }, { "ipaddress": "10.0.0.2", "isdefault": true }]);
         assert_eq!(vm(&json!({ "id": "u", "nic": nics, "isoid": "i" })).address, "10.0.0.2");
         assert_eq!(vm(&json!({})), Vm { state: VmState::Unknown, ..Vm::default() });
-        let rule = forwarding(&json!({ "id": 7, "publicport": "20022", "publicendport": "20022", "state": "Active" }));
+        let rule = forwarding(
+            &json!({ "id": 7, "publicport": "20022", "publicendport": "20022", "state": "Active" }),
+        );
         assert_eq!((rule.id.as_str(), rule.port, rule.last_port, rule.active), ("7", 20022, 20022, true));
         assert!(!address(&json!({ "id": 1, "state": "Allocating" })).usable);
     }

@@ -85,7 +85,8 @@ impl Caller {
 
 /// Why there is no answer. What never left has not happened.
 fn unsent(error: reqwest::Error, effect: Effect, attempt: &str) -> Error {
-    let class = if error.is_connect() || error.is_builder() { FaultClass::Transient } else { effect.unknown() };
+    let class =
+        if error.is_connect() || error.is_builder() { FaultClass::Transient } else { effect.unknown() };
     let reason = format!("{:#}", anyhow::Error::from(error.without_url()));
     Error::new(class, attempt, format!("the provider gave no answer: {reason}"))
 }
@@ -128,7 +129,8 @@ fn opened(
             FaultClass::Caller | FaultClass::Gone => FaultClass::Caller,
             class => class,
         };
-        let mut error = Error::new(class, attempt, format!("the answer ({status}) is none of CloudStack's API"));
+        let mut error =
+            Error::new(class, attempt, format!("the answer ({status}) is none of CloudStack's API"));
         error.again_after_s = wait;
         return Err(error);
     };
@@ -138,7 +140,8 @@ fn opened(
     }
     let text = text(&inside, "errortext");
     let mut error = failed(told.unwrap_or(code), &text, effect, attempt);
-    error.again_after_s = wait.or_else(|| faults::pause(&text)).filter(|_| error.class == FaultClass::Transient);
+    error.again_after_s =
+        wait.or_else(|| faults::pause(&text)).filter(|_| error.class == FaultClass::Transient);
     Err(error)
 }
 
@@ -202,9 +205,18 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_leaves_a_question_only_when_something_was_to_change() {
-        for (status, body) in [(200, "<html>busy</html>"), (200, "[]"), (502, "Bad Gateway"), (200, "{\"a\"")] {
-            assert_eq!(answer(status, body, Effect::Changes).unwrap_err().class, FaultClass::Ambiguous, "{body}");
-            assert_eq!(answer(status, body, Effect::Looks).unwrap_err().class, FaultClass::Transient, "{body}");
+        for (status, body) in [(200, "<html>busy</html>"), (200, "[]"), (502, "Bad Gateway"), (200, "{\"a\"")]
+        {
+            assert_eq!(
+                answer(status, body, Effect::Changes).unwrap_err().class,
+                FaultClass::Ambiguous,
+                "{body}"
+            );
+            assert_eq!(
+                answer(status, body, Effect::Looks).unwrap_err().class,
+                FaultClass::Transient,
+                "{body}"
+            );
         }
         // A proxy that turns us away has not passed anything on.
         assert_eq!(answer(401, "<html>", Effect::Changes).unwrap_err().class, FaultClass::Authentication);

@@ -33,7 +33,9 @@ pub(super) fn class(code: i64, text: &str, effect: Effect) -> FaultClass {
         405 | 432 => FaultClass::Authentication,
         429 | 503 => FaultClass::Transient,
         // There is no code of its own for what is not there.
-        400 | 430 | 431 if says(&["does not exist", "unable to find", "doesn't exist", "not found"]) => FaultClass::Gone,
+        400 | 430 | 431 if says(&["does not exist", "unable to find", "doesn't exist", "not found"]) => {
+            FaultClass::Gone
+        }
         400 | 430 | 431 => FaultClass::Caller,
         // A resource of the account that is used up: `AccountLimitException` and `ResourceAllocationException`.
         531 | 532 | 535 => FaultClass::Quota,
@@ -65,7 +67,11 @@ mod tests {
             (432, "The given command does not exist or it is not available for user", Authentication),
             (429, "", Transient),
             (431, "Unable to find a virtual machine with id 7", Gone),
-            (431, "Invalid parameter id value=7 due to incorrect long value format, or entity does not exist", Gone),
+            (
+                431,
+                "Invalid parameter id value=7 due to incorrect long value format, or entity does not exist",
+                Gone,
+            ),
             (431, "The IP address 1.2.3.4 is wrong", Caller),
             (530, "", Ambiguous),
             (530, "Insufficient capacity", Capacity),

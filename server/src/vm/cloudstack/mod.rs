@@ -104,7 +104,9 @@ impl CloudStack {
                 return Ok(all);
             }
             // Servers that know no pages send the whole list each time.
-            if page > 1 && items.first().map(|item| text(item, "id")) == all.first().map(|item| text(item, "id")) {
+            if page > 1
+                && items.first().map(|item| text(item, "id")) == all.first().map(|item| text(item, "id"))
+            {
                 return Ok(all);
             }
             all.extend(items);
@@ -169,7 +171,11 @@ impl CloudStack {
         let refused = match known {
             Ok(known) => {
                 let known: Vec<_> = known.iter().map(|api| text(api, "name")).collect();
-                NEEDED.into_iter().filter(|name| !known.iter().any(|known| known == name)).map(str::to_owned).collect()
+                NEEDED
+                    .into_iter()
+                    .filter(|name| !known.iter().any(|known| known == name))
+                    .map(str::to_owned)
+                    .collect()
             }
             // A server that has no such list, or does not show it: what is missing comes out when it is used.
             Err(error) if error.class == FaultClass::Authentication => Vec::new(),
@@ -181,7 +187,8 @@ impl CloudStack {
     async fn deploy_there(&self, new: &NewVm<'_>) -> Result<Begun, Error> {
         let attempt = format!("making the machine {}", new.name);
         if new.user_data.len() > LONGEST_USER_DATA {
-            let reason = format!("its user-data has {} bytes, {LONGEST_USER_DATA} are allowed", new.user_data.len());
+            let reason =
+                format!("its user-data has {} bytes, {LONGEST_USER_DATA} are allowed", new.user_data.len());
             return Err(Error::new(FaultClass::Caller, &attempt, reason));
         }
         let place = new.place;
@@ -216,11 +223,14 @@ impl CloudStack {
         Ok(match number(&answer, "jobstatus") {
             Some(1) => {
                 // The object is in there under its own name.
-                let inside = result.as_object().and_then(|object| object.values().find_map(|value| known(value, "id")));
+                let inside = result
+                    .as_object()
+                    .and_then(|object| object.values().find_map(|value| known(value, "id")));
                 Progress::Done(known(&answer, "jobinstanceid").or(inside))
             }
             Some(2 | 3) => {
-                let code = number(result, "errorcode").or_else(|| number(&answer, "jobresultcode")).unwrap_or(530);
+                let code =
+                    number(result, "errorcode").or_else(|| number(&answer, "jobresultcode")).unwrap_or(530);
                 // It is over, so there is no question whether it may still happen.
                 Progress::Failed(failed(code, &text(result, "errortext"), Effect::Looks, &attempt))
             }
@@ -312,13 +322,19 @@ impl Provider for CloudStack {
     }
 
     fn release<'a>(&'a self, address: &'a str) -> Doing<'a, Begun> {
-        Box::pin(self.change("giving the public address back", "disassociateIpAddress", params!["id": address]))
+        Box::pin(self.change(
+            "giving the public address back",
+            "disassociateIpAddress",
+            params!["id": address],
+        ))
     }
 
     fn rules<'a>(&'a self, of: &'a RulesOf) -> Doing<'a, Vec<super::Rule>> {
         Box::pin(async move {
             let (command, item, place, id) = match of {
-                RulesOf::Forwarding(id) => ("listPortForwardingRules", "portforwardingrule", "ipaddressid", id),
+                RulesOf::Forwarding(id) => {
+                    ("listPortForwardingRules", "portforwardingrule", "ipaddressid", id)
+                }
                 RulesOf::Firewall(id) => ("listFirewallRules", "firewallrule", "ipaddressid", id),
                 RulesOf::Egress(id) => ("listEgressFirewallRules", "firewallrule", "networkid", id),
             };
@@ -327,7 +343,8 @@ impl Provider for CloudStack {
                 Err(error) if error.class == FaultClass::Gone => Vec::new(),
                 found => found?,
             };
-            let read = if matches!(of, RulesOf::Forwarding(_)) { answers::forwarding } else { answers::firewall };
+            let read =
+                if matches!(of, RulesOf::Forwarding(_)) { answers::forwarding } else { answers::firewall };
             Ok(found.iter().map(read).collect())
         })
     }
