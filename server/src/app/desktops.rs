@@ -29,7 +29,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
-        Tx, audit,
+        self, Tx, audit,
         desktops::{self, parts, trials},
         events,
     },
@@ -184,24 +184,17 @@ pub async fn power(ctx: &Ctx, name: &str, order: PowerOrder, actor: &str) -> Res
 /// # Errors
 /// It is being made or deleted, or a second person has to approve it.
 pub async fn rebuild(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
-    let (desktop, client) = {
-        let mut tx = ctx.db.read().await?;
-        let desktop = find(&mut tx, name).await?;
-        check_rebuild(&desktop)?;
-        let client = desktop.client.ok_or_else(|| Error::not_found(format!("client of desktop {name}")))?;
-        (desktop, client)
-    };
-    let tx = ctx.db.write().await?;
-    let risk = (desktop.state == DesktopState::Ready).then_some(Risk::InstallOver);
-    let wish = Wish::RebuildDesktop { client: name.to_owned() };
-    let tx = approvals::gate(ctx, tx, &wish, risk, 1, actor).await?;
-    tx.commit().await?;
-    // What waits for the old machine is not for the new one.
-    installation::reset(ctx, client, actor).await?;
+    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     let desktop = find(&mut tx, name).await?;
     check_rebuild(&desktop)?;
-    crate::db::clients::set_stage(&mut tx, client, Stage::Registered).await?;
+    let client = desktop.client.ok_or_else(|| Error::not_found(format!("client of desktop {name}")))?;
+    let risk = (desktop.state == DesktopState::Ready).then_some(Risk::InstallOver);
+    let wish = Wish::RebuildDesktop { client: name.to_owned() };
+    let mut tx = approvals::gate(ctx, tx, &wish, risk, 1, actor).await?;
+    // What waits for the old machine is not for the new one.
+    installation::reset_in(&mut tx, client, actor, now).await?;
+    db::clients::set_stage(&mut tx, client, Stage::Registered).await?;
     installation::queue_chain(ctx, &mut tx, client, actor).await?;
     let tried = trials::of(&mut tx, desktop.id).await?;
     for trial in tried.iter().filter(|trial| trial.state == TrialState::Succeeded) {
@@ -211,12 +204,14 @@ pub async fn rebuild(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let newest = tried.iter().map(|trial| trial.round).max().unwrap_or(0);
     desktops::set_first_round(&mut tx, desktop.id, newest + 1).await?;
     desktops::set_order(&mut tx, desktop.id, None).await?;
-    desktops::set_state(&mut tx, desktop.id, DesktopState::Creating, "", ctx.now()).await?;
+    desktops::set_doing(&mut tx, desktop.id, None, None).await?;
+    desktops::set_state(&mut tx, desktop.id, DesktopState::Creating, "", now).await?;
     desktops::set_power(&mut tx, desktop.id, "", true).await?;
-    desktops::call(&mut tx, desktop.id, ctx.now()).await?;
+    desktops::call(&mut tx, desktop.id, now).await?;
     let (before, after) = (json!({ "state": desktop.state }), json!({ "state": DesktopState::Creating }));
     audit::note(&mut tx, "desktop.rebuild", &format!("desktop {name}"), &before, &after).await?;
     tx.commit().await?;
+    ctx.presence.work_waits_for(client);
     ctx.presence.desktop_came();
     Ok(())
 }

@@ -284,6 +284,62 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
     Ok(result)
 }
 
+/// An image that a provider shall fetch.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IsoWish {
+    /// Where it fetches it; it must be reachable from there.
+    pub url: String,
+    /// SHA-256 of its content, which the provider then checks.
+    #[serde(default)]
+    pub sha256: Option<wire::Sha256>,
+}
+
+/// Lets a provider fetch the boot image under the name that its desktops boot from. It can be used once the provider has it, which takes
+/// minutes: a [`test`] says so.
+///
+/// # Errors
+/// There is no such provider, its zone is not there, it has an image of this name already, or does not answer.
+pub async fn register_iso(ctx: &Ctx, name: &str, wish: &IsoWish) -> Result<(), Error> {
+    let record = {
+        let mut tx = ctx.db.read().await?;
+        get(&mut tx, name).await?
+    };
+    if !wish.url.starts_with("http://") && !wish.url.starts_with("https://") {
+        let message = "must be an address such as http://lotse.example.org:8080/boot.iso".to_owned();
+        let field = FieldProblem { field: "url".to_owned(), message };
+        return Err(Error::fields("the image cannot be fetched like this", vec![field]));
+    }
+    let opened = open(ctx, &record).await?;
+    let offers = opened.provider.offers().await.map_err(|error| unavailable(name, &error))?;
+    let wanted = &record.wish;
+    // Asked before, so that whoever got no answer and asks again does not get a second one.
+    if offers.isos.iter().any(|iso| iso.name == wanted.iso || iso.id == wanted.iso) {
+        return Err(Error::conflict(
+            format!("provider {name} has an image {} already", wanted.iso),
+            "change the provider's image to a name that is free: `lotse provider change --iso`",
+        ));
+    }
+    let zone = offers.zones.iter().find(|zone| zone.name == wanted.zone || zone.id == wanted.zone);
+    let Some(zone) = zone.filter(|_| !wanted.iso.is_empty()) else {
+        return Err(Error::conflict(
+            format!("provider {name} has no zone `{}`, or its image has no name", wanted.zone),
+            "change the provider's zone and image",
+        ));
+    };
+    let new = vm::NewIso {
+        name: &wanted.iso,
+        url: &wish.url,
+        sha256: wish.sha256.as_ref().map(wire::Sha256::as_str),
+        zone: &zone.id,
+    };
+    let id = opened.provider.register_iso(&new).await.map_err(|error| unavailable(name, &error))?;
+    let mut tx = ctx.db.write().await?;
+    let after = json!({ "iso": wanted.iso, "id": id, "url": wish.url });
+    audit::note(&mut tx, "provider.register-iso", &format!("provider {name}"), &(), &after).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Notes how something at a provider has ended; `None` when it went well.
 pub(super) async fn note(
     tx: &mut Tx,

@@ -13,7 +13,7 @@ use super::{
     output::{note, say, table, time},
 };
 use crate::{
-    app::providers::{NewProvider, ProviderChange, ProviderKeys, ProviderTest},
+    app::providers::{IsoWish, NewProvider, ProviderChange, ProviderKeys, ProviderTest},
     db::providers::ProviderRecord,
     domain::provider::{Pool, PoolMember, ProviderWish, SizeThere},
     vm::{Offer, Offers},
@@ -54,6 +54,16 @@ pub(super) enum ProviderCommand {
     Offers {
         /// Its name.
         name: Name,
+    },
+    /// Let a provider fetch the boot image, under the name that its desktops boot from
+    RegisterIso {
+        /// The provider's name.
+        name: Name,
+        /// Where it fetches the image; it must be reachable from there.
+        url: String,
+        /// SHA-256 of the image, which the provider then checks.
+        #[arg(long, value_name = "HEX", value_parser = fingerprint)]
+        sha256: Option<Sha256>,
     },
     /// Remove a provider at which nothing of ours is
     Delete {
@@ -241,6 +251,15 @@ pub(super) async fn run(api: &Api, command: ProviderCommand) -> anyhow::Result<(
         }
         ProviderCommand::Test { name } => test(api, &name).await,
         ProviderCommand::Offers { name } => offers(api, &name).await,
+        ProviderCommand::RegisterIso { name, url, sha256 } => {
+            let body = IsoWish { url, sha256 };
+            let _: Option<()> =
+                api.send_json(Method::POST, &format!("/providers/{name}/isos"), &body).await?;
+            api.told(&format!(
+                "{name} fetches the image; `lotse provider test {name}` says when it can be used."
+            ));
+            Ok(())
+        }
         ProviderCommand::Delete { name } => {
             let done = format!("The provider {name} is removed.");
             api.order(Method::DELETE, &format!("/providers/{name}"), &done).await

@@ -38,7 +38,7 @@ pub struct Offer {
 
 /// A network for machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Network {
+pub struct NetworkOffer {
     /// What it is.
     #[serde(flatten)]
     pub offer: Offer,
@@ -58,7 +58,7 @@ pub struct Offers {
     /// Disks.
     pub disks: Vec<DiskOffer>,
     /// Networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<NetworkOffer>,
     /// Systems that are installed already.
     pub templates: Vec<Offer>,
     /// Images of discs.
@@ -119,6 +119,19 @@ pub struct NewVm<'a> {
     pub place: &'a Place,
     /// What it reads when it starts, as it is.
     pub user_data: &'a str,
+}
+
+/// An image of a disc that the provider shall fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct NewIso<'a> {
+    /// Its name there.
+    pub name: &'a str,
+    /// Where the provider fetches it.
+    pub url: &'a str,
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: Option<&'a str>,
+    /// Id of the zone.
+    pub zone: &'a str,
 }
 
 /// A machine as the provider shows it.
@@ -259,6 +272,9 @@ pub trait Provider: Send + Sync {
 
     /// What it offers.
     fn offers(&self) -> Doing<'_, Offers>;
+
+    /// Lets the provider fetch an image; gives its id. When it is there, [`Provider::offers`] says so.
+    fn register_iso<'a>(&'a self, new: &'a NewIso<'a>) -> Doing<'a, String>;
 
     /// Makes a machine with its disk, without starting it.
     fn deploy<'a>(&'a self, new: &'a NewVm<'a>) -> Doing<'a, Begun>;

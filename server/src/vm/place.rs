@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::provider::SizeThere,
-        vm::{DiskOffer, Network},
+        vm::{DiskOffer, NetworkOffer},
     };
 
     fn offer(id: &str, name: &str, zone: &str) -> Offer {
@@ -131,8 +131,8 @@ mod tests {
                 DiskOffer { offer: offer("d2", "custom", ""), open_size: true },
             ],
             networks: vec![
-                Network { offer: offer("n1", "lan", "z1"), isolated: true, closed_outwards: Some(true) },
-                Network { offer: offer("n2", "lan", "z2"), isolated: false, closed_outwards: None },
+                NetworkOffer { offer: offer("n1", "lan", "z1"), isolated: true, closed_outwards: Some(true) },
+                NetworkOffer { offer: offer("n2", "lan", "z2"), isolated: false, closed_outwards: None },
             ],
             templates: Vec::new(),
             isos: vec![Offer {

@@ -4,7 +4,14 @@
 use std::path::PathBuf;
 
 use harness::cloudstack::{Cloud, KEYS, Left};
-use server::clock::Clock;
+use server::{
+    clock::Clock,
+    domain::provider::ProviderWish,
+    vm::{
+        Progress, Provider, RulesOf,
+        cloudstack::{CloudStack, Keys},
+    },
+};
 
 #[expect(clippy::disallowed_methods, reason = "tests have no argument parser of their own")]
 fn tools() -> PathBuf {
@@ -46,4 +53,48 @@ async fn the_client_cs_makes_and_removes_a_machine() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apache_libcloud_makes_and_removes_a_machine() {
     passes("libcloud").await;
+}
+
+#[tokio::test]
+async fn our_client_reads_what_real_clouds_have_answered() {
+    let library = tools().parent().unwrap().parent().unwrap().join("lib");
+    let python = fs_err::read_dir(library).unwrap().next().unwrap().unwrap().path();
+    let recorded = python.join("site-packages/libcloud/test/compute/fixtures/cloudstack");
+    let jobs: Vec<_> = fs_err::read_dir(&recorded)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_prefix("queryAsyncJobResult_")?.strip_suffix(".json")?.to_owned()))
+        .collect();
+    assert!(jobs.len() > 50, "{} is not what it was", recorded.display());
+    let cloud = Cloud::replay(recorded).await.unwrap();
+    let wish = ProviderWish {
+        endpoint: cloud.endpoint.clone(),
+        ca_pem: cloud.ca_pem.clone(),
+        ..ProviderWish::default()
+    };
+    let keys = Keys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() };
+    let provider = CloudStack::new(&wish, keys, Clock::system()).unwrap();
+    let machines = provider.vms(None).await.unwrap();
+    assert!(machines.len() > 1 && machines.iter().all(|vm| !vm.id.is_empty()), "{machines:?}");
+    assert!(machines.iter().any(|vm| !vm.address.is_empty()));
+    let addresses = provider.addresses("any").await.unwrap();
+    assert!(
+        addresses.iter().all(|address| !address.id.is_empty() && address.address.contains('.')),
+        "{addresses:?}"
+    );
+    let rules = provider.rules(&RulesOf::Forwarding("any".to_owned())).await.unwrap();
+    assert!(!rules.is_empty() && rules.iter().all(|rule| rule.port > 0 && !rule.vm.is_empty()), "{rules:?}");
+    assert!(!provider.rules(&RulesOf::Firewall("any".to_owned())).await.unwrap().is_empty());
+    let (mut done, mut failed) = (0, 0);
+    for job in jobs {
+        match provider.job(&job).await {
+            Ok(Progress::Done(_)) => done += 1,
+            Ok(Progress::Failed(error)) => {
+                assert!(!error.reason.is_empty());
+                failed += 1;
+            }
+            other => panic!("job {job}: {other:?}"),
+        }
+    }
+    assert!(done > 50 && failed > 0, "{done} done, {failed} failed");
 }

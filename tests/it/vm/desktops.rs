@@ -8,12 +8,13 @@ use server::{
     app::{
         Error, clients,
         desktops::{self, compare, work},
-        providers::{self, ProviderChange, ProviderKeys},
+        providers::{self, IsoWish, ProviderChange, ProviderKeys},
     },
     db,
     domain::{
         client::Stage,
         desktop::{DesktopState, FaultClass, PartKind, PartState, PowerOrder, TrialState},
+        provider::ProviderWish,
     },
     identity::token,
 };
@@ -188,6 +189,15 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
         ["small", "medium"]
     );
 
+    let named = ProviderChange { wish: ProviderWish { iso: "new".to_owned(), ..wish(cloud) }, keys: None };
+    providers::update(ctx, "cloud-0", &named, None).await.unwrap();
+    let test = providers::test(ctx, "cloud-0").await.unwrap();
+    assert_eq!(test.problems, ["there is no ISO image `new`"]);
+    let image = IsoWish { url: "http://192.0.2.1/boot.iso".to_owned(), sha256: None };
+    providers::register_iso(ctx, "cloud-0", &image).await.unwrap();
+    assert!(providers::test(ctx, "cloud-0").await.unwrap().good, "it is fetched within some calls");
+    assert!(matches!(providers::register_iso(ctx, "cloud-0", &image).await, Err(Error::Conflict { .. })));
+
     let wrong = ProviderKeys { api_key: "a".to_owned(), secret_key: "b".to_owned() };
     let change = ProviderChange { wish: wish(cloud), keys: Some(wrong) };
     providers::update(ctx, "cloud-0", &change, None).await.unwrap();
@@ -196,7 +206,7 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
     site.order("desk").await;
     work(ctx).await.unwrap();
     let waits = site.get("desk").await;
-    assert!(waits.desktop.reason.contains("left alone"), "{waits:#?}");
+    assert!(waits.desktop.reason.contains("tried again soon"), "{waits:#?}");
     let change = ProviderChange { wish: wish(cloud), keys: Some(super::site::keys()) };
     providers::update(ctx, "cloud-0", &change, None).await.unwrap();
     site.until("desk", DesktopState::Ready).await;

@@ -75,7 +75,9 @@ impl Site {
             providers::create(&ctx, &new).await.unwrap();
             members.push(PoolMember { provider: name, order: i32::try_from(at).unwrap(), weight: 1 });
         }
-        providers::set_pool(&ctx, "cloud", &members).await.unwrap();
+        if !members.is_empty() {
+            providers::set_pool(&ctx, "cloud", &members).await.unwrap();
+        }
         Self { ctx, clouds, clock, directory, database }
     }
 

@@ -46,6 +46,7 @@ pub(super) const ALL: &[&str] = &[
     "createEgressFirewallRule",
     "deleteEgressFirewallRule",
     "queryAsyncJobResult",
+    "registerIso",
 ];
 
 type Answer = Result<(Value, Vec<Told>), (u16, String)>;
@@ -71,6 +72,14 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
         "queryAsyncJobResult" => {
             let id = params.need("jobid")?;
             jobs::shown(world, id).ok_or_else(|| not_there("jobid", id))?
+        }
+        "registerIso" => {
+            for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
+                params.need(name)?;
+            }
+            let (id, name) = (world.new_id(), params.need("name")?.to_owned());
+            world.images.push((id.clone(), name.clone(), 0));
+            json!({ "count": 1, "iso": [lists::image(&id, &name, 0)] })
         }
         "deployVirtualMachine" => deploy(world, params, fails)?,
         "startVirtualMachine" => power(world, params, fails, &["Stopped"], "Running")?,

@@ -52,6 +52,9 @@ pub(super) fn begin(world: &mut World, work: Work, id: Option<&str>, fails: Opti
 /// One call later: jobs that are due end.
 pub(super) fn tick(world: &mut World) -> Vec<Told> {
     let mut due = Vec::new();
+    for (_, _, percent) in &mut world.images {
+        *percent = (*percent + 25).min(100);
+    }
     for (number, job) in &mut world.jobs {
         if !job.ended {
             job.left = job.left.saturating_sub(1);

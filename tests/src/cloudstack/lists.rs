@@ -28,7 +28,10 @@ pub(super) fn list(world: &World, params: &Params) -> Option<Result<Value, (u16,
             vec![json!({ "id": NETWORK_OFFERING, "name": "isolated", "egressdefaultpolicy": false })],
         ),
         "listTemplates" => ("template", vec![image(TEMPLATE, "Debian 12", 100)]),
-        "listIsos" => ("iso", vec![image(ISO, "lotse", world.image_percent)]),
+        "listIsos" => {
+            let further = world.images.iter().map(|(id, name, percent)| image(id, name, *percent));
+            ("iso", [image(ISO, "lotse", world.image_percent)].into_iter().chain(further).collect())
+        }
         "listVirtualMachines" => {
             ("virtualmachine", world.machines.values().map(|found| machine(world, found)).collect())
         }
@@ -123,7 +126,7 @@ fn networks() -> Vec<Value> {
     ]
 }
 
-fn image(id: &str, name: &str, percent: u8) -> Value {
+pub(super) fn image(id: &str, name: &str, percent: u8) -> Value {
     let status =
         if percent >= 100 { "Successfully Installed".to_owned() } else { format!("{percent}% Downloaded") };
     json!({ "id": id, "name": name, "displaytext": name, "zoneid": ZONE, "isready": percent >= 100, "status": status, "bootable": true,

@@ -13,6 +13,7 @@ mod world;
 
 use std::{
     net::TcpListener,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -66,6 +67,8 @@ struct Inside {
     faults: Mutex<Faults>,
     clock: Clock,
     host: Box<dyn Host>,
+    /// Where answers are kept that somebody has recorded.
+    recorded: Option<PathBuf>,
 }
 
 impl Inside {
@@ -102,12 +105,26 @@ impl Cloud {
         Self::start_with(clock, Box::new(Nowhere)).await
     }
 
+    /// Starts one that says to each command what `COMMAND_default.json` in a folder says, and of a job what `queryAsyncJobResult_ID.json` says.
+    pub async fn replay(recorded: PathBuf) -> Result<Self> {
+        Self::begin(Clock::system(), Box::new(Nowhere), Some(recorded)).await
+    }
+
     /// Starts one whose machines are somewhere.
     pub async fn start_with(clock: Clock, host: Box<dyn Host>) -> Result<Self> {
+        Self::begin(clock, host, None).await
+    }
+
+    async fn begin(clock: Clock, host: Box<dyn Host>, recorded: Option<PathBuf>) -> Result<Self> {
         // Fails only when it was installed before, by another test of the process.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        let inside =
-            Arc::new(Inside { world: Mutex::new(World::new()), faults: Mutex::default(), clock, host });
+        let inside = Arc::new(Inside {
+            world: Mutex::new(World::new()),
+            faults: Mutex::default(),
+            clock,
+            host,
+            recorded,
+        });
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -202,6 +219,9 @@ async fn serve(State(inside): State<Arc<Inside>>, RawQuery(query): RawQuery, bod
         (_, form) => Params::parse(&form),
     };
     let command = params.get("command").to_owned();
+    if let Some(folder) = &inside.recorded {
+        return replayed(folder, &params);
+    }
     let fault = inside.faults().meet(&command);
     match fault {
         Some(Fault::Silent) => return broken_off(),
@@ -219,6 +239,15 @@ async fn serve(State(inside): State<Arc<Inside>>, RawQuery(query): RawQuery, bod
         Some(Fault::Garbage) => (StatusCode::OK, "\u{1}\u{2}{[not an answer").into_response(),
         Some(Fault::After(code)) => answer::error(&command, code, "it is so in this test, after the work"),
         _ => answer,
+    }
+}
+
+fn replayed(folder: &Path, params: &Params) -> Response {
+    let command = params.get("command");
+    let which = if command == "queryAsyncJobResult" { params.get("jobid") } else { "default" };
+    match fs_err::read(folder.join(format!("{command}_{which}.json"))) {
+        Ok(answer) => answer.into_response(),
+        Err(_) => answer::error(command, 432, "nothing was recorded for this command"),
     }
 }
 

@@ -133,7 +133,10 @@ pub(super) struct World {
     pub(super) jobs: BTreeMap<String, Job>,
     pub(super) limit: usize,
     pub(super) room: usize,
+    /// The image that is there from the beginning has come so far.
     pub(super) image_percent: u8,
+    /// Further images: id, name, percent that have come.
+    pub(super) images: Vec<(String, String, u8)>,
     pub(super) job_length: u32,
 }
 
@@ -148,6 +151,7 @@ impl World {
             limit: usize::MAX,
             room: usize::MAX,
             image_percent: 100,
+            images: Vec::new(),
             job_length: 1,
         };
         world.add_address(NETWORK, true);

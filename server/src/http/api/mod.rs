@@ -248,6 +248,7 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/providers/{name}", Role::Admin),
     (POST, "/api/v1/providers/{name}/test", Role::Admin),
     (GET, "/api/v1/providers/{name}/offers", Role::Operator),
+    (POST, "/api/v1/providers/{name}/isos", Role::Admin),
     (GET, "/api/v1/provider-pools", Role::Operator),
     (GET, "/api/v1/provider-pools/{name}", Role::Operator),
     (PUT, "/api/v1/provider-pools/{name}", Role::Admin),

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{Rejection, tag};
 use crate::{
     app::{
-        providers::{self, NewProvider, ProviderChange, ProviderTest},
+        providers::{self, IsoWish, NewProvider, ProviderChange, ProviderTest},
         tag as content,
     },
     context::Ctx,
@@ -26,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(show, update, delete))
         .routes(routes!(test))
         .routes(routes!(offers))
+        .routes(routes!(register_iso))
         .routes(routes!(list_pools))
         .routes(routes!(show_pool, set_pool, delete_pool))
 }
@@ -87,6 +88,17 @@ async fn test(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<P
 #[utoipa::path(get, path = "/providers/{name}/offers", responses((status = 200, body = Offers)))]
 async fn offers(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Offers>, Rejection> {
     Ok(Json(providers::offers(&ctx, &name).await?))
+}
+
+/// Lets a provider fetch the boot image, under the name that its desktops boot from.
+#[utoipa::path(post, path = "/providers/{name}/isos", request_body = IsoWish, responses((status = 204)))]
+async fn register_iso(
+    State(ctx): State<Ctx>,
+    Path(name): Path<String>,
+    Json(wish): Json<IsoWish>,
+) -> Result<StatusCode, Rejection> {
+    providers::register_iso(&ctx, &name, &wish).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Pools by name.

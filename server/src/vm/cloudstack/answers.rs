@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::call::{known, number, text, yes};
-use crate::vm::{DiskOffer, Network, Offer, PublicAddress, Rule, Vm, VmState};
+use crate::vm::{DiskOffer, NetworkOffer, Offer, PublicAddress, Rule, Vm, VmState};
 
 /// Id, name and zone of anything.
 pub(super) fn offer(value: &Value, about: String, usable: bool) -> Offer {
@@ -34,10 +34,10 @@ pub(super) fn disk(value: &Value) -> DiskOffer {
 }
 
 /// A network. `closed_outwards` comes from its offering, which the caller looks up.
-pub(super) fn network(value: &Value, closed_outwards: Option<bool>) -> Network {
+pub(super) fn network(value: &Value, closed_outwards: Option<bool>) -> NetworkOffer {
     let kind = text(value, "type");
     let about = [kind.clone(), text(value, "cidr")].join(" ").trim().to_owned();
-    Network { isolated: kind == "Isolated", closed_outwards, offer: offer(value, about, true) }
+    NetworkOffer { isolated: kind == "Isolated", closed_outwards, offer: offer(value, about, true) }
 }
 
 pub(super) fn image(value: &Value) -> Offer {

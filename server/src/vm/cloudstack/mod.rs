@@ -15,7 +15,7 @@ use self::{
     faults::Effect,
 };
 use super::{
-    AccountLimit, Begun, Capabilities, Doing, Error, NewRule, NewVm, Offers, Progress, Provider,
+    AccountLimit, Begun, Capabilities, Doing, Error, NewIso, NewRule, NewVm, Offers, Progress, Provider,
     ProviderAnswer, RulesOf, Vm, VmState,
 };
 use crate::{
@@ -34,12 +34,13 @@ const PAGES: usize = 1000;
 const LONGEST_USER_DATA: usize = 2048;
 
 /// Calls without which no desktop can be made and removed.
-const NEEDED: [&str; 21] = [
+const NEEDED: [&str; 22] = [
     "listZones",
     "listServiceOfferings",
     "listDiskOfferings",
     "listNetworks",
     "listIsos",
+    "registerIso",
     "listVirtualMachines",
     "deployVirtualMachine",
     "startVirtualMachine",
@@ -184,6 +185,27 @@ impl CloudStack {
         Ok(ProviderAnswer { version, limits, refused })
     }
 
+    async fn register_there(&self, new: &NewIso<'_>) -> Result<String, Error> {
+        let attempt = format!("registering the image {}", new.name);
+        let systems = self.list("listOsTypes", "ostype", Vec::new()).await?;
+        let named = |words: &[&str]| {
+            let fits = |system: &&Value| words.iter().all(|word| text(system, "description").contains(word));
+            systems.iter().find(fits).map(|system| text(system, "id"))
+        };
+        // A bootable image needs one; it decides which devices a machine gets, and every newer Debian stands for all of Linux.
+        let system =
+            named(&["Debian", "64"]).or_else(|| named(&["Other Linux", "64"])).or_else(|| named(&["Linux"]));
+        let mut params = self.scoped(params![
+            "name": new.name, "displaytext": new.name, "url": new.url, "zoneid": new.zone, "bootable": true,
+            "ispublic": false,
+        ]);
+        params.extend(system.map(|id| ("ostypeid", id)));
+        params.extend(new.sha256.map(|sha256| ("checksum", format!("{{SHA-256}}{sha256}"))));
+        let answer = self.caller.call(Effect::Changes, &attempt, "registerIso", params).await?;
+        let id = known(&answer["iso"][0], "id");
+        id.ok_or_else(|| Error::new(FaultClass::Ambiguous, &attempt, "the answer names no image"))
+    }
+
     async fn deploy_there(&self, new: &NewVm<'_>) -> Result<Begun, Error> {
         let attempt = format!("making the machine {}", new.name);
         if new.user_data.len() > LONGEST_USER_DATA {
@@ -263,6 +285,10 @@ impl Provider for CloudStack {
 
     fn offers(&self) -> Doing<'_, Offers> {
         Box::pin(self.offers_there())
+    }
+
+    fn register_iso<'a>(&'a self, new: &'a NewIso<'a>) -> Doing<'a, String> {
+        Box::pin(self.register_there(new))
     }
 
     fn deploy<'a>(&'a self, new: &'a NewVm<'a>) -> Doing<'a, Begun> {
