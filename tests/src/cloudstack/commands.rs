@@ -101,7 +101,8 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
             if let Some(machine) = world.machines.get_mut(&id) {
                 machine.iso = Some(params.need("id")?.to_owned());
             }
-            begin(world, Work::State(id.clone(), world.machines[&id].state), None, fails)
+            let state = world.machines[&id].state;
+            begin(world, Work::State(id, state), None, fails)
         }
         "associateIpAddress" => {
             let network = params.need("networkid")?;

@@ -93,7 +93,7 @@ fn carry_out(world: &mut World, work: &Work, told: &mut Vec<Told>) -> Value {
     match work {
         Work::Deploy(id, state) | Work::State(id, state) => {
             let Some(machine) = world.machines.get_mut(id) else { return success };
-            machine.state = state;
+            machine.state = *state;
             let shown = machine.shown();
             if matches!(work, Work::Deploy(..)) {
                 told.push(Told::Deployed(shown.clone()));

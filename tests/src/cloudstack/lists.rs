@@ -14,7 +14,7 @@ const LARGEST_PAGE: i64 = 500;
 
 /// The answer to a command that lists; nothing when it is no such command.
 pub(super) fn list(world: &World, params: &Params) -> Option<Result<Value, (u16, String)>> {
-    let place = |kind| {
+    let place = |kind: RuleKind| {
         let items = world.rules.iter().filter(move |(_, rule)| rule.kind == kind);
         items.map(|(id, rule)| rule_shown(id, rule)).collect::<Vec<_>>()
     };

@@ -232,7 +232,7 @@ async fn serve(State(inside): State<Arc<Inside>>, RawQuery(query): RawQuery, bod
         Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
         _ => {}
     }
-    let answer = carry_out(&inside, &params, &fault);
+    let answer = carry_out(&inside, &params, fault.as_ref());
     match fault {
         Some(Fault::Lost) => broken_off(),
         Some(Fault::Hangs) => std::future::pending().await,
@@ -251,7 +251,7 @@ fn replayed(folder: &Path, params: &Params) -> Response {
     }
 }
 
-fn carry_out(inside: &Inside, params: &Params, fault: &Option<Fault>) -> Response {
+fn carry_out(inside: &Inside, params: &Params, fault: Option<&Fault>) -> Response {
     let command = params.get("command");
     if command.is_empty() {
         return answer::error("", 400, "Missing parameter: command");
