@@ -17,10 +17,14 @@ use super::{Error, tag};
 use crate::{
     context::Ctx,
     db::{
-        Tx, audit,
+        Tx, audit, desktops,
         providers::{self, ProviderRecord},
     },
-    domain::{client::is_name, desktop::FaultClass, provider::ProviderWish},
+    domain::{
+        client::is_name,
+        desktop::FaultClass,
+        provider::{ProviderStanding, ProviderWish},
+    },
     vm::{self, Offers, ProviderAnswer, cloudstack::Keys},
 };
 
@@ -177,6 +181,7 @@ pub async fn update(
     let record = get(&mut tx, name).await?;
     tag::check(&format!("provider {name}"), &record.wish, expected)?;
     providers::update(&mut tx, record.id, &change.wish, keys.as_deref()).await?;
+    desktops::call_waiting(&mut tx, ctx.now()).await?;
     let before = json!({ "wish": recorded(&record.wish), "version": record.version });
     let after =
         json!({ "wish": recorded(&change.wish), "version": record.version + 1, "new_keys": keys.is_some() });
@@ -275,12 +280,13 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
     let mut tx = ctx.db.write().await?;
     if result.answer.is_some() {
         // It answers, so nothing speaks against trying it at once.
-        providers::set_standing(&mut tx, record.id, &crate::domain::provider::ProviderStanding::default())
-            .await?;
+        providers::set_standing(&mut tx, record.id, &ProviderStanding::default()).await?;
+        desktops::call_waiting(&mut tx, ctx.now()).await?;
     }
     let after = json!({ "good": result.good, "problems": result.problems });
     audit::note(&mut tx, "provider.test", &format!("provider {name}"), &(), &after).await?;
     tx.commit().await?;
+    ctx.presence.desktop_came();
     Ok(result)
 }
 
@@ -350,7 +356,7 @@ pub(super) async fn note(
     let Some(record) = providers::by_id(tx, provider).await? else { return Ok(()) };
     let standing = match fault {
         Some((class, problem)) => record.standing.after(class, problem, now),
-        None => crate::domain::provider::ProviderStanding::default(),
+        None => ProviderStanding::default(),
     };
     if standing != record.standing {
         providers::set_standing(tx, provider, &standing).await?;

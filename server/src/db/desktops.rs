@@ -119,6 +119,13 @@ pub async fn call(tx: &mut Tx, id: i64, now: i64) -> Result<(), Error> {
     Ok(())
 }
 
+/// Lets desktops that are being made be worked on at once: what they waited for may have changed.
+pub async fn call_waiting(tx: &mut Tx, now: i64) -> Result<(), Error> {
+    tx.execute("UPDATE desktops SET next_at = $1 WHERE state = 'creating' AND next_at > $1", args![now])
+        .await?;
+    Ok(())
+}
+
 /// From this round on trials are for the machine that is wanted now.
 pub async fn set_first_round(tx: &mut Tx, id: i64, round: i64) -> Result<(), Error> {
     tx.execute("UPDATE desktops SET first_round = $1 WHERE id = $2", args![round, id]).await?;

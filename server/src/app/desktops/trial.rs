@@ -46,9 +46,13 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
     let mut round = current().map(|trial| trial.round).max().unwrap_or(desktop.first_round);
     let mut tried: Vec<_> = current().filter(|trial| trial.round == round).collect();
     let is_tried = |tried: &[&ProviderTrial], id| tried.iter().any(|trial| trial.provider_id == id);
-    if known.iter().all(|(record, _)| is_tried(&tried, record.id)) {
+    let rests = |record: &ProviderRecord| record.standing.rests_until > now;
+    // Who is left alone for a while does not hold up those who could be tried once more.
+    let over = known.iter().all(|(record, _)| is_tried(&tried, record.id) || rests(record));
+    if over && !tried.is_empty() {
         let rounds = round - desktop.first_round + 1;
-        if rounds >= ROUNDS || tried.iter().all(|trial| trial.class.is_none()) {
+        let hopeless = tried.len() == known.len() && tried.iter().all(|trial| trial.class.is_none());
+        if rounds >= ROUNDS || hopeless {
             let told: Vec<_> =
                 tried.iter().map(|trial| format!("{}: {}", trial.provider, trial.reason)).collect();
             return fail(turn, &told.join("; ")).await;
@@ -68,11 +72,8 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
         tried.clear();
     }
     let untried: Vec<_> = known.iter().filter(|(record, _)| !is_tried(&tried, record.id)).collect();
-    let awake: Vec<Candidate> = untried
-        .iter()
-        .filter(|(record, _)| record.standing.rests_until <= now)
-        .map(|(_, candidate)| candidate.clone())
-        .collect();
+    let awake: Vec<Candidate> =
+        untried.iter().filter(|(record, _)| !rests(record)).map(|(_, candidate)| candidate.clone()).collect();
     let chosen = next(&awake, u64::from_ne_bytes(random_bytes()));
     if let Some((record, _)) = untried.iter().find(|(record, _)| Some(record.id) == chosen) {
         let mut tx = turn.write().await?;
