@@ -202,7 +202,7 @@ fn deploy(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Valu
         volume: format!("volume-{id}"),
     };
     world.machines.insert(id.clone(), made);
-    let state = if params.get("startvm") == "false" { "Stopped" } else { "Running" };
+    let state = if params.get("startvm").eq_ignore_ascii_case("false") { "Stopped" } else { "Running" };
     Ok(begin(world, Work::Deploy(id.clone(), state), Some(&id), fails))
 }
 
