@@ -65,7 +65,7 @@ async fn our_client_reads_what_real_clouds_have_answered() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| Some(name.strip_prefix("queryAsyncJobResult_")?.strip_suffix(".json")?.to_owned()))
         .collect();
-    assert!(jobs.len() > 50, "{} is not what it was", recorded.display());
+    assert!(jobs.len() > 30, "{} is not what it was", recorded.display());
     let cloud = Cloud::replay(recorded).await.unwrap();
     let wish = ProviderWish {
         endpoint: cloud.endpoint.clone(),
@@ -96,5 +96,5 @@ async fn our_client_reads_what_real_clouds_have_answered() {
             other => panic!("job {job}: {other:?}"),
         }
     }
-    assert!(done > 50 && failed > 0, "{done} done, {failed} failed");
+    assert!(done > 30 && failed > 0, "{done} done, {failed} failed");
 }

@@ -27,7 +27,7 @@ use axum::{
     routing::any,
 };
 use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use server::clock::Clock;
 use tokio::task::JoinHandle;
 
@@ -38,7 +38,7 @@ pub use self::{
 };
 
 /// The keys of its account.
-pub const KEYS: (&str, &str) = ("api-key-of-the-test", "secret+key/of the=test");
+pub const KEYS: (&str, &str) = ("api-key-of-the-test", "secret+key/of=the=test");
 
 /// Who has the machines: told when one is made, started, stopped or removed. A test may let a real one run.
 pub trait Host: Send + Sync {
@@ -127,6 +127,8 @@ impl Cloud {
         });
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(Vec::new())?;
+        // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, "Cloud CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_pem = params.self_signed(&key)?.pem();
         let issuer = Issuer::new(params, key);
