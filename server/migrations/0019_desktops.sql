@@ -82,5 +82,7 @@ CREATE TABLE desktop_parts (
 CREATE INDEX desktop_parts_by_desktop ON desktop_parts (desktop_id, id);
 CREATE INDEX desktop_parts_by_tag ON desktop_parts (tag) WHERE kind = 'vm';
 CREATE INDEX desktop_parts_there ON desktop_parts (provider_id) WHERE state <> 'gone';
+-- One address of a provider is asked for at a time: a new one that is found there can only be that one.
+CREATE UNIQUE INDEX desktop_parts_asked_address ON desktop_parts (provider_id) WHERE kind = 'address' AND state IN ('intended', 'making');
 -- No two desktops get the same port of an address, however many servers give some.
 CREATE UNIQUE INDEX desktop_parts_port ON desktop_parts (provider_id, address, port) WHERE kind = 'forwarding' AND state <> 'gone';

@@ -15,7 +15,7 @@ use crate::{
     app::desktops::{Desktop, DesktopRecord},
     domain::{
         client::ClientConfig,
-        desktop::{DesktopState, PowerOrder},
+        desktop::{DesktopState, FaultClass, PowerOrder},
     },
 };
 
@@ -200,7 +200,7 @@ fn shown(record: &DesktopRecord) {
         .trials
         .iter()
         .map(|trial| {
-            let class = trial.class.map_or("", |class| class.as_str());
+            let class = trial.class.map_or("", FaultClass::as_str);
             vec![
                 trial.provider.clone(),
                 trial.state.as_str().to_owned(),

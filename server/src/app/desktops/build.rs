@@ -319,7 +319,12 @@ impl Building<'_> {
         }
         let tag = address_tag(network, found.iter().map(|address| address.id.as_str()));
         let intended = self.intended(PartKind::Address, &tag);
-        let part = parts::intend(&mut tx, &intended, self.turn.ctx.now()).await?;
+        let part = match parts::intend(&mut tx, &intended, self.turn.ctx.now()).await {
+            Ok(part) => part,
+            // Another desktop asks for one already, which then serves both.
+            Err(db::Error::Exists(_)) => return Ok(Err(Next::After(2))),
+            Err(error) => return Err(error.into()),
+        };
         tx.commit().await?;
         let answer = self.provider.allocate(network).await;
         self.asked(part, answer).await.map(Err)
