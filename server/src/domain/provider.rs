@@ -161,8 +161,11 @@ impl ProviderStanding {
     /// After something went wrong there: whoever is not let in is left alone at once, everybody else after some failures.
     #[must_use]
     pub fn after(&self, class: FaultClass, problem: &str, now: i64) -> Self {
-        // What is full or wrongly asked for says nothing against the provider.
-        if matches!(class, FaultClass::Caller | FaultClass::Gone | FaultClass::Quota | FaultClass::Capacity) {
+        // What is full or wrongly asked for says nothing against the provider; and what was under way when it began to rest fails as well,
+        // which is no further failure.
+        let says_nothing =
+            matches!(class, FaultClass::Caller | FaultClass::Gone | FaultClass::Quota | FaultClass::Capacity);
+        if says_nothing || self.rests_until > now {
             return Self { problem: problem.to_owned(), ..self.clone() };
         }
         let failures = self.failures.saturating_add(1);
@@ -248,15 +251,14 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_left_alone_longer_and_longer_and_fullness_is_no_failure() {
-        let mut standing = ProviderStanding::default();
-        for expected in [0, 0, 30, 60, 120] {
-            standing = standing.after(FaultClass::Transient, "away", 0);
-            assert_eq!(standing.rests_until, expected * SECOND);
+        let (mut standing, mut now) = (ProviderStanding::default(), 0);
+        for expected in [0, 0, 30, 60, 120, 240, 480, 960, 1800, 1800] {
+            standing = standing.after(FaultClass::Transient, "away", now);
+            assert_eq!((standing.rests_until - now).max(0), expected * SECOND);
+            let meanwhile = standing.after(FaultClass::Ambiguous, "away", now);
+            assert!(expected == 0 || meanwhile == standing, "what fails while it rests counts no more");
+            now = now.max(standing.rests_until);
         }
-        for _ in 0..40 {
-            standing = standing.after(FaultClass::Ambiguous, "away", 0);
-        }
-        assert_eq!(standing.rests_until, LONGEST_REST_S * SECOND);
         let full = ProviderStanding::default().after(FaultClass::Capacity, "full", 0);
         assert_eq!((full.failures, full.rests_until, full.problem.as_str()), (0, 0, "full"));
         assert!(
