@@ -76,7 +76,7 @@ impl Site {
             members.push(PoolMember { provider: name, order: i32::try_from(at).unwrap(), weight: 1 });
         }
         if !members.is_empty() {
-            providers::set_pool(&ctx, "cloud", &members).await.unwrap();
+            providers::set_pool(&ctx, "cloud", &members, None).await.unwrap();
         }
         Self { ctx, clouds, clock, directory, database }
     }

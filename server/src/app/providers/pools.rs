@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{super::Error, checked_name, get};
+use super::{
+    super::{Error, tag},
+    checked_name, get,
+};
 use crate::{
     context::Ctx,
     db::{Tx, audit, providers},
@@ -28,11 +31,16 @@ pub async fn pool(tx: &mut Tx, name: &str) -> Result<Pool, Error> {
     providers::pool(tx, name).await?.ok_or_else(|| Error::not_found(format!("pool {name}")))
 }
 
-/// Keeps a pool: makes it, or changes who belongs to it.
+/// Keeps a pool: makes it, or changes who belongs to it, with `expected` only when it is still what it was.
 ///
 /// # Errors
-/// A provider does not exist or is named twice, or there is none.
-pub async fn set_pool(ctx: &Ctx, name: &str, members: &[PoolMember]) -> Result<Pool, Error> {
+/// A provider does not exist or is named twice, or there is none; [`Error::Stale`].
+pub async fn set_pool(
+    ctx: &Ctx,
+    name: &str,
+    members: &[PoolMember],
+    expected: Option<&str>,
+) -> Result<Pool, Error> {
     checked_name(name, "pool")?;
     let mut tx = ctx.db.write().await?;
     if members.is_empty() || members.len() > MOST {
@@ -50,7 +58,9 @@ pub async fn set_pool(ctx: &Ctx, name: &str, members: &[PoolMember]) -> Result<P
             ));
         }
     }
-    let before = providers::pool(&mut tx, name).await?.map(|pool| pool.members);
+    let before = providers::pool(&mut tx, name).await?;
+    tag::check(&format!("pool {name}"), &before, expected)?;
+    let before = before.map(|pool| pool.members);
     providers::set_pool(&mut tx, name, members).await?;
     audit::note(&mut tx, "pool.set", &format!("pool {name}"), &json!(before), &json!(members)).await?;
     tx.commit().await?;

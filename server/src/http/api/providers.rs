@@ -109,20 +109,23 @@ async fn list_pools(State(ctx): State<Ctx>) -> Result<Json<Vec<Pool>>, Rejection
 }
 
 /// A pool.
-#[utoipa::path(get, path = "/provider-pools/{name}", responses((status = 200, body = Pool)))]
-async fn show_pool(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<Pool>, Rejection> {
+#[utoipa::path(get, path = "/provider-pools/{name}", responses((status = 200, body = Pool, headers(("ETag" = String, description = "Changes with it, for `If-Match`.")))))]
+async fn show_pool(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl IntoResponse, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(providers::pool(&mut tx, &name).await?))
+    let pool = providers::pool(&mut tx, &name).await?;
+    Ok((tag::header(content::of(&pool)), Json(pool)))
 }
 
 /// Keeps a pool, whole.
-#[utoipa::path(put, path = "/provider-pools/{name}", request_body = Vec<PoolMember>, responses((status = 200, body = Pool)))]
+#[utoipa::path(put, path = "/provider-pools/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the pool was changed since.")), request_body = Vec<PoolMember>, responses((status = 200, body = Pool)))]
 async fn set_pool(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(members): Json<Vec<PoolMember>>,
 ) -> Result<Json<Pool>, Rejection> {
-    Ok(Json(providers::set_pool(&ctx, &name, &members).await?))
+    let expected = tag::expected(&headers)?;
+    Ok(Json(providers::set_pool(&ctx, &name, &members, expected.as_deref()).await?))
 }
 
 /// Removes a pool.
