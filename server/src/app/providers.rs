@@ -25,7 +25,7 @@ use crate::{
         desktop::FaultClass,
         provider::{ProviderStanding, ProviderWish},
     },
-    vm::{self, Offers, ProviderAnswer, cloudstack::Keys},
+    vm::{self, Offers, ProviderAnswer},
 };
 
 /// A provider to be registered.
@@ -113,22 +113,12 @@ fn check(wish: &ProviderWish, keys: Option<&ProviderKeys>) -> Result<(), Error> 
             }
         }
     }
-    if wrong.is_empty() {
-        vm::cloudstack::CloudStack::new(
-            wish,
-            Keys { api_key: String::new(), secret_key: String::new() },
-            crate::clock::Clock::fixed(0),
-        )
-        .map_err(|reason| {
-            Error::invalid(
-                format!("the provider's certificates cannot be used: {reason}"),
-                "give them in PEM",
-            )
-        })?;
-        Ok(())
-    } else {
-        Err(Error::fields("the provider cannot be used like this", wrong))
+    if !wrong.is_empty() {
+        return Err(Error::fields("the provider cannot be used like this", wrong));
     }
+    vm::cloudstack::check(wish).map_err(|reason| {
+        Error::invalid(format!("the provider's certificates cannot be used: {reason}"), "give them in PEM")
+    })
 }
 
 fn sealed(ctx: &Ctx, name: &str, keys: &ProviderKeys) -> Result<String, Error> {

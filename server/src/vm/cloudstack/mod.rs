@@ -59,6 +59,14 @@ const NEEDED: [&str; 22] = [
     "queryAsyncJobResult",
 ];
 
+/// Whether a provider's certificate could be checked as the wish wants it; nothing is sent.
+///
+/// # Errors
+/// The certificates cannot be read; in words.
+pub fn check(wish: &ProviderWish) -> Result<(), String> {
+    trust::client(wish).map(drop)
+}
+
 /// An account at a `CloudStack`.
 pub struct CloudStack {
     caller: Caller,
