@@ -13,6 +13,8 @@ tools=${LOTSE_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/lotse-tools}
 zigbuild=0.24
 schemathesis=4.32
 canaille=0.3
+cs=5.2
+libcloud=3.9
 ansible=2.18
 
 # On Debian 12 these come from backports: stable's QEMU is too old beside a backported qemu-utils.
@@ -120,6 +122,13 @@ if ! ls -d "$tools"/login-service/lib/python3*/site-packages/canaille-"$canaille
     step "installing Canaille $canaille from PyPI into $tools/login-service"
     quietly python3 -m venv "$tools/login-service"
     quietly "$tools/login-service/bin/pip" install --quiet "canaille[front,oidc]~=$canaille.0"
+fi
+
+# Other people's clients of CloudStack, which check the one of the tests.
+if ! ls -d "$tools"/clouds/lib/python3*/site-packages/apache_libcloud-"$libcloud".*.dist-info > /dev/null 2>&1; then
+    step "installing cs $cs and Apache Libcloud $libcloud from PyPI into $tools/clouds"
+    quietly python3 -m venv "$tools/clouds"
+    quietly "$tools/clouds/bin/pip" install --quiet "cs~=$cs.0" "apache-libcloud~=$libcloud.0"
 fi
 
 # What the package cache is measured beside: unpacked and not installed, so that nothing of it begins to serve on this machine.

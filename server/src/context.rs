@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    app::{images::Builds, login::Tries, overview::EndedJobs},
+    app::{images::Builds, login::Tries, overview::EndedJobs, providers::OpenProviders},
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
     boot::mirror::Mirrors,
@@ -62,6 +62,8 @@ pub struct Doors {
     pub directory: Option<Directory>,
     /// The login service that knows people who have no account here.
     pub login_service: Option<LoginService>,
+    /// Connections to providers.
+    pub providers: OpenProviders,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

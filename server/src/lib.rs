@@ -30,3 +30,4 @@ mod process;
 pub mod queue;
 pub mod reconcile;
 pub mod startup;
+pub mod vm;

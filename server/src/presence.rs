@@ -56,6 +56,7 @@ pub struct Presence {
     batches: Notify,
     indices: Notify,
     rollouts: Notify,
+    desktops: Notify,
     closing: CancellationToken,
 }
 
@@ -230,6 +231,16 @@ impl Presence {
     /// Says that somebody changed a rollout.
     pub fn rollout_came(&self) {
         self.rollouts.notify_one();
+    }
+
+    /// Fires when there is something to do for a desktop.
+    pub fn desktops(&self) -> &Notify {
+        &self.desktops
+    }
+
+    /// Says that there is something to do for a desktop.
+    pub fn desktop_came(&self) {
+        self.desktops.notify_one();
     }
 
     fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Notify>>> {

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        Error, approvals, batches, cache, inventory, job_scripts, package_search, report_mails, reports,
-        repositories, rollouts, selections, sessions, settings, source_lists,
+        Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, report_mails,
+        reports, repositories, rollouts, selections, sessions, settings, source_lists,
     },
     clock::SECOND,
     context::Ctx,
@@ -32,6 +32,11 @@ const ROLLOUTS_PAUSE: Duration = Duration::from_millis(300);
 
 /// Who belongs to groups that are found by a search is looked up this often for their selections of packages.
 const SELECTIONS_EVERY: Duration = Duration::from_secs(10);
+
+/// Desktops that are due are looked for this often.
+const DESKTOPS_EVERY: Duration = Duration::from_secs(1);
+/// What is at providers is compared with the journal when it is due, which is looked at this often.
+const PROVIDERS_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether archives have something new is looked at this often; they are asked seldom.
 const INDICES_EVERY: Duration = Duration::from_mins(1);
@@ -65,6 +70,7 @@ async fn count(ctx: &Ctx, stop: &CancellationToken) {
                 logged("forgetting old changes of packages", inventory::prune(ctx).await);
                 logged("forgetting old sendings of reports", report_mails::prune(ctx).await);
                 logged("forgetting old states of own repositories", repositories::prune(ctx).await);
+                logged("forgetting journals of old desktops", desktops::prune(ctx).await);
             }
             _ = selections.tick() => {
                 logged("giving selections of packages to new members", selections::follow(ctx).await);
@@ -163,6 +169,43 @@ pub async fn rollouts(ctx: Ctx, stop: CancellationToken) {
             () = tokio::time::sleep(ROLLOUTS_PAUSE) => {}
             () = stop.cancelled() => break,
         }
+    }
+}
+
+/// Works on desktops until `stop` fires, and compares what is at providers with what is known here.
+pub async fn desktops(ctx: Ctx, stop: CancellationToken) {
+    let every = |period: Duration| {
+        let mut interval = tokio::time::interval(period);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        interval
+    };
+    let work = async {
+        let mut due = every(DESKTOPS_EVERY);
+        loop {
+            tokio::select! {
+                () = ctx.presence.desktops().notified() => {}
+                _ = due.tick() => {}
+            }
+            match desktops::work(&ctx).await {
+                // Who was worked on may be due again, and others may have waited.
+                Ok(true) => ctx.presence.desktop_came(),
+                Ok(false) => {}
+                Err(error) => logged("looking for desktops that are due", Err(error)),
+            }
+        }
+    };
+    let compare = async {
+        let mut due = every(PROVIDERS_EVERY);
+        loop {
+            due.tick().await;
+            logged("comparing providers with the journal", desktops::compare(&ctx).await);
+        }
+    };
+    tokio::select! {
+        // Whatever is interrupted is gone on with after the next start.
+        () = stop.cancelled() => {}
+        () = work => {}
+        () = compare => {}
     }
 }
 

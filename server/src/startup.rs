@@ -23,7 +23,7 @@ use tower_http::{
 use crate::{
     app::{
         accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs,
-        source_lists,
+        providers::OpenProviders, source_lists,
     },
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
@@ -114,6 +114,7 @@ impl Server {
             tries,
             directory,
             login_service,
+            providers: OpenProviders::default(),
             presence,
         });
         job_scripts::reload(&ctx).await?;
@@ -219,13 +220,14 @@ impl Server {
 }
 
 /// What runs without being asked for, until `stop` fires.
-fn by_itself(ctx: &Ctx, stop: &CancellationToken) -> [BoxFuture<'static, ()>; 5] {
+fn by_itself(ctx: &Ctx, stop: &CancellationToken) -> [BoxFuture<'static, ()>; 6] {
     [
         Box::pin(reconcile::run(ctx.clone(), stop.clone())),
         Box::pin(notices::run(ctx.clone(), stop.clone())),
         Box::pin(reconcile::batches(ctx.clone(), stop.clone())),
         Box::pin(reconcile::rollouts(ctx.clone(), stop.clone())),
         Box::pin(reconcile::indices(ctx.clone(), stop.clone())),
+        Box::pin(reconcile::desktops(ctx.clone(), stop.clone())),
     ]
 }
 

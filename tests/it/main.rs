@@ -28,3 +28,4 @@ mod selections;
 mod sources;
 mod tidy;
 mod upgrade;
+mod vm;

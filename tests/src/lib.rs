@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod browser;
+pub mod cloudstack;
 pub mod cookies;
 pub mod directory;
 pub mod fleet;

@@ -6,7 +6,7 @@ use wire::{ClientId, Mac, Sha256};
 use super::{
     Error,
     approvals::{self, Wish},
-    groups as group_cases, installation, layouts,
+    desktops, groups as group_cases, installation, layouts,
     passwords::{Hashes, Passwords},
     search,
 };
@@ -330,6 +330,7 @@ pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<i64>, actor: &str
     if expected.is_some_and(|expected| expected != client.version) {
         return Err(Error::Stale { what: format!("client {name}") });
     }
+    desktops::check_needed(&mut tx, client.id, name).await?;
     let wish = Wish::DeleteClient { client: name.to_owned() };
     let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::DeleteClient), 1, actor).await?;
     let before = recorded(&mut tx, client.id).await?;

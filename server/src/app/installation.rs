@@ -180,27 +180,32 @@ async fn check(tx: &mut Tx, client: &Client) -> Result<(), Error> {
 /// # Errors
 /// The database refuses.
 pub async fn reset(ctx: &Ctx, id: ClientId, actor: &str) -> Result<(), Error> {
-    let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    clients::lock(&mut tx, id).await?;
-    let client = clients::find(&mut tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
-    let open = rows::open(&mut tx, id).await?;
+    reset_in(&mut tx, id, actor, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.presence.work_waits_for(id);
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// The same as part of something larger.
+pub(super) async fn reset_in(tx: &mut Tx, id: ClientId, actor: &str, now: i64) -> Result<(), Error> {
+    clients::lock(tx, id).await?;
+    let client = clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
+    let open = rows::open(tx, id).await?;
     let before = json!({ "stage": client.stage, "jobs": open.iter().map(|job| job.id).collect::<Vec<_>>() });
     for job in open {
         // Cancelling one job cancels those that need it, so look again before each.
-        let job = jobs::get(&mut tx, job.id).await?;
+        let job = jobs::get(tx, job.id).await?;
         if !job.state.is_final() {
-            queue::cancel(&mut tx, &job, actor, "the client was set back", now).await?;
+            queue::cancel(tx, &job, actor, "the client was set back", now).await?;
         }
     }
     if client.stage == Stage::Installing {
         let stage = if client.facts.is_some() { Stage::Discovered } else { Stage::Registered };
-        clients::set_stage(&mut tx, id, stage).await?;
+        clients::set_stage(tx, id, stage).await?;
     }
-    let after = json!({ "stage": clients::stage(&mut tx, id).await?, "jobs": [] });
-    audit::note(&mut tx, "client.reset", &format!("client {}", client.name), &before, &after).await?;
-    tx.commit().await?;
-    ctx.presence.work_waits_for(id);
-    ctx.presence.events_came();
+    let after = json!({ "stage": clients::stage(tx, id).await?, "jobs": [] });
+    audit::note(tx, "client.reset", &format!("client {}", client.name), &before, &after).await?;
     Ok(())
 }

@@ -14,11 +14,12 @@ use reqwest::Method;
 use serde_json::json;
 use wire::{JobId, Mac, Sha256, facts::Facts};
 
+pub(super) use self::{install::confirm, wishes::Wishes};
 use self::{
-    install::{Order, confirm, install},
+    install::{Order, install},
     packages::{CompareWords, PackagesWords},
     shown::{Whose, list, show, timeline},
-    wishes::{Wishes, read_keys},
+    wishes::read_keys,
 };
 use super::{
     api::{Api, Name, fingerprint},

@@ -7,6 +7,7 @@ mod audit;
 mod cache;
 mod channel;
 mod client;
+mod desktop;
 mod file;
 mod group;
 mod image;
@@ -16,6 +17,7 @@ mod machines;
 mod misc;
 mod output;
 mod package;
+mod provider;
 mod pxe;
 mod report;
 mod report_mail;
@@ -97,6 +99,12 @@ enum Command {
     /// Clients: look, adopt, install
     #[command(subcommand)]
     Client(Box<client::ClientCommand>),
+    /// Desktops: clients whose machine is made and removed at a provider
+    #[command(subcommand)]
+    Desktop(desktop::DesktopCommand),
+    /// Providers of machines: accounts at clouds, and pools of them
+    #[command(subcommand)]
+    Provider(Box<provider::ProviderCommand>),
     /// Presets: values kept under a name for new clients
     #[command(subcommand)]
     Preset(machines::PresetCommand),
@@ -239,6 +247,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Account(command) => account::account(&connect()?, command).await,
         Command::Token(command) => misc::token(&connect()?, command).await,
         Command::Client(command) => client::run(&connect()?, *command).await,
+        Command::Desktop(command) => desktop::run(&connect()?, command).await,
+        Command::Provider(command) => provider::run(&connect()?, *command).await,
         Command::Preset(command) => machines::preset(&connect()?, command).await,
         Command::Rule(command) => machines::rule(&connect()?, command).await,
         Command::Group(command) => group::group(&connect()?, command).await,

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (16, include_str!("../../migrations/0016_output.sql")),
     (17, include_str!("../../migrations/0017_selections.sql")),
     (18, include_str!("../../migrations/0018_failed_jobs.sql")),
+    (19, include_str!("../../migrations/0019_desktops.sql")),
     (20, include_str!("../../migrations/0020_user_data.sql")),
 ];
 

@@ -30,6 +30,7 @@ const FOR_ALL: &[(&Method, &str)] = &[
     (GET, "/live"),
     (GET, "/server"),
     (GET, "/clients"),
+    (GET, "/desktops"),
     (GET, "/groups"),
     (GET, "/jobs"),
     (GET, "/layouts"),
@@ -75,7 +76,8 @@ pub fn subject(method: &Method, path: &str) -> Subject {
     let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let parts: Vec<_> = path.split('/').skip(1).collect();
     match parts.as_slice() {
-        ["clients", "{name}", ..] => Subject::Client,
+        // A desktop has the name of its client.
+        ["clients" | "desktops", "{name}", ..] => Subject::Client,
         ["jobs", "{id}", ..] => Subject::Job,
         ["attempts", "{id}", ..] => Subject::Attempt,
         ["boot-timelines", "{mac}"] => Subject::Machine,

@@ -80,6 +80,7 @@ fn every_command_on_the_pages_is_understood() {
         "other-distributions.md",
         "user-data.md",
         "desktops.md",
+        "cloudstack.md",
     ] {
         let commands = commands(page);
         assert!(!commands.is_empty(), "{page} has no commands");

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod clients;
+mod desktops;
 mod files;
 mod jobs;
 mod rollouts;
@@ -125,6 +126,7 @@ pub(super) async fn every_changing_route_leaves_an_entry_with_before_and_after(e
     selections::about_selections(&mut walk).await;
     files::about_groups_and_files(&mut walk).await;
     sources::about_sources(&mut walk).await;
+    desktops::about_desktops(&mut walk).await;
     settings::about_people_and_settings(&mut walk).await;
     accounts::about_accounts(&mut walk).await;
     accounts::about_ones_own_account(&mut walk).await;

@@ -6,7 +6,7 @@ use wire::JobId;
 use super::super::{
     Error,
     batches::{self, BatchOrder},
-    clients, groups, helpdesk, installation,
+    clients, desktops, groups, helpdesk, installation,
     jobs::{self, JobOrder},
     mass_installation::{self, MassOrder},
     recovery, retirement,
@@ -39,6 +39,16 @@ pub enum Wish {
     },
     /// Remove it.
     DeleteClient {
+        /// Its name.
+        client: String,
+    },
+    /// Replace a desktop's machine by a new one.
+    RebuildDesktop {
+        /// Its name.
+        client: String,
+    },
+    /// Remove a desktop with its machine.
+    DeleteDesktop {
         /// Its name.
         client: String,
     },
@@ -101,6 +111,7 @@ impl Wish {
             Self::Batch { order } => order.order.role(),
             Self::Install { .. }
             | Self::Retire { .. }
+            | Self::RebuildDesktop { .. }
             | Self::Job { .. }
             | Self::RetryJob { .. }
             | Self::Recover { .. }
@@ -109,7 +120,7 @@ impl Wish {
             | Self::ResumeRollout { .. }
             | Self::ScheduleRollout { .. }
             | Self::GroupJobs { .. } => Role::Operator,
-            Self::DeleteClient { .. } => Role::Admin,
+            Self::DeleteClient { .. } | Self::DeleteDesktop { .. } => Role::Admin,
         }
     }
 
@@ -119,6 +130,8 @@ impl Wish {
             Self::Redo { client } => format!("install {client} anew"),
             Self::Retire { client } => format!("retire {client}"),
             Self::DeleteClient { client } => format!("delete {client}"),
+            Self::RebuildDesktop { client } => format!("make desktop {client} anew"),
+            Self::DeleteDesktop { client } => format!("delete desktop {client}"),
             Self::Job { client, order } => format!("{} on {client}", order.job_type),
             Self::RetryJob { job } => format!("job {job} again"),
             Self::Recover { client } => format!("recover {client}"),
@@ -151,6 +164,8 @@ impl Wish {
             Self::Redo { client } => helpdesk::redo(ctx, client, actor).await.map(drop),
             Self::Retire { client } => retirement::retire(ctx, client, actor).await,
             Self::DeleteClient { client } => clients::delete(ctx, client, actor).await,
+            Self::RebuildDesktop { client } => desktops::rebuild(ctx, client, actor).await,
+            Self::DeleteDesktop { client } => desktops::delete(ctx, client, actor).await,
             Self::Job { client, order } => jobs::create(ctx, id(client).await?, order, actor).await.map(drop),
             Self::RetryJob { job } => jobs::retry(ctx, *job, actor).await.map(drop),
             Self::Recover { client } => recovery::recover(ctx, client, false, actor).await.map(drop),
@@ -174,6 +189,8 @@ impl Wish {
             | Self::Redo { client }
             | Self::Retire { client }
             | Self::DeleteClient { client }
+            | Self::RebuildDesktop { client }
+            | Self::DeleteDesktop { client }
             | Self::Job { client, .. }
             | Self::Recover { client } => rows::client_by_name(tx, client).await?.map(|(_, groups)| groups),
             Self::RetryJob { job } => rows::client_of_job(tx, job.0).await?.map(|(_, groups)| groups),

@@ -86,7 +86,7 @@ pub(super) async fn install(
 }
 
 /// Somebody who destroys something writes its name.
-pub(super) fn confirm(name: &Name, what: &str) -> anyhow::Result<()> {
+pub(in crate::cli) fn confirm(name: &Name, what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::error(Exit::Usage, format!("{what}\n  → nobody can be asked here; give --yes")));
     }

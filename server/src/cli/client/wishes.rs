@@ -17,7 +17,7 @@ pub(in crate::cli) struct Wishes {
     config: Option<PathBuf>,
     /// Group to belong to; repeat it for several. A client that is there already leaves its other groups.
     #[arg(long = "group", value_name = "GROUP")]
-    pub(super) groups: Vec<String>,
+    pub(in crate::cli) groups: Vec<String>,
     /// Distribution, such as debian-12.
     #[arg(long)]
     distribution: Option<String>,
@@ -97,7 +97,7 @@ impl Wishes {
     }
 
     /// The configuration that is wanted, from the present one.
-    pub(super) fn apply(&self, present: ClientConfig) -> anyhow::Result<ClientConfig> {
+    pub(in crate::cli) fn apply(&self, present: ClientConfig) -> anyhow::Result<ClientConfig> {
         let mut config = match &self.config {
             Some(path) => {
                 let text = fs_err::read_to_string(path)?;
@@ -143,7 +143,7 @@ impl Wishes {
         Ok(config)
     }
 
-    pub(super) fn passwords(&self) -> anyhow::Result<BTreeMap<String, String>> {
+    pub(in crate::cli) fn passwords(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let (Some(user), Some(path)) = (&self.user, &self.password_file) else { return Ok(BTreeMap::new()) };
         let text = if path.as_os_str() == "-" {
             std::io::read_to_string(std::io::stdin())?

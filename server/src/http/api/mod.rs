@@ -9,6 +9,7 @@ mod batches;
 mod cache;
 mod channels;
 mod clients;
+mod desktops;
 mod files;
 mod filters;
 mod groups;
@@ -17,6 +18,7 @@ mod job_scripts;
 mod jobs;
 mod machines;
 mod misc;
+mod providers;
 mod repeat;
 mod report_mails;
 mod reports;
@@ -241,6 +243,24 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/report-mails/{name}", Role::Admin),
     (POST, "/api/v1/report-mails/{name}/send", Role::Admin),
     (GET, "/api/v1/report-mails/{name}/sendings", Role::Admin),
+    (GET, "/api/v1/providers", Role::Operator),
+    (POST, "/api/v1/providers", Role::Admin),
+    (GET, "/api/v1/providers/{name}", Role::Operator),
+    (PUT, "/api/v1/providers/{name}", Role::Admin),
+    (DELETE, "/api/v1/providers/{name}", Role::Admin),
+    (POST, "/api/v1/providers/{name}/test", Role::Admin),
+    (GET, "/api/v1/providers/{name}/offers", Role::Operator),
+    (POST, "/api/v1/providers/{name}/isos", Role::Admin),
+    (GET, "/api/v1/provider-pools", Role::Operator),
+    (GET, "/api/v1/provider-pools/{name}", Role::Operator),
+    (PUT, "/api/v1/provider-pools/{name}", Role::Admin),
+    (DELETE, "/api/v1/provider-pools/{name}", Role::Admin),
+    (GET, "/api/v1/desktops", Role::Viewer),
+    (POST, "/api/v1/desktops", Role::Operator),
+    (GET, "/api/v1/desktops/{name}", Role::Viewer),
+    (POST, "/api/v1/desktops/{name}/power", Role::Helpdesk),
+    (POST, "/api/v1/desktops/{name}/rebuild", Role::Operator),
+    (DELETE, "/api/v1/desktops/{name}", Role::Admin),
     (GET, "/api/v1/cache", Role::Viewer),
     (GET, "/api/v1/cache/files", Role::Viewer),
     (POST, "/api/v1/cache/clean", Role::Admin),
@@ -294,6 +314,8 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(sources::router())
         .merge(reports::router())
         .merge(report_mails::router())
+        .merge(providers::router())
+        .merge(desktops::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

@@ -1,0 +1,17 @@
+event-desktop-creating = Desktop bestellt
+event-desktop-ready = Maschine des Desktops ist da
+event-desktop-failed = Desktop ließ sich nicht anlegen
+event-desktop-lost = Maschine des Desktops ist verschwunden
+event-desktop-deleting = Desktop wird gelöscht
+event-desktop-deleted = Desktop gelöscht
+action-provider-create = Anbieter eingetragen
+action-provider-change = Anbieter geändert
+action-provider-delete = Anbieter entfernt
+action-provider-test = Anbieter geprüft
+action-provider-register-iso = Startabbild beim Anbieter angemeldet
+action-pool-set = Anbietergruppe gespeichert
+action-pool-delete = Anbietergruppe entfernt
+action-desktop-create = Desktop bestellt
+action-desktop-power = Maschine des Desktops geschaltet
+action-desktop-rebuild = Maschine des Desktops ersetzt
+action-desktop-delete = Desktop gelöscht

@@ -1,0 +1,17 @@
+event-desktop-creating = Desktop ordered
+event-desktop-ready = Desktop's machine is there
+event-desktop-failed = Desktop could not be made
+event-desktop-lost = Desktop's machine is gone
+event-desktop-deleting = Desktop is being deleted
+event-desktop-deleted = Desktop deleted
+action-provider-create = Provider registered
+action-provider-change = Provider changed
+action-provider-delete = Provider removed
+action-provider-test = Provider tested
+action-provider-register-iso = Boot image registered at a provider
+action-pool-set = Pool of providers kept
+action-pool-delete = Pool of providers removed
+action-desktop-create = Desktop ordered
+action-desktop-power = Desktop's machine switched
+action-desktop-rebuild = Desktop's machine replaced
+action-desktop-delete = Desktop deleted

@@ -1,0 +1,40 @@
+//! Providers and desktops: the suite that every provider has to pass, a CloudStack that others' clients check, and what is left after
+//! whatever goes wrong.
+
+mod clients;
+mod cloudstack;
+mod conformance;
+mod desktops;
+mod faults;
+mod site;
+
+use harness::server::Engine;
+
+/// Each test runs on both engines.
+macro_rules! on_both_engines {
+    ($($module:ident::$test:ident,)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$module::$test(super::Engine::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$module::$test(super::Engine::Postgres).await;
+            })*
+        }
+    };
+}
+
+on_both_engines! {
+    desktops::a_desktop_is_made_switched_made_anew_and_deleted,
+    desktops::the_next_provider_is_tried_and_the_trials_are_shown,
+    desktops::desktops_share_an_address_and_the_last_one_gives_it_back,
+    desktops::what_is_lost_or_unknown_at_a_provider_is_seen,
+    desktops::a_provider_is_registered_tested_changed_and_removed,
+    desktops::the_boot_image_leaves_the_drive_when_the_installation_needs_it_no_more,
+    faults::an_answer_that_is_lost_never_makes_two_machines,
+    faults::many_desktops_at_random_faults_leave_no_orphan_and_no_missing_record,
+}
