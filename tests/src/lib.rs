@@ -12,3 +12,4 @@ pub mod server;
 pub mod site;
 pub mod story;
 pub mod telephone;
+pub mod told;
