@@ -13,6 +13,7 @@ tools=${LOTSE_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/lotse-tools}
 zigbuild=0.24
 schemathesis=4.32
 canaille=0.3
+ansible=2.18
 
 # On Debian 12 these come from backports: stable's QEMU is too old beside a backported qemu-utils.
 emulator="qemu-system-x86 ovmf"
@@ -131,6 +132,13 @@ if [ "${1:-}" = bench ] && ! [ -x "$rivals/usr/sbin/apt-cacher-ng" ]; then
     (cd "$scratch" && quietly apt-get download nginx nginx-common apt-cacher-ng)
     mkdir -p "$rivals"
     for package in "$scratch"/*.deb; do dpkg-deb -x "$package" "$rivals"; done
+fi
+
+# What a rollout is measured beside.
+if [ "${1:-}" = bench ] && ! "$tools/ansible/bin/ansible" --version 2> /dev/null | grep -q "core $ansible\."; then
+    step "installing ansible-core $ansible from PyPI into $tools/ansible"
+    quietly python3 -m venv "$tools/ansible"
+    quietly "$tools/ansible/bin/pip" install --quiet "ansible-core~=$ansible.0"
 fi
 
 if ! command -v cargo > /dev/null && ! [ -x "$cargo_bin/cargo" ]; then

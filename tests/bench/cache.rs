@@ -10,7 +10,7 @@ mod rivals;
 use anyhow::{Context, Result};
 use harness::archive::Archive;
 
-use self::rivals::{Program, Rival};
+use self::rivals::{Rival, Running};
 use crate::{
     say,
     table::{Line, count, median},
@@ -53,31 +53,31 @@ pub(crate) async fn measure() -> Result<Vec<Line>> {
     let mut shown = Vec::new();
     for rival in [Rival::Lotse, Rival::Cacher, Rival::Proxy, Rival::Sendfile] {
         let started = rival.start(scratch.path(), &archive, &origin).await;
-        let program = started.with_context(|| format!("starting {}", rival.name()))?;
-        shown.push(one(&program, &packages, rival).await.with_context(|| rival.name())?);
+        let running = started.with_context(|| format!("starting {}", rival.name()))?;
+        shown.push(one(&running, &packages, rival).await.with_context(|| rival.name())?);
     }
     Ok(lines(&shown))
 }
 
-async fn one(program: &Program, packages: &[String], rival: Rival) -> Result<Shown> {
+async fn one(running: &Running, packages: &[String], rival: Rival) -> Result<Shown> {
     let (hot, mut cold) = packages.split_at(HOT);
     let mut shown = Shown { hits: Vec::new(), misses: Vec::new(), memory: Vec::new() };
-    load::each_once(program, hot, 1).await?;
+    load::each_once(running, hot, 1).await?;
     for (clients, files) in CLIENTS.into_iter().zip(COLD) {
         let (now, later) = cold.split_at(files);
         cold = later;
         // What only sends files has no misses.
         if rival != Rival::Sendfile {
-            shown.misses.push(load::each_once(program, now, clients).await?);
+            shown.misses.push(load::each_once(running, now, clients).await?);
         }
-        program.forget_peak()?;
+        running.program.forget_peak()?;
         let (mut rates, mut starved) = (Vec::new(), 0);
         for _ in 0..ROUNDS {
-            let round = load::again_and_again(program, hot, clients, SECONDS).await?;
+            let round = load::again_and_again(running, hot, clients, SECONDS).await?;
             rates.push(round.rate);
             starved = starved.max(round.starved);
         }
-        let (hits, memory) = (load::Shown { rate: median(&rates), starved }, program.peak_mib()?);
+        let (hits, memory) = (load::Shown { rate: median(&rates), starved }, running.program.peak_mib()?);
         say(&format!("{}: {clients} clients: {hits} hits, {memory:.0} MiB in memory", rival.name()));
         shown.hits.push(hits);
         shown.memory.push(memory);

@@ -6,9 +6,12 @@ mod agent;
 mod cache;
 mod console;
 mod fanout;
+mod idle;
 mod installation;
+mod program;
 mod queue;
 mod rollouts;
+mod systems;
 mod table;
 
 use anyhow::{Context, Result};
@@ -33,6 +36,9 @@ struct Arguments {
     /// Jobs of the console's database.
     #[arg(long, default_value_t = 1_000_000)]
     jobs: u32,
+    /// Numbers of idle agents at which the server is watched, rising.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 50_000])]
+    idle: Vec<usize>,
     /// How often a machine is installed, and its floor measured; the table has medians.
     #[arg(long, default_value_t = 3)]
     installations: usize,
@@ -51,7 +57,9 @@ enum What {
     Fanout,
     Console,
     Rollouts,
+    Systems,
     Agent,
+    Idle,
     Cache,
     Installation,
 }
@@ -95,8 +103,14 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     if wants(What::Rollouts) {
         lines.extend(rollouts::measure(arguments.agents).await.context("measuring a rollout")?);
     }
+    if wants(What::Systems) {
+        lines.extend(systems::measure().await.context("measuring a rollout to real systems")?);
+    }
     if wants(What::Agent) {
         lines.extend(agent::measure(arguments.watch).await.context("measuring the agent")?);
+    }
+    if wants(What::Idle) {
+        lines.extend(idle::measure(&arguments.idle).await.context("measuring idle agents")?);
     }
     if wants(What::Cache) {
         lines.extend(cache::measure().await.context("measuring the package cache")?);

@@ -21,7 +21,7 @@ use wire::{
     event::{Event, EventKind, Outcome},
 };
 
-use crate::{say, table::Line};
+use crate::{program::processor_seconds, say, table::Line};
 
 /// Agents that work at the same time.
 const AT_ONCE: usize = 500;
@@ -75,7 +75,7 @@ async fn rolled_out(agents: u32) -> Result<f64> {
         "target": { "group": "all" },
         "at_once": AT_ONCE,
     });
-    let begun = processor_seconds()?;
+    let begun = processor_seconds("self")?;
     let made = server
         .send(Method::POST, "/api/v1/rollouts", &json!({ "title": "bench", "spec": spec }))
         .await?
@@ -97,19 +97,19 @@ async fn rolled_out(agents: u32) -> Result<f64> {
             }
         }
     }
-    let took = processor_seconds()? - begun;
+    let took = processor_seconds("self")? - begun;
     server.stop().await?;
     Ok(took)
 }
 
 async fn queued_at_once(agents: u32) -> Result<f64> {
     let (server, ids) = site(agents).await?;
-    let begun = processor_seconds()?;
+    let begun = processor_seconds("self")?;
     server.send(Method::POST, "/api/v1/groups/all/jobs", &job()).await?.ok()?;
     for client in &ids {
         work(&server.ctx, *client).await?;
     }
-    let took = processor_seconds()? - begun;
+    let took = processor_seconds("self")? - begun;
     server.stop().await?;
     Ok(took)
 }
@@ -131,14 +131,4 @@ async fn work(ctx: &Ctx, client: ClientId) -> Result<()> {
     queue::report(&mut tx, client, attempt, &[Event { seq: 1, at: now, kind: end }], 600, now).await?;
     tx.commit().await?;
     Ok(())
-}
-
-/// Processor time of this process so far (proc(5): fields 14 and 15 of `stat`, in hundredths of a second).
-fn processor_seconds() -> Result<f64> {
-    let stat = fs_err::read_to_string("/proc/self/stat")?;
-    let (_, after) = stat.rsplit_once(')').context("/proc/self/stat has no name")?;
-    let fields: Vec<_> = after.split_whitespace().collect();
-    let ticks =
-        |at: usize| -> Result<f64> { Ok(fields.get(at).context("/proc/self/stat is short")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

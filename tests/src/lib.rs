@@ -7,6 +7,7 @@ pub mod directory;
 pub mod fleet;
 pub mod lab;
 pub mod postgres;
+pub mod room;
 pub mod sample;
 pub mod server;
 pub mod site;

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{rate, rivals::Program};
+use super::{rate, rivals::Running};
 
 /// Bytes that are read in one go.
 const PIECE: usize = 256 << 10;
@@ -121,12 +121,12 @@ impl Got {
 }
 
 /// Every file once, by so many clients together.
-pub(super) async fn each_once(program: &Program, paths: &[String], clients: usize) -> Result<Shown> {
+pub(super) async fn each_once(running: &Running, paths: &[String], clients: usize) -> Result<Shown> {
     let (next, paths) = (Arc::new(AtomicUsize::new(0)), Arc::new(paths.to_vec()));
     let (mut working, begun) = (JoinSet::new(), Instant::now());
     for _ in 0..clients {
         let (next, paths) = (Arc::clone(&next), Arc::clone(&paths));
-        let (host, prefix) = (program.host.clone(), program.prefix.clone());
+        let (host, prefix) = (running.host.clone(), running.prefix.clone());
         working.spawn(async move {
             let mut client = Client::connect(&host, &prefix).await?;
             let mut got = Got::nothing();
@@ -143,7 +143,7 @@ pub(super) async fn each_once(program: &Program, paths: &[String], clients: usiz
 
 /// The same files again and again until the time is over.
 pub(super) async fn again_and_again(
-    program: &Program,
+    running: &Running,
     paths: &[String],
     clients: usize,
     seconds: f64,
@@ -153,7 +153,7 @@ pub(super) async fn again_and_again(
     let end = begun + Duration::from_secs_f64(seconds);
     for number in 0..clients {
         let paths = Arc::clone(&paths);
-        let (host, prefix) = (program.host.clone(), program.prefix.clone());
+        let (host, prefix) = (running.host.clone(), running.prefix.clone());
         working.spawn(async move {
             let mut client = Client::connect(&host, &prefix).await?;
             let mut got = Got::nothing();

@@ -25,7 +25,7 @@ use wire::{
 
 /// Lines of output of a job.
 const LINES: usize = 10;
-const STEP: &str = "install";
+const STEP: &str = "script";
 
 /// An agent that holds an identity and a connection.
 #[derive(Clone)]
@@ -94,11 +94,11 @@ pub(crate) fn addresses(ctx: &Ctx) -> Result<Addresses> {
     })
 }
 
-/// Queues as many jobs for each agent; as through the API, each with its signed plan.
+/// Queues as many jobs for each agent; as through the API, each with its signed plan. Not those of packages, which are carried out together.
 pub(crate) async fn order(ctx: &Ctx, agents: &[Agent], jobs: usize) -> Result<()> {
     let order = JobOrder {
-        job_type: "package-install".to_owned(),
-        params: json!({ "packages": ["hello"] }),
+        job_type: "script".to_owned(),
+        params: json!({ "text": "echo hello" }),
         hold: false,
         not_before: None,
         expires_at: None,

@@ -18,13 +18,13 @@ use super::{
 /// A copy lasts no longer than this.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Mounts the copy `$2` of the base `$1`, makes it known with the command `$4`, and starts its agent.
+/// Mounts the copy `$2` of the base `$1`, starts its services with the command `$5`, makes it known with `$4`, and starts its agent.
 const START: &str = r#"set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 for name in proc dev sys; do mount --rbind "/$name" "$2/root/$name"; done
 mount -t proc proc "$2/root/proc"
 hostname "$3"
-exec chroot "$2/root" /bin/sh -c "[ -e /etc/lotse-agent/config.toml ] || $4; exec lotse-agent run"
+exec chroot "$2/root" /bin/sh -c "$5; [ -e /etc/lotse-agent/config.toml ] || $4; exec lotse-agent run"
 "#;
 
 /// A base system, and where its copies are kept.
@@ -59,11 +59,18 @@ impl Copies {
         self.directory.join("base")
     }
 
-    /// Starts a copy in the network. `enrol` is the command that the server gave for it.
+    /// Starts a copy in the network. `enrol` is the command that the server gave for it, `services` starts what runs beside the agent.
     ///
     /// # Errors
     /// A namespace cannot be made.
-    pub fn start(&self, network: &Network, name: &str, last: u8, enrol: &str) -> Result<Copy> {
+    pub fn start(
+        &self,
+        network: &Network,
+        name: &str,
+        last: u8,
+        enrol: &str,
+        services: &str,
+    ) -> Result<Copy> {
         let directory = self.directory.join(name);
         for part in ["upper/etc", "work", "root"] {
             fs_err::create_dir_all(directory.join(part))?;
@@ -80,7 +87,7 @@ impl Copies {
         let argv = [
             &["ip", "netns", "exec", &namespace],
             &separate[..],
-            &["sh", "-c", START, "sh", path(&base)?, path(&own)?, name, enrol],
+            &["sh", "-c", START, "sh", path(&base)?, path(&own)?, name, enrol, services],
         ]
         .concat();
         let agent = Process::start(&argv, &directory.join("agent.log"), LIMIT)?;
