@@ -29,9 +29,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 const CLIENTS: u32 = 100;
 const JOBS: u32 = 1000;
 
-/// Tables with a row for each client, and more.
-const GROWS: &str = "clients|jobs|job_history|attempts|client_packages|client_updates|client_macs|client_addresses|group_members|\
-                     selection_clients|inventories|archive_packages|events|package_changes";
+/// Tables that grow with the site and whose rows are wide. Those beside clients that hold an address or a name are made to be read as they are.
+const GROWS: &str = "clients|jobs|job_history|attempts|packages|client_packages|client_updates|archive_packages|events|package_changes";
 
 /// Searches by everything that has an index, alone and with what it is often asked with.
 const SEARCHES: [&str; 26] = [
@@ -96,11 +95,17 @@ async fn sqlite_finds_what_pages_ask_by_an_index() {
     let scan = Regex::new(r"^SCAN (\w+)$").unwrap();
     let named = Regex::new(&format!(r"\b({GROWS})\s+(?:AS\s+)?(\w+)")).unwrap();
     let grows = Regex::new(&format!("^({GROWS})$")).unwrap();
+    // The newest rows are those at the end of the table itself.
+    let newest = Regex::new(r"ORDER BY (\w+\.)?id( DESC)? LIMIT \$?\w+$").unwrap();
     let mut faults = Vec::new();
     for statement in &statements {
         let plan = format!("EXPLAIN QUERY PLAN {statement}");
         let rows = sqlx::query(AssertSqlSafe(plan)).fetch_all(&mut connection).await.unwrap();
         let details: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let sorts = details.iter().any(|detail| detail.contains("TEMP B-TREE"));
+        if newest.is_match(statement) && !sorts {
+            continue;
+        }
         let scanned = details.iter().filter_map(|detail| Some(scan.captures(detail)?[1].to_owned()));
         for alias in scanned {
             let of = |table: &regex::Captures<'_>| table[2] == alias;

@@ -154,6 +154,11 @@ async fn a_package_that_no_source_has_is_made_again_of_what_is_installed() {
     assert!(list.status.success() && said(&list).contains("bin/grep\n"), "{}", said(&list));
     let control = server::archive::deb::control(std::fs::File::open(&made[0]).unwrap()).unwrap();
     assert_eq!(control.name, "grep");
+    // Whoever sends it twice sends the same.
+    let first = fs_err::read(&made[0]).unwrap();
+    fs_err::remove_file(&made[0]).unwrap();
+    assert!(take(directory.path(), "grep").await.status.success());
+    assert!(fs_err::read(&made[0]).unwrap() == first);
     let output = take(directory.path(), "no-such-package-anywhere").await;
     assert!(!output.status.success() && said(&output).contains("is not installed here"), "{}", said(&output));
 }

@@ -13,23 +13,27 @@ repack() {
     for part in $(dpkg-query --control-list "$1"); do
         cp -p "$(dpkg-query --control-path "$1" "$part")" "$tree/DEBIAN/$part"
     done
-    dpkg-query --listfiles "$1" > "$directory/files"
-    while IFS= read -r file; do
+    files=$(dpkg-query --listfiles "$1")
+    printf '%s\n' "$files" | while IFS= read -r file; do
         # A directory of the package may be a link here: /lib is one to usr/lib.
-        if awk -v below="${file%/.}/" 'index($0, below) == 1 && $0 != below { found = 1 } END { exit !found }' "$directory/files"; then
+        if printf '%s\n' "$files" | awk -v below="${file%/.}/" 'index($0, below) == 1 && $0 != below { found = 1 } END { exit !found }'; then
             mkdir -p "$tree$file"
+            chmod --reference="$file" "$tree$file"
         elif [ -L "$file" ] || [ -f "$file" ]; then
             mkdir -p "$tree$(dirname "$file")"
             cp -a "$file" "$tree$file"
         elif [ -d "$file" ]; then
             mkdir -p "$tree$file"
+            chmod --reference="$file" "$tree$file"
         else
             echo "$1: $file is gone, and is not in the package that is made again" >&2
         fi
-    done < "$directory/files"
+    done
     chmod 755 "$tree" "$tree/DEBIAN"
-    dpkg-deb -Zgzip --build "$tree" "$2" > /dev/null
-    rm -r "$tree" "$directory/files"
+    # What is made here and now counts as old as the installation, so that the same again is the same.
+    installed=$(stat --format=%Y "/var/lib/dpkg/info/$1.list")
+    SOURCE_DATE_EPOCH=$installed dpkg-deb -Zgzip --build "$tree" "$2" > /dev/null
+    rm -r "$tree"
 }
 
 for name in "$@"; do
