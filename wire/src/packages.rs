@@ -117,7 +117,7 @@ pub struct Condition {
     pub pins: Vec<Pin>,
 }
 
-/// What apt was told to prefer (apt_preferences(5)).
+/// What apt was told to prefer (`apt_preferences(5)`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pin {
     /// For which packages: names and patterns with blanks between them.

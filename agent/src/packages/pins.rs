@@ -1,4 +1,4 @@
-//! What apt was told to prefer (apt_preferences(5)). Pins that apt cannot read it says itself, at its next run.
+//! What apt was told to prefer (`apt_preferences(5)`). Pins that apt cannot read it says itself, at its next run.
 
 use std::path::Path;
 

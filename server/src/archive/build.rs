@@ -96,12 +96,12 @@ fn control(tree: &Tree, wanted: &PackageBuild) -> Result<Vec<u8>, Error> {
         Content::Folder | Content::Link(_) => 1,
     };
     let installed_kib = tree.entries.values().map(files).sum();
-    let conffiles: String = tree
-        .entries
-        .iter()
-        .filter(|(path, entry)| path.starts_with("etc/") && matches!(entry.content, Content::File { .. }))
-        .map(|(path, _)| format!("/{path}\n"))
-        .collect();
+    let is_conffile =
+        |path: &str, entry: &Entry| path.starts_with("etc/") && matches!(entry.content, Content::File { .. });
+    let mut conffiles = String::new();
+    for (path, _) in tree.entries.iter().filter(|(path, entry)| is_conffile(path, entry)) {
+        conffiles.push_str(&format!("/{path}\n"));
+    }
     let made_s = tree.entries.values().map(|entry| entry.modified_s).max().unwrap_or(0);
     let members = [("control", wanted.control(installed_kib)), ("conffiles", conffiles)];
     for (name, text) in members.iter().filter(|(_, text)| !text.is_empty()) {

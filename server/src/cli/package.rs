@@ -156,7 +156,7 @@ pub(super) struct PinBy {
 }
 
 impl PinBy {
-    /// As apt_preferences(5) has it.
+    /// As `apt_preferences(5)` has it.
     fn pin(&self) -> String {
         let words = [("version", &self.version), ("origin", &self.origin), ("release", &self.release)];
         let given = words.into_iter().find_map(|(name, word)| Some(format!("{name} {}", word.as_ref()?)));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::repositories::{OwnRepository, RepositoryKey, RepositoryPackage, RollBack, SuiteState, Taking},
-    domain::{layout::size::human, package_build::PackageBuild, repository::Suite},
+    domain::{layout::size::human, repository::Suite},
 };
 
 #[derive(Subcommand)]
@@ -54,36 +54,7 @@ pub(super) enum RepositoryCommand {
         files: Vec<PathBuf>,
     },
     /// Make a package of files, and take it into testing
-    Build {
-        /// The repository's name.
-        name: Name,
-        /// A folder whose content is as it shall be on the client, or an archive of one: .tar, .tar.gz, .tar.xz, .tar.zst, .zip.
-        files: PathBuf,
-        /// The package's name.
-        #[arg(long)]
-        package: String,
-        /// Its version.
-        #[arg(long)]
-        version: String,
-        /// Its architecture.
-        #[arg(long, default_value = "all")]
-        architecture: String,
-        /// What it needs, such as 'python3, openssh-client (>= 1:9)'.
-        #[arg(long, default_value = "")]
-        depends: String,
-        /// What it is: one line, and more below if wanted.
-        #[arg(long)]
-        description: String,
-        /// Who answers for it, 'NAME <ADDRESS>'.
-        #[arg(long, default_value = "")]
-        maintainer: String,
-        /// The folder of the client under which the files are put, such as /opt/tool.
-        #[arg(long, value_name = "FOLDER", default_value = "")]
-        below: String,
-        /// Let files keep the right to run as another user or group (setuid, setgid).
-        #[arg(long)]
-        setuid: bool,
-    },
+    Build(Build),
     /// Take packages that are installed on a client into testing
     Take {
         /// The repository's name.
@@ -124,6 +95,39 @@ pub(super) enum RepositoryCommand {
     Key,
 }
 
+/// A package that is made of files.
+#[derive(clap::Args)]
+pub(super) struct Build {
+    /// The repository's name.
+    name: Name,
+    /// A folder whose content is as it shall be on the client, or an archive of one: .tar, .tar.gz, .tar.xz, .tar.zst, .zip.
+    files: PathBuf,
+    /// The package's name.
+    #[arg(long)]
+    package: String,
+    /// Its version.
+    #[arg(long)]
+    version: String,
+    /// Its architecture.
+    #[arg(long, default_value = "all")]
+    architecture: String,
+    /// What it needs, such as 'python3, openssh-client (>= 1:9)'.
+    #[arg(long, default_value = "")]
+    depends: String,
+    /// What it is: one line, and more below if wanted.
+    #[arg(long)]
+    description: String,
+    /// Who answers for it, 'NAME <ADDRESS>'.
+    #[arg(long, default_value = "")]
+    maintainer: String,
+    /// The folder of the client under which the files are put, such as /opt/tool.
+    #[arg(long, value_name = "FOLDER", default_value = "")]
+    below: String,
+    /// Let files keep the right to run as another user or group (setuid, setgid).
+    #[arg(long)]
+    setuid: bool,
+}
+
 pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result<()> {
     match command {
         RepositoryCommand::List => list(api).await,
@@ -153,30 +157,7 @@ pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result
             }
             Ok(())
         }
-        RepositoryCommand::Build {
-            name,
-            files,
-            package,
-            version,
-            architecture,
-            depends,
-            description,
-            maintainer,
-            below,
-            setuid,
-        } => {
-            let wanted = PackageBuild {
-                package,
-                version,
-                architecture,
-                depends,
-                description,
-                maintainer,
-                below,
-                setuid,
-            };
-            build(api, &name, &files, &wanted).await
-        }
+        RepositoryCommand::Build(wanted) => build(api, &wanted).await,
         RepositoryCommand::Take { name, client, packages } => {
             let wish = Taking { client: client.to_string(), packages };
             let job: JobId =
@@ -212,7 +193,8 @@ pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result
     }
 }
 
-async fn build(api: &Api, name: &Name, files: &Path, wanted: &PackageBuild) -> anyhow::Result<()> {
+async fn build(api: &Api, wanted: &Build) -> anyhow::Result<()> {
+    let Build { name, files, .. } = wanted;
     let query = Query::new(&format!("/repositories/{name}/builds"))
         .with("package", Some(&wanted.package))
         .with("version", Some(&wanted.version))

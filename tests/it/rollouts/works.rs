@@ -68,7 +68,8 @@ pub(super) async fn an_installation_anew_that_fails_touches_no_second_client(eng
     site.boot(Realm::System, &[first]).await;
     assert_eq!(stage(&site, first).await, Stage::Installed);
     site.until(id, "the others have theirs", |view| count(view, "queued") == 2).await;
-    for other in site.clients[1..].to_vec() {
+    let others: Vec<_> = site.clients[1..].to_vec();
+    for other in others {
         assert_eq!(site.claim(&[other]).await, 1);
         site.end(&[other], End::Well).await;
         installs(&mut site, other, "").await;

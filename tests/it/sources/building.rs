@@ -57,7 +57,7 @@ async fn build(server: &TestServer, words: &str, files: Vec<u8>) -> Answer {
     answer(server.request(Some(Role::Operator), Method::POST, &path).body(files)).await.unwrap()
 }
 
-async fn content(server: &TestServer, built: &serde_json::Value) -> tempfile::NamedTempFile {
+fn content(server: &TestServer, built: &serde_json::Value) -> tempfile::NamedTempFile {
     let stored = server.data().join("repositories").join(built["sha256"].as_str().unwrap());
     let file = tempfile::Builder::new().suffix(".deb").tempfile().unwrap();
     fs_err::copy(stored, file.path()).unwrap();
@@ -83,7 +83,7 @@ pub(super) async fn a_package_of_files_is_what_dpkg_installs(engine: Engine) {
     let built = build(&server, words, files.clone()).await.ok().unwrap();
     assert_eq!((&built["name"], &built["suites"]), (&json!("tool"), &json!(["testing"])), "{built:#}");
     assert_eq!(build(&server, words, files).await.ok().unwrap()["id"], built["id"], "the same is the same");
-    let package = content(&server, &built).await;
+    let package = content(&server, &built);
     let info = said(&run("dpkg-deb", &["--info", package.path().to_str().unwrap()]).await);
     assert!(info.contains("Description: A tool\n  It does much.") && info.contains("conffiles"), "{info}");
     let list = said(&run("dpkg-deb", &["--contents", package.path().to_str().unwrap()]).await);
@@ -102,7 +102,7 @@ pub(super) async fn a_package_of_files_is_what_dpkg_installs(engine: Engine) {
         archive(&[("etc/tool.conf", 0o644, "two"), ("usr/bin/tool", 0o755, "#!/bin/sh\necho there\n")]);
     let words = words.replace("1.0", "1.1");
     let built = build(&server, &words, next).await.ok().unwrap();
-    let installed = dpkg.run(&["--install"], content(&server, &built).await.path()).await;
+    let installed = dpkg.run(&["--install"], content(&server, &built).path()).await;
     assert!(installed.status.success(), "{}", said(&installed));
     assert_eq!(fs_err::read_to_string(&changed).unwrap(), "mine");
     assert!(!dpkg.root().join(&long).exists(), "what the next version lacks is gone");
@@ -126,7 +126,7 @@ pub(super) async fn files_that_make_no_package_are_refused_with_the_reason(engin
     refused("package=Tool&version=1.0&description=x", &one, "package").await;
     refused("package=tool&version=1.0&description=x&depends=a%0AEssential:%20yes", &one, "depends").await;
     refused("package=tool&version=1.0&description=x&below=../etc", &one, "below").await;
-    refused(good, b"", "cannot be read").await;
+    refused(good, b"", "no files").await;
     refused(good, &one[..700], "cannot be read").await;
     refused(good, &archive(&[("usr/bin/su", 0o4755, "x")]), "setuid").await;
     let built = build(&server, good, one.clone()).await.ok().unwrap();

@@ -9,7 +9,7 @@ use ::zip::{ZipArchive, result::ZipError};
 
 use super::{Content, Error, MOST_ENTRIES, Reading, broken, unfit};
 
-/// No link is longer (PATH_MAX).
+/// No link is longer (`PATH_MAX`).
 const LONGEST_LINK: u64 = 4096;
 
 fn damaged(error: ZipError) -> Error {
