@@ -75,8 +75,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, work: &PackageWork) -> Result
     if !work.answers.is_empty() {
         apt.answer().await?;
     }
-    let download = [&["--download-only".to_owned()][..], &words].concat();
-    run(ctx, &apt.command(&download), &|line| apt.tells_progress(line)).await?;
+    // It fetches everything before it changes anything.
     run(ctx, &apt.command(&words), &|line| apt.tells_progress(line)).await?;
     apt.hold_what_is_to_stay().await
 }

@@ -77,7 +77,6 @@ async fn an_installation_is_tried_told_fetched_and_then_done() {
             Answer::default(),
             Answer::prints(SIMULATED),
             Answer::prints(URIS),
-            Answer::default(),
             Answer::prints(include_str!("testdata/apt-good-status.txt")),
         ],
     );
@@ -88,7 +87,6 @@ async fn an_installation_is_tried_told_fetched_and_then_done() {
             "check",
             "--simulate install -- hello cowsay",
             "--print-uris install -- hello cowsay",
-            "--download-only install -- hello cowsay",
             "install -- hello cowsay",
         ]
     );
@@ -242,7 +240,6 @@ async fn a_failure_shows_the_lines_that_tell_why() {
             Answer::default(),
             Answer::prints("Inst broken (1.0 Test:test [all])"),
             Answer::default(),
-            Answer::default(),
             Answer::fails(100, broken),
         ],
     );
@@ -337,7 +334,6 @@ async fn some_are_installed_and_others_removed_in_one_run_and_marks_come_around_
             "check",
             "--simulate --purge install -- hello=2.10-3 cowsay-",
             "--print-uris --purge install -- hello=2.10-3 cowsay-",
-            "--download-only --purge install -- hello=2.10-3 cowsay-",
             "--purge install -- hello=2.10-3 cowsay-",
         ]
     );
