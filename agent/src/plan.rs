@@ -109,6 +109,7 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::InstallAgent { .. }
         // It is cut off by what it does, and goes on by what it finds on disk.
         | StepKind::UpgradeAgent { .. }
+        | StepKind::SendPackages { .. }
         | StepKind::Facts {}
         | StepKind::Reboot {}
         | StepKind::Shutdown {}

@@ -51,6 +51,11 @@ impl Blobs {
         Ok(Self { directory })
     }
 
+    /// Where the files are, for what belongs on the same disk.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Where a file is, when it is there.
     pub fn find(&self, sha256: &Sha256) -> Option<PathBuf> {
         let path = self.directory.join(sha256.as_str());

@@ -4,6 +4,7 @@
 
 mod agent_upgrade;
 mod browser_installation;
+mod desktop;
 mod rollout;
 mod server_package;
 mod ssh;

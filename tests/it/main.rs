@@ -7,6 +7,57 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+/// Runs each of these tests on SQLite and on PostgreSQL, as `sqlite::NAME` and `postgres::NAME`: those of the module that says it, or of
+/// modules below it.
+macro_rules! on_both_engines {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(harness::server::Engine::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(harness::server::Engine::Postgres).await;
+            })*
+        }
+    };
+    ($($module:ident::$test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$module::$test(harness::server::Engine::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$module::$test(harness::server::Engine::Postgres).await;
+            })*
+        }
+    };
+    ($($module:ident { $($test:ident,)* })*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::super::$module::$test(harness::server::Engine::Sqlite).await;
+                })*
+            })*
+        }
+        mod postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::super::$module::$test(harness::server::Engine::Postgres).await;
+                })*
+            })*
+        }
+    };
+}
+
 mod api;
 mod audit;
 mod bad_days;

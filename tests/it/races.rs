@@ -22,24 +22,6 @@ use wire::{
 /// A bound for what must happen at once; slow computers are slow.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-macro_rules! on_both_engines {
-    ($($test:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Sqlite).await;
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Postgres).await;
-            })*
-        }
-    };
-}
-
 on_both_engines! {
     an_enrolment_that_comes_twice_at_once_is_answered_twice,
     a_report_that_comes_many_times_at_once_is_stored_once,

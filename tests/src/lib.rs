@@ -14,3 +14,4 @@ pub mod server;
 pub mod site;
 pub mod story;
 pub mod telephone;
+pub mod told;

@@ -3,7 +3,9 @@
 //!
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
+mod machines;
 mod packages;
+mod report;
 mod rollouts;
 mod selections;
 mod sources;
@@ -30,10 +32,13 @@ use server::{
 use wire::{
     AttemptId, ClientId, JobId, Mac, Sha256,
     enrol::{BlobRef, Realm},
-    event::{Event, EventKind, Outcome, Stream},
-    facts::{Disk, DiskPartition, Facts, Firmware, OperatingSystem},
+    event::{EventKind, Outcome, Stream},
 };
 
+use self::{
+    machines::{machine, partition},
+    report::Report,
+};
 use crate::server::{Engine, TestServer};
 
 /// Longer than anybody looks at the sample.
@@ -41,8 +46,6 @@ const LEASE_S: u32 = 24 * 3600;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-const GIB: u64 = 1 << 30;
-const FACTS: &str = include_str!("../../job-scripts/_facts/metal-uefi-nvme.json");
 /// The agent's version on all machines.
 const AGENT: &str = "0.1.0";
 
@@ -160,118 +163,6 @@ fn mac(number: u8) -> Mac {
 fn hash(number: usize) -> Result<Sha256> {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &number.to_be_bytes());
     hex::encode(digest.as_ref()).parse().context("making a hash")
-}
-
-/// A machine of a school; every third is older.
-fn machine(number: u8, installed: bool, at: i64) -> Result<Facts> {
-    let mut facts: Facts = serde_json::from_str(FACTS)?;
-    let old = number.is_multiple_of(3);
-    facts.collected_at = at;
-    facts.realm = if installed { Realm::System } else { Realm::Installer };
-    facts.firmware = if old { Firmware::Bios } else { Firmware::Uefi };
-    facts.memory_bytes = if old { 8 * GIB } else { 16 * GIB };
-    facts.cpu.model =
-        if old { "Intel(R) Core(TM) i5-6500T CPU @ 2.50GHz" } else { "AMD Ryzen 5 PRO 5650GE" }.to_owned();
-    (facts.cpu.cores, facts.cpu.threads) = if old { (4, 4) } else { (6, 12) };
-    facts.dmi.vendor = if old { "Dell Inc." } else { "LENOVO" }.to_owned();
-    facts.dmi.product = if old { "OptiPlex 3040" } else { "ThinkCentre M75q Gen 2" }.to_owned();
-    facts.dmi.serial = format!("PF2X{number:03}C");
-    for nic in &mut facts.nics {
-        nic.mac = mac(number);
-        nic.addresses = vec![format!("10.20.0.{}/24", 50 + u16::from(number))];
-    }
-    for disk in &mut facts.disks {
-        disk.model = if old { "WDC WD5000AAKX" } else { "SAMSUNG MZVL2512HCJQ-00BL7" }.to_owned();
-        disk.serial = format!("S64KNX0R{number:03}");
-        disk.rotational = old;
-        if installed {
-            partition(disk, old);
-        }
-    }
-    if installed {
-        facts.os = OperatingSystem {
-            id: "debian".to_owned(),
-            version: "12".to_owned(),
-            name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-            kernel: "6.1.0-28-amd64".to_owned(),
-            hostname: String::new(),
-            reboot_wanted: if number == 4 { "linux-image-amd64".to_owned() } else { String::new() },
-        };
-    }
-    Ok(facts)
-}
-
-fn partition(disk: &mut Disk, old: bool) {
-    disk.table = "gpt".to_owned();
-    let first = if old { ("", "bios", 1 << 20) } else { ("vfat", "esp", GIB / 2) };
-    let rest = disk.size_bytes - 30 * GIB - first.2 - (2 << 20);
-    let mut start = 1 << 20;
-    for (number, (content, name, size)) in
-        [first, ("swap", "swap", 8 * GIB), ("ext4", "root", 22 * GIB), ("xfs", "home", rest)]
-            .into_iter()
-            .enumerate()
-    {
-        disk.partitions.push(DiskPartition {
-            path: format!("{}p{}", disk.path, number + 1),
-            number: u32::try_from(number + 1).unwrap_or(0),
-            start_bytes: start,
-            size_bytes: size,
-            name: name.to_owned(),
-            content: content.to_owned(),
-            ..DiskPartition::default()
-        });
-        start += size;
-    }
-}
-
-/// Numbers lines as an agent does.
-struct Report {
-    events: Vec<Event>,
-    at: i64,
-    step: String,
-}
-
-impl Report {
-    fn new(at: i64) -> Self {
-        Self { events: Vec::new(), at, step: String::new() }
-    }
-
-    fn add(mut self, kind: EventKind) -> Self {
-        self.at += SECOND;
-        self.events.push(Event { seq: self.events.len() as u64 + 1, at: self.at, kind });
-        self
-    }
-
-    fn step(mut self, step: &str) -> Self {
-        step.clone_into(&mut self.step);
-        self.add(EventKind::StepStarted { step: step.to_owned() })
-    }
-
-    fn says(self, stream: Stream, lines: &str) -> Self {
-        let step = self.step.clone();
-        lines.lines().fold(self, |report, line| {
-            report.add(EventKind::Output { step: step.clone(), stream, line: line.to_owned() })
-        })
-    }
-
-    fn progress(self, percent: u8, message: &str) -> Self {
-        let step = self.step.clone();
-        self.add(EventKind::Progress { step, percent, message: message.to_owned() })
-    }
-
-    fn done(self) -> Self {
-        let step = self.step.clone();
-        self.add(EventKind::StepFinished { step })
-    }
-
-    fn ends(self, outcome: Outcome) -> Self {
-        self.add(EventKind::Finished { outcome })
-    }
-
-    fn failed(self, reason: &str) -> Self {
-        let step = self.step.clone();
-        self.ends(Outcome::Failed { step, reason: reason.to_owned(), transient: false })
-    }
 }
 
 const APT: &str = "Reading package lists...

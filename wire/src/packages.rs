@@ -12,6 +12,10 @@ use crate::{AttemptId, Sha256};
 pub const MOST_PACKAGES: usize = 30_000;
 /// Most services in a [`Condition`].
 pub const MOST_SERVICES: usize = 100;
+/// Most pins in a [`Condition`].
+pub const MOST_PINS: usize = 200;
+/// Longest text of a [`Pin`], in bytes.
+pub const LONGEST_PIN: usize = 1000;
 /// Longest name, architecture, version or service, in bytes.
 pub const LONGEST_WORD: usize = 255;
 
@@ -108,6 +112,23 @@ pub struct Condition {
     /// Why nobody knows which updates there are; empty when it is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub updates_unknown: String,
+    /// What its package manager was told to prefer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
+}
+
+/// What apt was told to prefer (`apt_preferences(5)`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pin {
+    /// For which packages: names and patterns with blanks between them.
+    pub packages: String,
+    /// What is preferred, such as `version 2.10*`.
+    pub pin: String,
+    /// How much; below 0: never.
+    pub priority: i64,
+    /// A job has written it.
+    #[serde(default)]
+    pub by_lotse: bool,
 }
 
 /// The answer to an agent that has told of its packages.

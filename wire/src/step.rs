@@ -121,6 +121,11 @@ pub enum StepKind {
     },
     /// Installs, removes or upgrades packages with the system's own package manager.
     Packages(PackageWork),
+    /// Sends packages that are installed to the server.
+    SendPackages {
+        /// Their names.
+        packages: Vec<String>,
+    },
     /// Measures the machine and sends its facts.
     Facts {},
     /// Ends the attempt with success and restarts the machine.

@@ -165,6 +165,7 @@ fn golden_names() -> BTreeSet<String> {
         packages::Package,
         packages::PackageKey,
         packages::PackageUpdate,
+        packages::Pin,
         packages::PackagesRequest,
         plan::Plan,
         plan::SignedPlan,

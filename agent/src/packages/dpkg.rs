@@ -8,13 +8,13 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wire::packages::{Package, PackageKey};
 
-use super::{Error, Inventory, TRIES, apt};
+use super::{Error, Inventory, TRIES, apt, pins};
 use crate::host::{self, Host};
 
 pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 const EXTENDED: &str = "/var/lib/apt/extended_states";
 /// What changes when packages, marks or what sources offer change.
-pub(super) const FILES: [&str; 3] = [STATUS, EXTENDED, apt::LISTS];
+pub(super) const FILES: [&str; 5] = [STATUS, EXTENDED, apt::LISTS, pins::FILE, pins::FOLDER];
 
 /// A piece of a file that is in memory at once.
 const PIECE: usize = 256 << 10;

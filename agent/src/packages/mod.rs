@@ -6,6 +6,7 @@
 mod apt;
 mod condition;
 mod dpkg;
+mod pins;
 mod rpm;
 
 use std::{path::Path, time::Duration};
@@ -15,7 +16,10 @@ use wire::packages::{MOST_PACKAGES, Package, PackageFamily};
 
 use crate::host::{Command, Host};
 
-pub use condition::{kernel_why, reboot_why, services};
+pub use self::{
+    condition::{kernel_why, reboot_why, services},
+    pins::pins,
+};
 
 /// Asking a package manager takes seconds; one that hangs is left alone.
 const PATIENCE: Duration = Duration::from_mins(5);

@@ -78,6 +78,13 @@ pub trait Server: Send + Sync {
     /// A secret that a step of the attempt names.
     fn secret<'a>(&'a self, attempt: AttemptId, reference: &'a str) -> BoxFuture<'a, Result<String, Error>>;
 
+    /// Sends a package that the attempt is to send; the same again is fine.
+    fn package<'a>(
+        &'a self,
+        attempt: AttemptId,
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
     /// The bytes of a blob from the given offset on. The caller checks the hash.
     fn blob<'a>(
         &'a self,

@@ -232,6 +232,7 @@ impl Life<'_> {
             reboot_why: packages::reboot_why(host),
             services: services.into_iter().take(MOST_SERVICES).collect(),
             updates_unknown,
+            pins: packages::pins(host),
         };
         Some(Unsent { stamp, packages, condition, collected_at })
     }

@@ -30,6 +30,7 @@ mod mount;
 mod packages;
 mod rescue;
 mod script;
+mod send_packages;
 mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -153,6 +154,7 @@ pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepE
             upgrade_agent::execute(ctx, &wanted).await
         }
         StepKind::Packages(work) => packages::execute(ctx, work).await,
+        StepKind::SendPackages { packages } => send_packages::execute(ctx, packages).await,
         StepKind::Facts {} => facts::execute(ctx).await,
         StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,
         StepKind::WipeDisk { disk, method } => wipe_disk::execute(ctx, disk, *method).await,

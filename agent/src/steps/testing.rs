@@ -135,6 +135,8 @@ pub(crate) struct FakeServer {
     pub(crate) lost_secrets: Mutex<u32>,
     pub(crate) facts: Mutex<Vec<Facts>>,
     pub(crate) blob: Vec<u8>,
+    /// What was sent.
+    pub(crate) packages: Mutex<Vec<Vec<u8>>>,
     /// After how many bytes the next connections break off; none left: they do not.
     pub(crate) breaks: Mutex<VecDeque<usize>>,
     /// Where each connection began.
@@ -198,6 +200,18 @@ impl Server for FakeServer {
         *lost = lost.saturating_sub(1);
         let secret = found.ok_or_else(|| cut("hand out a secret"));
         Box::pin(async { secret })
+    }
+
+    fn package<'a>(
+        &'a self,
+        _: AttemptId,
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let pieces: Vec<_> = content.map(|piece| piece.unwrap().to_vec()).collect().await;
+            self.packages.lock().unwrap().push(pieces.concat());
+            Ok(())
+        })
     }
 
     fn blob<'a>(

@@ -145,12 +145,13 @@ impl<'a> Upgrade<'a> {
         Ok(self.host.write(&self.path("stop"), b"", 0o600)?)
     }
 
-    /// Starts the supervisor, unless it runs.
+    /// Starts the supervisor, unless it runs or is about to be started again.
     ///
     /// # Errors
     /// It cannot be started.
     pub async fn rouse(&self) -> Result<(), Error> {
-        if process::alive(self.host, &self.path("supervisor.pid")).is_some() {
+        let notes = ["supervisor.pid", service::GUARDIAN];
+        if notes.iter().any(|note| process::alive(self.host, &self.path(note)).is_some()) {
             return Ok(());
         }
         service::Service { upgrade: self }.start_supervisor().await

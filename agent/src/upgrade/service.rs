@@ -1,7 +1,8 @@
 //! Starting and stopping agent and supervisor: by systemd where it runs, and else by processes of our own.
 //!
 //! With systemd the supervisor is a unit of its own, so that stopping the agent's does not kill it; the agent's unit wants it while an
-//! upgrade goes on, so it comes back after a power cut even when the new agent does not start at all.
+//! upgrade goes on, so it comes back after a power cut even when the new agent does not start at all. Without systemd a shell starts it
+//! again; only a power cut ends that, too.
 
 use std::{path::Path, time::Duration};
 
@@ -17,8 +18,14 @@ const WANTS: &str = "/etc/systemd/system/lotse-agent.service.d/upgrade.conf";
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// A session of its own, with its own `stat` on record. `$1`: file for it, `$2`: file for what it says, then the command.
 const DETACHED: &str = r#"cat "/proc/$$/stat" > "$1.part"; mv "$1.part" "$1"; out=$2; shift 2; exec "$@" < /dev/null >> "$out" 2>&1"#;
+/// Starts the supervisor again as long as it does not come to its end, which takes its program away: between two agents nobody else is there
+/// to do it. `$1`: the program, with its words.
+const GUARD: &str = r#"while [ -x "$1" ] && ! "$@"; do sleep 2; done"#;
 /// Lines of an agent that did not prove itself.
 const LAST_LINES: usize = 3;
+
+/// Notes the process that starts the supervisor again, where there is no systemd.
+pub(super) const GUARDIAN: &str = "guardian.pid";
 
 pub(super) struct Service<'a> {
     pub(super) upgrade: &'a Upgrade<'a>,
@@ -38,7 +45,8 @@ impl Service<'_> {
     pub(super) async fn start_supervisor(&self) -> Result<(), Error> {
         let program = self.upgrade.path("supervisor").display().to_string();
         if !self.has_systemd() {
-            return self.detach("supervisor.pid", &[&program, "supervise"]).await;
+            let guarded = ["/bin/sh", "-c", GUARD, "guard", &program, "supervise"];
+            return self.detach(GUARDIAN, &guarded).await;
         }
         let unit = format!(
             "# Written by the agent for the time of its upgrade.\n[Unit]\nDescription=Lotse agent upgrade\nStartLimitIntervalSec=0\n\n\

@@ -73,6 +73,8 @@ pub struct Standing {
     pub groups: Vec<String>,
     /// Names of the groups whose search finds it.
     pub found_in: Vec<String>,
+    /// How many of its packages could be newer; `None`: nobody knows.
+    pub updates: Option<i64>,
 }
 
 /// A client that must exist, by name.
@@ -437,5 +439,6 @@ fn one_standing(
         client,
         groups,
         found_in,
+        updates: deeds.updates,
     }
 }

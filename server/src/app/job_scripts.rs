@@ -183,6 +183,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
         StepWork::BootLoader => ("boot-loader", String::new()),
         StepWork::InstallAgent => ("install-agent", String::new()),
         StepWork::UpgradeAgent => ("upgrade-agent", String::new()),
+        StepWork::SendPackages => ("send-packages", "params.packages".to_owned()),
         StepWork::Facts => ("facts", String::new()),
         StepWork::Reboot => ("reboot", String::new()),
         StepWork::Shutdown => ("shutdown", String::new()),

@@ -11,14 +11,14 @@ use wire::{ClientId, JobId};
 use super::{
     Error,
     approvals::{self, Wish},
-    planning,
+    planning, repositories,
     retirement::check_in_service,
     selections,
 };
 use crate::{
     catalog::JobType,
     context::Ctx,
-    db::{Tx, audit, clients, jobs},
+    db::{Tx, audit, clients, jobs, repositories as repository_rows},
     domain::{
         approval::Risk,
         client::{Client, Stage},
@@ -93,8 +93,22 @@ pub(super) fn check_expiry(order: &JobOrder, now: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The job script of an order, and its parameters as that wants them.
-pub(super) fn check_type(ctx: &Ctx, order: &JobOrder) -> Result<(Arc<JobType>, Value), Error> {
+/// The job script of an order that anybody may give, and its parameters as that wants them.
+pub(super) fn check_type(ctx: &Ctx, order: &JobOrder) -> Result<Checked, Error> {
+    if order.job_type == repositories::JOB_TYPE {
+        return Err(Error::conflict(
+            "packages are taken into a repository, which this order does not name",
+            "order it there: `lotse repository take REPOSITORY CLIENT PACKAGE`",
+        ));
+    }
+    known_type(ctx, order)
+}
+
+/// A job script, and parameters as it wants them.
+pub(super) type Checked = (Arc<JobType>, Value);
+
+/// The same for an order that somebody was allowed to give already, or may give elsewhere.
+pub(super) fn known_type(ctx: &Ctx, order: &JobOrder) -> Result<Checked, Error> {
     let job_type = ctx
         .catalog
         .job_type(&order.job_type)
@@ -114,8 +128,19 @@ pub(super) async fn add(
     order: &JobOrder,
     actor: &str,
 ) -> Result<JobId, Error> {
+    put(ctx, tx, client, order, check_type(ctx, order)?, actor).await
+}
+
+/// Queues an order that was checked.
+pub(super) async fn put(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    client: &Client,
+    order: &JobOrder,
+    (job_type, mut params): Checked,
+    actor: &str,
+) -> Result<JobId, Error> {
     check_in_service(client)?;
-    let (job_type, mut params) = check_type(ctx, order)?;
     if order.job_type == selections::JOB_TYPE {
         params = selections::filled(tx, &params).await?;
     }
@@ -291,7 +316,8 @@ pub async fn retry(ctx: &Ctx, id: JobId, actor: &str) -> Result<JobId, Error> {
             });
         }
         let order = JobOrder { job_type: job.job_type, params: job.params, needs, ..JobOrder::default() };
-        let new = add(ctx, &mut tx, &client, &order, actor).await?;
+        let new = put(ctx, &mut tx, &client, &order, known_type(ctx, &order)?, actor).await?;
+        repository_rows::take_again(&mut tx, old, new).await?;
         plan_if_possible(ctx, &mut tx, new, &client).await?;
         again.insert(old, new);
         waiting.extend(jobs::cancelled_with(&mut tx, old).await?);

@@ -3,8 +3,10 @@
 //! Invariant: what clients get of a suite changes as a whole, in one transaction: signed text, indices and packages belong together, and
 //! every file is on the disk before the text that names it counts. A name with a version never changes its content.
 
+mod building;
 mod publishing;
 mod serving;
+mod taking;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -13,8 +15,10 @@ use wire::Sha256;
 
 use self::publishing::{Change, Note, publish};
 pub use self::{
+    building::build,
     publishing::prune,
     serving::{RepositoryKey, Served, announced, key, public_key, serve},
+    taking::{JOB_TYPE, Taking, take, taken},
 };
 use super::{Error, package_search, source_lists};
 use crate::{
@@ -27,7 +31,7 @@ use crate::{
     },
     domain::{
         client::is_name,
-        repository::{Member, Suite, with_newest},
+        repository::{Control, Member, Suite, with_newest},
     },
 };
 
@@ -331,6 +335,20 @@ pub async fn upload<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    receive(ctx, name, content, actor, |_| Ok(())).await
+}
+
+/// The same, where a package may be refused by what it says of itself.
+async fn receive<E>(
+    ctx: &Ctx,
+    name: &str,
+    content: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    actor: &str,
+    admit: impl FnOnce(&Control) -> Result<(), Error>,
+) -> Result<RepositoryPackage, Error>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     get(&mut ctx.db.read().await?, name).await?;
     let blob = ctx.packages.store(content, None).await.map_err(not_stored)?;
     let path = ctx
@@ -347,6 +365,7 @@ where
         ),
         deb::Error::Io(_) => Error::Internal(error.into()),
     })?;
+    admit(&control)?;
     let what = format!("{} {} ({})", control.name, control.version, control.architecture);
     let mut tx = ctx.db.write().await?;
     let repository = get(&mut tx, name).await?;

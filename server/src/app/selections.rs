@@ -1,6 +1,7 @@
 //! Selections of packages: made, changed, given to groups, compared with what clients have, and applied.
 //!
-//! Invariant: a client that has a selection by a group is given the job for it once. Who leaves a group keeps what is installed.
+//! Invariant: a client that has a selection by a group is given the job for it once. Who leaves a group keeps what is installed, and is not
+//! given what nobody has begun.
 
 mod following;
 
@@ -188,13 +189,14 @@ pub async fn set(
     Ok(selection)
 }
 
-/// Removes a selection; what is installed stays.
+/// Removes a selection; what is installed stays, and what waits is cancelled.
 ///
 /// # Errors
 /// [`Error::NotFound`]
 pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     let mut tx = ctx.db.write().await?;
     let selection = get(&mut tx, name).await?;
+    following::cancel_all(&mut tx, &selection, ctx.now()).await?;
     rows::delete(&mut tx, selection.id).await?;
     let before = json!({ "contents": selection.contents, "groups": selection.groups });
     audit::note(&mut tx, "selection.delete", &format!("selection {name}"), &before, &()).await?;

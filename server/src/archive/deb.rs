@@ -4,6 +4,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::packing::Packing;
 use crate::domain::repository::Control;
 
 /// No control file is larger.
@@ -99,13 +100,8 @@ fn member(file: &mut (impl Read + Seek), at: u64, end: u64) -> Result<Option<Mem
 
 /// The control file of a packed control archive.
 fn text(name: &str, packed: impl Read) -> Result<String, Error> {
-    let plain: Box<dyn Read + '_> = match name.rsplit('.').next() {
-        Some("tar") => Box::new(packed),
-        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(packed)),
-        Some("xz") => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
-        Some("zst") => Box::new(zstd::Decoder::new(packed)?),
-        _ => return Err(not_one(format!("{name} is packed in a way that is not known"))),
-    };
+    let unknown = || not_one(format!("{name} is packed in a way that is not known"));
+    let plain = Packing::of_name(name).ok_or_else(unknown)?.unpack(packed)?;
     let mut archive = tar::Archive::new(plain.take(LARGEST_ARCHIVE));
     let broken = |error: io::Error| not_one(format!("its control archive cannot be read: {error}"));
     for entry in archive.entries().map_err(broken)?.take(MOST_ENTRIES) {

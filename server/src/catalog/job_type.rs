@@ -90,6 +90,8 @@ pub enum StepWork {
     InstallAgent,
     /// The agent's package, in place of the agent that runs, by the parameters `limit`, `downgrade` and `reinstall`.
     UpgradeAgent,
+    /// The installed packages in parameter `packages`, sent to the server.
+    SendPackages,
     /// Facts.
     Facts,
     /// Restart.
@@ -287,6 +289,7 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         StepWork::Rescue => &["authorized_keys"],
         StepWork::WipeDisk => &["disk", "method"],
         StepWork::UpgradeAgent => &["limit"],
+        StepWork::SendPackages => &["packages"],
         StepWork::Packages(action) if !works_on_everything(*action) => &["packages"],
         _ => &[],
     };
@@ -319,6 +322,7 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::Packages(_)
         | StepWork::WriteFile(_)
         | StepWork::UpgradeAgent
+        | StepWork::SendPackages
         | StepWork::Facts
         | StepWork::Reboot
         | StepWork::Shutdown => step.root == Root::Target,
@@ -326,8 +330,8 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
     if installs && realm != Some(Realm::Installer) {
         return Err(format!("the step `{}` works only with `realm: installer`", step.id));
     }
-    // The installer's agent is gone with the next start of the machine.
-    if step.work == StepWork::UpgradeAgent && realm != Some(Realm::System) {
+    // The installer's agent is gone with the next start of the machine, and its packages are nobody's.
+    if matches!(step.work, StepWork::UpgradeAgent | StepWork::SendPackages) && realm != Some(Realm::System) {
         return Err(format!("the step `{}` works only with `realm: system`", step.id));
     }
     Ok(())
@@ -413,6 +417,7 @@ fn simple(kind: &str) -> Option<StepWork> {
         "boot-loader" => StepWork::BootLoader,
         "install-agent" => StepWork::InstallAgent,
         "upgrade-agent" => StepWork::UpgradeAgent,
+        "send-packages" => StepWork::SendPackages,
         "facts" => StepWork::Facts,
         "reboot" => StepWork::Reboot,
         "shutdown" => StepWork::Shutdown,

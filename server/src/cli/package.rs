@@ -97,12 +97,30 @@ pub(super) enum PackageCommand {
     Hold(Words),
     /// No longer keep packages at their version
     Unhold(Words),
+    /// Tell apt which version of packages it is to choose, or from where
+    #[command(
+        after_help = "Examples:\n  lotse package pin lab-01 firefox-esr --version '128.*'\n  lotse package pin lab-01 linux-image-amd64 --release n=bookworm-backports --priority 500"
+    )]
+    Pin {
+        #[command(flatten)]
+        words: Words,
+        #[command(flatten)]
+        by: PinBy,
+        /// How much: from 1001 also an older version, from 990 before others, below 0 never.
+        #[arg(long, default_value_t = 1001, allow_negative_numbers = true)]
+        priority: i64,
+    },
+    /// Take pins of packages away
+    Unpin(Words),
     /// Look for packages in what archives offer
     #[command(after_help = "Example:\n  lotse package search --list debian-12 web browser")]
     Search {
         /// In this source list; without it in everything that was searched before.
         #[arg(long)]
         list: Option<Name>,
+        /// In the source lists of this client.
+        #[arg(long, conflicts_with = "list")]
+        client: Option<Name>,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: i64,
@@ -120,6 +138,30 @@ pub(super) struct Words {
     /// Names of the packages.
     #[arg(required = true)]
     packages: Vec<String>,
+}
+
+/// What apt is to prefer.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct PinBy {
+    /// This version; `*` stands for anything.
+    #[arg(long)]
+    version: Option<String>,
+    /// What comes from this host.
+    #[arg(long, value_name = "HOST")]
+    origin: Option<String>,
+    /// What comes from this release, such as n=bookworm-backports.
+    #[arg(long)]
+    release: Option<String>,
+}
+
+impl PinBy {
+    /// As `apt_preferences(5)` has it.
+    fn pin(&self) -> String {
+        let words = [("version", &self.version), ("origin", &self.origin), ("release", &self.release)];
+        let given = words.into_iter().find_map(|(name, word)| Some(format!("{name} {}", word.as_ref()?)));
+        given.unwrap_or_default()
+    }
 }
 
 /// A client, and what happens to the job.
@@ -186,17 +228,23 @@ pub(super) async fn package(api: &Api, command: PackageCommand) -> anyhow::Resul
         }
         PackageCommand::Hold(words) => (words.on, "package-hold", json!({ "packages": words.packages })),
         PackageCommand::Unhold(words) => (words.on, "package-unhold", json!({ "packages": words.packages })),
-        PackageCommand::Search { list, limit, words } => {
-            return search(api, list.as_ref(), limit, &words).await;
+        PackageCommand::Pin { words, by, priority } => (
+            words.on,
+            "package-pin",
+            json!({ "packages": words.packages, "pin": by.pin(), "priority": priority }),
+        ),
+        PackageCommand::Unpin(words) => (words.on, "package-unpin", json!({ "packages": words.packages })),
+        PackageCommand::Search { list, client, limit, words } => {
+            let query = Query::new("/package-search").with("q", Some(words.join(" "))).with("list", list);
+            return search(api, query.with("client", client).with("limit", Some(limit))).await;
         }
     };
     queue(api, &on.client, &json!({ "job_type": job_type, "params": params, "hold": on.hold }), on.watch)
         .await
 }
 
-async fn search(api: &Api, list: Option<&Name>, limit: i64, words: &[String]) -> anyhow::Result<()> {
-    let query = Query::new("/package-search").with("q", Some(words.join(" "))).with("list", list);
-    let found: FoundPackages = api.get(&query.with("limit", Some(limit)).0).await?;
+async fn search(api: &Api, query: Query) -> anyhow::Result<()> {
+    let found: FoundPackages = api.get(&query.0).await?;
     if api.wrote_json(&found)? {
         return Ok(());
     }

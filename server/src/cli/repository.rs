@@ -1,17 +1,19 @@
 //! `lotse repository`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
+use wire::JobId;
 
 use super::{
-    api::{Api, Name},
+    api::{Api, Name, Query},
     output::{note, say, table, time},
 };
 use crate::{
-    app::repositories::{OwnRepository, RepositoryKey, RepositoryPackage, RollBack, SuiteState},
+    app::repositories::{OwnRepository, RepositoryKey, RepositoryPackage, RollBack, SuiteState, Taking},
     domain::{layout::size::human, repository::Suite},
 };
 
@@ -51,6 +53,18 @@ pub(super) enum RepositoryCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Make a package of files, and take it into testing
+    Build(Build),
+    /// Take packages that are installed on a client into testing
+    Take {
+        /// The repository's name.
+        name: Name,
+        /// The client's name.
+        client: Name,
+        /// Names of packages that are installed there.
+        #[arg(required = true)]
+        packages: Vec<String>,
+    },
     /// Take a package out of testing
     Remove {
         /// The repository's name.
@@ -79,6 +93,39 @@ pub(super) enum RepositoryCommand {
     },
     /// Show the key that repositories are signed with
     Key,
+}
+
+/// A package that is made of files.
+#[derive(clap::Args)]
+pub(super) struct Build {
+    /// The repository's name.
+    name: Name,
+    /// A folder whose content is as it shall be on the client, or an archive of one: .tar, .tar.gz, .tar.xz, .tar.zst, .zip.
+    files: PathBuf,
+    /// The package's name.
+    #[arg(long)]
+    package: String,
+    /// Its version.
+    #[arg(long)]
+    version: String,
+    /// Its architecture.
+    #[arg(long, default_value = "all")]
+    architecture: String,
+    /// What it needs, such as 'python3, openssh-client (>= 1:9)'.
+    #[arg(long, default_value = "")]
+    depends: String,
+    /// What it is: one line, and more below if wanted.
+    #[arg(long)]
+    description: String,
+    /// Who answers for it, 'NAME <ADDRESS>'.
+    #[arg(long, default_value = "")]
+    maintainer: String,
+    /// The folder of the client under which the files are put, such as /opt/tool.
+    #[arg(long, value_name = "FOLDER", default_value = "")]
+    below: String,
+    /// Let files keep the right to run as another user or group (setuid, setgid).
+    #[arg(long)]
+    setuid: bool,
 }
 
 pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result<()> {
@@ -110,6 +157,16 @@ pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result
             }
             Ok(())
         }
+        RepositoryCommand::Build(wanted) => build(api, &wanted).await,
+        RepositoryCommand::Take { name, client, packages } => {
+            let wish = Taking { client: client.to_string(), packages };
+            let job: JobId =
+                api.send_json(Method::POST, &format!("/repositories/{name}/takings"), &wish).await?;
+            if !api.wrote_json(&job)? {
+                say(&format!("Job {job} sends them: `lotse job watch {job}`."));
+            }
+            Ok(())
+        }
         RepositoryCommand::Remove { name, package } => {
             let done = format!("Package {package} is out of testing of {name}.");
             api.order(Method::DELETE, &format!("/repositories/{name}/packages/{package}"), &done).await
@@ -134,6 +191,40 @@ pub(super) async fn run(api: &Api, command: RepositoryCommand) -> anyhow::Result
             Ok(())
         }
     }
+}
+
+async fn build(api: &Api, wanted: &Build) -> anyhow::Result<()> {
+    let Build { name, files, .. } = wanted;
+    let query = Query::new(&format!("/repositories/{name}/builds"))
+        .with("package", Some(&wanted.package))
+        .with("version", Some(&wanted.version))
+        .with("architecture", Some(&wanted.architecture))
+        .with("depends", Some(&wanted.depends))
+        .with("description", Some(&wanted.description))
+        .with("maintainer", Some(&wanted.maintainer))
+        .with("below", Some(&wanted.below))
+        .with("setuid", Some(wanted.setuid));
+    let made: RepositoryPackage = if files.is_dir() {
+        let packed = tempfile::NamedTempFile::new()?;
+        let (folder, file) = (files.to_owned(), packed.reopen()?);
+        tokio::task::spawn_blocking(move || pack(&folder, file)).await??;
+        api.send_file(&query.0, packed.path(), |_| {}).await?
+    } else {
+        api.send_file(&query.0, files, |_| {}).await?
+    };
+    if !api.wrote_json(&made)? {
+        say(&format!("{} {} is made, and is in testing of {name}.", made.name, made.version));
+    }
+    Ok(())
+}
+
+/// Writes a folder as an archive; links stay links.
+fn pack(folder: &Path, file: std::fs::File) -> anyhow::Result<()> {
+    let mut archive = tar::Builder::new(std::io::BufWriter::new(file));
+    archive.follow_symlinks(false);
+    archive.append_dir_all(".", folder).with_context(|| format!("reading {}", folder.display()))?;
+    archive.into_inner()?.into_inner()?;
+    Ok(())
 }
 
 async fn list(api: &Api) -> anyhow::Result<()> {

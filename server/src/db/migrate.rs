@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (18, include_str!("../../migrations/0018_failed_jobs.sql")),
     (19, include_str!("../../migrations/0019_desktops.sql")),
     (20, include_str!("../../migrations/0020_user_data.sql")),
+    (21, include_str!("../../migrations/0021_software.sql")),
 ];
 
 /// Brings the schema up to date.
@@ -54,6 +55,7 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
                 let text = text
                     .replace("{ID}", "INTEGER PRIMARY KEY AUTOINCREMENT")
                     .replace("{WRITER}", "")
+                    .replace("{POSTGRES}", "--")
                     // SQLite compares texts byte by byte unless told otherwise.
                     .replace("{BYTEWISE}", "");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
@@ -62,6 +64,7 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
                 let text = text
                     .replace("{ID}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
                     .replace("{WRITER}", ", writer xid8 NOT NULL DEFAULT pg_current_xact_id()")
+                    .replace("{POSTGRES}", "")
                     .replace("{BYTEWISE}", " COLLATE \"C\"");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut **tx).await.map_err(failed)?;
             }

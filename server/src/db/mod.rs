@@ -26,6 +26,7 @@ pub mod images;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;
+mod location;
 pub mod mass;
 pub mod measures;
 mod migrate;
@@ -49,50 +50,22 @@ pub mod source_lists;
 pub mod standing;
 pub mod timings;
 mod traits;
+mod values;
 
-use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection as _, Row as _,
+    Connection as _,
     postgres::{PgPool, PgPoolOptions, PgRow},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
 };
 
-/// Where the database is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// A file, made when it is missing.
-    Sqlite(std::path::PathBuf),
-    /// `postgres://…`
-    Postgres(String),
-}
+use location::without_password;
 
-impl FromStr for Location {
-    type Err = String;
-
-    /// `sqlite:PATH`, `postgres://…` or `postgresql://…`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            Ok(Self::Sqlite(path.into()))
-        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Ok(Self::Postgres(text.to_owned()))
-        } else {
-            Err("the database must be `sqlite:PATH` or `postgres://USER@HOST/NAME`".to_owned())
-        }
-    }
-}
-
-impl std::fmt::Display for Location {
-    /// Without a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => f.write_str(&without_password(url)),
-        }
-    }
-}
+pub use location::Location;
+pub(crate) use values::{Arg, MOST_IN_LIST, Row, args, id_list, to_json};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -285,47 +258,6 @@ pub enum Tx {
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
-/// A value bound to `$1`, `$2` … of a statement.
-#[derive(Clone, Debug)]
-pub(crate) enum Arg {
-    Int(Option<i64>),
-    Text(Option<String>),
-    Bool(bool),
-}
-
-macro_rules! into_arg {
-    ($($from:ty => |$value:ident| $arg:expr;)*) => {
-        $(impl From<$from> for Arg {
-            fn from($value: $from) -> Self {
-                $arg
-            }
-        })*
-    };
-}
-
-into_arg! {
-    i64 => |value| Self::Int(Some(value));
-    Option<i64> => |value| Self::Int(value);
-    &str => |value| Self::Text(Some(value.to_owned()));
-    String => |value| Self::Text(Some(value));
-    &String => |value| Self::Text(Some(value.clone()));
-    Option<String> => |value| Self::Text(value);
-    Option<&str> => |value| Self::Text(value.map(str::to_owned));
-    bool => |value| Self::Bool(value);
-    wire::ClientId => |value| Self::Int(Some(value.0));
-    wire::JobId => |value| Self::Int(Some(value.0));
-    wire::AttemptId => |value| Self::Int(Some(value.0));
-    wire::GroupId => |value| Self::Int(Some(value.0));
-    wire::Mac => |value| Self::Text(Some(value.to_string()));
-    &wire::Sha256 => |value| Self::Text(Some(value.to_string()));
-}
-
-/// The arguments of a statement, in the order of its placeholders.
-macro_rules! args {
-    ($($value:expr),* $(,)?) => { [$($crate::db::Arg::from($value)),*] };
-}
-pub(crate) use args;
-
 /// Binds `args` to `sql` and runs it on the transaction's own driver.
 macro_rules! on_engine {
     ($tx:expr, $sql:expr, $args:expr, $call:ident) => {{
@@ -458,85 +390,4 @@ fn statement_error(sql: &str, source: sqlx::Error) -> Error {
         return Error::Full(source);
     }
     Error::Statement { statement: sql.split_whitespace().take(6).collect::<Vec<_>>().join(" "), source }
-}
-
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
-}
-
-/// A row of either engine.
-pub(crate) enum Row {
-    Sqlite(SqliteRow),
-    Postgres(PgRow),
-}
-
-macro_rules! column {
-    ($self:expr, $name:expr, $type:ty) => {
-        match $self {
-            Row::Sqlite(row) => row.try_get::<$type, _>($name),
-            Row::Postgres(row) => row.try_get::<$type, _>($name),
-        }
-        .map_err(|source| Error::Value { column: $name.to_owned(), source: source.into() })
-    };
-}
-
-impl Row {
-    pub(crate) fn int(&self, name: &str) -> Result<i64, Error> {
-        column!(self, name, i64)
-    }
-
-    pub(crate) fn opt_int(&self, name: &str) -> Result<Option<i64>, Error> {
-        column!(self, name, Option<i64>)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> Result<String, Error> {
-        column!(self, name, String)
-    }
-
-    pub(crate) fn opt_text(&self, name: &str) -> Result<Option<String>, Error> {
-        column!(self, name, Option<String>)
-    }
-
-    pub(crate) fn bool(&self, name: &str) -> Result<bool, Error> {
-        column!(self, name, bool)
-    }
-
-    /// A text column that holds one word of an enum or another parsed value.
-    pub(crate) fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-        &self,
-        name: &str,
-    ) -> Result<T, Error> {
-        self.text(name)?
-            .parse()
-            .map_err(|source: T::Err| Error::Value { column: name.to_owned(), source: source.into() })
-    }
-
-    /// A text column that holds JSON.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
-        serde_json::from_str(&self.text(name)?)
-            .map_err(|source| Error::Value { column: name.to_owned(), source: source.into() })
-    }
-}
-
-/// Most numbers in one list of a statement.
-pub(crate) const MOST_IN_LIST: usize = 500;
-
-/// A list of numbers for `IN`, `($1, $2 …)`, with its arguments. It is filled up with its last number, so that lists of all lengths are
-/// a few different statements, which the engine keeps prepared; an empty list holds a number that nothing has.
-pub(crate) fn id_list(ids: impl IntoIterator<Item = i64>) -> (String, Vec<Arg>) {
-    let mut ids: Vec<i64> = ids.into_iter().collect();
-    let last = ids.last().copied().unwrap_or(-1);
-    let length = [1, 10, 25, 50, 100].into_iter().find(|length| *length >= ids.len());
-    ids.resize(length.unwrap_or_else(|| ids.len().next_multiple_of(100)), last);
-    let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
-    (format!("({})", places.join(", ")), ids.into_iter().map(Arg::from).collect())
-}
-
-/// JSON text of a value that always can be written as JSON.
-pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|source| Error::Value { column: "JSON".to_owned(), source: source.into() })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use wire::JobId;
+
 use super::{Error, Row, Tx, args, id_list, to_json};
 use crate::domain::repository::{Control, Suite};
 
@@ -277,4 +279,23 @@ pub async fn needed(tx: &mut Tx) -> Result<Vec<wire::Sha256>, Error> {
         all.extend(row.json::<BTreeMap<String, wire::Sha256>>("files")?.into_values());
     }
     Ok(all)
+}
+
+/// Notes that a job takes packages into a repository.
+pub async fn add_taking(tx: &mut Tx, job: JobId, repository: i64) -> Result<(), Error> {
+    let sql = "INSERT INTO repository_takings (job_id, repository_id) VALUES ($1, $2)";
+    tx.execute(sql, args![job, repository]).await.map(drop)
+}
+
+/// The repository into which a job takes packages, by name.
+pub async fn taking(tx: &mut Tx, job: JobId) -> Result<Option<String>, Error> {
+    let sql = "SELECT r.name FROM repository_takings t JOIN repositories r ON r.id = t.repository_id WHERE t.job_id = $1";
+    tx.optional(sql, args![job]).await?.map(|row| row.text("name")).transpose()
+}
+
+/// A job that is tried again takes packages into the same repository; one that takes none still does not.
+pub async fn take_again(tx: &mut Tx, old: JobId, new: JobId) -> Result<(), Error> {
+    let sql = "INSERT INTO repository_takings (job_id, repository_id) \
+               SELECT $2, repository_id FROM repository_takings WHERE job_id = $1";
+    tx.execute(sql, args![old, new]).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! Finds the clients that an expression means: one statement, whatever is asked.
 //!
-//! Invariant: whatever people type is a bound value; the text of a statement is made of constants of this folder alone.
+//! Invariant: whatever people type is a bound value; the text of a statement is made of constants of this folder and of numbers of packages.
 //! Conditions say `c.stage || ''` and `c.id + 0` for `SQLite`'s planner; [`dialect::search`] tells why.
 
 mod condition;
@@ -13,7 +13,7 @@ use crate::domain::{
     client_status::ONLINE_FOR,
     job::UnknownWord,
     reach::Sees,
-    search::{Expr, Text},
+    search::{Expr, Test, Text},
 };
 
 /// What surrounds a search.
@@ -46,6 +46,7 @@ pub enum SortBy {
     Memory,
     Disk,
     Threads,
+    Updates,
     Agent,
     Seen,
     Added,
@@ -62,7 +63,7 @@ impl std::str::FromStr for SortBy {
 
 impl SortBy {
     /// All of them, as columns are offered.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Name,
         Self::Stage,
         Self::Activity,
@@ -77,6 +78,7 @@ impl SortBy {
         Self::Memory,
         Self::Disk,
         Self::Threads,
+        Self::Updates,
         Self::Agent,
         Self::Seen,
         Self::Added,
@@ -99,6 +101,7 @@ impl SortBy {
             Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Threads => "threads",
+            Self::Updates => "updates",
             Self::Agent => "agent",
             Self::Seen => "seen",
             Self::Added => "added",
@@ -139,6 +142,35 @@ pub struct Part {
     pub limit: i64,
 }
 
+/// Most packages that stand in a statement one by one.
+const MOST_NAMED: usize = 200;
+
+/// Which packages the tests of an expression mean, those that mean few. A statement that had to find that out itself would be planned for
+/// a package as frequent as packages are on average, and `PostgreSQL` would read all clients to find the few with an old version.
+async fn named_packages(
+    tx: &mut Tx,
+    expr: &Expr,
+    around: Around<'_>,
+) -> Result<Vec<(Test, Vec<i64>)>, Error> {
+    let mut found: Vec<(Test, Vec<i64>)> = Vec::new();
+    for test in expr.tests() {
+        let Test::Package(name, version) = test else { continue };
+        if found.iter().any(|(known, _)| known == test) {
+            continue;
+        }
+        let mut sql = Statement::new(around);
+        "SELECT p.id FROM packages p WHERE ".clone_into(&mut sql.text);
+        sql.package(name, version.as_ref());
+        sql.text.push_str(&format!(" LIMIT {}", MOST_NAMED + 1));
+        let rows = tx.all(&sql.text, sql.args).await?;
+        if rows.len() <= MOST_NAMED {
+            let ids = rows.iter().map(|row| row.int("id")).collect::<Result<_, _>>()?;
+            found.push((test.clone(), ids));
+        }
+    }
+    Ok(found)
+}
+
 /// A part of the clients that an expression means, in order.
 pub async fn part(
     tx: &mut Tx,
@@ -147,6 +179,7 @@ pub async fn part(
     part: &Part,
 ) -> Result<Vec<(ClientId, Place)>, Error> {
     let mut sql = Statement::new(around);
+    sql.packages = named_packages(tx, expr, around).await?;
     let (column, is_text) = sort_column(part.by);
     if part.by == SortBy::Health {
         sql.args.push((around.now - ONLINE_FOR).into());
@@ -192,6 +225,7 @@ pub async fn part(
 /// How many clients an expression means.
 pub async fn count(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<i64, Error> {
     let mut sql = Statement::new(around);
+    sql.packages = named_packages(tx, expr, around).await?;
     "SELECT count(*) AS count FROM clients c WHERE ".clone_into(&mut sql.text);
     sql.only_seen();
     sql.condition(expr, &mut Vec::new());
@@ -219,6 +253,7 @@ pub async fn among(
 /// All clients that an expression means, by name.
 pub async fn all(tx: &mut Tx, expr: &Expr, around: Around<'_>) -> Result<Vec<ClientId>, Error> {
     let mut sql = Statement::new(around);
+    sql.packages = named_packages(tx, expr, around).await?;
     "SELECT c.id FROM clients c WHERE ".clone_into(&mut sql.text);
     sql.only_seen();
     sql.condition(expr, &mut Vec::new());
@@ -281,6 +316,8 @@ fn sort_column(by: SortBy) -> (&'static str, bool) {
         SortBy::Memory => ("c.memory_bytes", false),
         SortBy::Disk => ("c.disk_bytes", false),
         SortBy::Threads => ("c.threads", false),
+        // -1 is not known: behind those that lack nothing when the largest come first.
+        SortBy::Updates => ("c.updates", false),
         SortBy::Agent => ("coalesce(c.agent_version, '')", true),
         SortBy::Seen => ("coalesce(c.last_seen_at, 0)", false),
         SortBy::Added => ("c.created_at", false),

@@ -183,10 +183,21 @@ pub async fn add_holder(tx: &mut Tx, id: i64, client: ClientId) -> Result<(), Er
     tx.execute(sql, args![id, client]).await.map(drop)
 }
 
-/// Notes that a client no longer has a selection.
-pub async fn remove_holder(tx: &mut Tx, id: i64, client: ClientId) -> Result<(), Error> {
-    let sql = "DELETE FROM selection_clients WHERE selection_id = $1 AND client_id = $2";
-    tx.execute(sql, args![id, client]).await.map(drop)
+/// Notes that a client no longer has a selection; gives the job that brought it, if one was queued.
+pub async fn remove_holder(tx: &mut Tx, id: i64, client: ClientId) -> Result<Option<JobId>, Error> {
+    let sql = "DELETE FROM selection_clients WHERE selection_id = $1 AND client_id = $2 RETURNING job_id";
+    match tx.optional(sql, args![id, client]).await? {
+        Some(row) => Ok(row.opt_int("job_id")?.map(JobId)),
+        None => Ok(None),
+    }
+}
+
+/// The jobs that would bring a selection and that nobody has begun, by client.
+pub async fn waiting(tx: &mut Tx, id: i64) -> Result<Vec<(ClientId, JobId)>, Error> {
+    let sql = "SELECT h.client_id, h.job_id FROM selection_clients h JOIN jobs j ON j.id = h.job_id \
+               WHERE h.selection_id = $1 AND j.state IN ('held', 'queued') ORDER BY h.client_id";
+    let rows = tx.all(sql, args![id]).await?;
+    rows.iter().map(|row| Ok((ClientId(row.int("client_id")?), JobId(row.int("job_id")?)))).collect()
 }
 
 /// Notes the job that brings a selection to a client.

@@ -20,6 +20,8 @@ pub struct Deeds {
     pub needs: Vec<(JobId, String, JobState)>,
     /// The newest job that has failed and after which none has succeeded: number, type, reason.
     pub failed: Option<(JobId, String, String)>,
+    /// How many of its packages could be newer; `None`: nobody knows.
+    pub updates: Option<i64>,
 }
 
 /// What these clients do; at most [`super::MOST_IN_LIST`] of them.
@@ -55,9 +57,15 @@ pub async fn deeds(tx: &mut Tx, clients: &[ClientId]) -> Result<HashMap<ClientId
         "SELECT j.id, j.client_id, j.job_type, j.reason FROM jobs j \
          WHERE j.id IN (SELECT failed_job FROM clients WHERE id IN {list})"
     );
-    for row in tx.all(&sql, args).await? {
+    for row in tx.all(&sql, args.clone()).await? {
         if let Some(deeds) = found.get_mut(&ClientId(row.int("client_id")?)) {
             deeds.failed = Some((JobId(row.int("id")?), row.text("job_type")?, row.text("reason")?));
+        }
+    }
+    let sql = format!("SELECT id, updates FROM clients WHERE id IN {list} AND updates >= 0");
+    for row in tx.all(&sql, args).await? {
+        if let Some(deeds) = found.get_mut(&ClientId(row.int("id")?)) {
+            deeds.updates = Some(row.int("updates")?);
         }
     }
     let owners: HashMap<JobId, ClientId> = waiting.into_iter().collect();

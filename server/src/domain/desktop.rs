@@ -290,7 +290,7 @@ const TAG_MARK: &str = "-lotse-";
 pub fn tagged_name(desktop: &str, random: [u8; 6]) -> String {
     let room = 63 - TAG_MARK.len() - TAG_LETTERS;
     let short: String = desktop.chars().take(room).collect();
-    let letters: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let letters = hex::encode(random);
     format!("{}{TAG_MARK}{letters}", short.trim_end_matches('-'))
 }
 

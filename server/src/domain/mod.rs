@@ -15,6 +15,7 @@ pub mod layout;
 pub mod machine_changes;
 pub mod naming;
 pub mod notice;
+pub mod package_build;
 pub mod package_words;
 pub mod people;
 pub mod provider;

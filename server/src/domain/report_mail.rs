@@ -3,7 +3,8 @@
 //!
 //! Invariant: periods of one wish follow each other; what daylight saving skips happens right after, what it repeats happens once.
 
-use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
+use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::problem::FieldProblem;
@@ -169,29 +170,47 @@ impl MailWish {
     /// When a period begins so many days from a time, if one does on that day.
     fn on(&self, from: i64, days: i64) -> Option<i64> {
         let (zone, time) = (zone(&self.time_zone)?, clock(&self.time)?);
-        let today = Timestamp::from_microsecond(from).ok()?.to_zoned(zone.clone()).date();
-        let date = today.checked_add(days.days()).ok()?;
+        let today = DateTime::from_timestamp_micros(from)?.with_timezone(&zone).date_naive();
+        let apart = Days::new(days.unsigned_abs());
+        let date = if days >= 0 { today.checked_add_days(apart)? } else { today.checked_sub_days(apart)? };
+        let last = || date.checked_add_days(Days::new(1)).is_none_or(|next| next.day() == 1);
         let fits = match self.every {
             Every::Daily => true,
-            Every::Weekly => date.weekday().to_monday_one_offset() == self.weekday,
-            Every::Monthly => date.day() == self.day.min(date.days_in_month()),
+            Every::Weekly => date.weekday().number_from_monday() == u32::try_from(self.weekday).ok()?,
+            Every::Monthly => {
+                let day = u32::try_from(self.day).ok()?;
+                date.day() == day || (date.day() < day && last())
+            }
         };
-        let at = date.to_datetime(time).to_zoned(zone).ok()?;
-        fits.then(|| at.timestamp().as_microsecond())
+        fits.then(|| begins(zone, date.and_time(time)))
     }
 }
 
-fn zone(name: &str) -> Option<TimeZone> {
-    // Nothing is read from the machine: all servers of a site have to agree.
-    TimeZone::get(name).ok().filter(|_| !name.is_empty() && name.len() <= 64)
+/// When a period begins that begins by the clock on the wall.
+fn begins(zone: Tz, local: NaiveDateTime) -> i64 {
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.timestamp_micros(),
+        LocalResult::None => {
+            // So long after the clock was put forward as it would have been: by the offset of before. No zone skips two days.
+            let before = (1..=48)
+                .find_map(|hours| zone.from_local_datetime(&(local - TimeDelta::hours(hours))).latest());
+            let offset = before.map_or(0, |before| before.offset().fix().local_minus_utc());
+            (local - TimeDelta::seconds(offset.into())).and_utc().timestamp_micros()
+        }
+    }
 }
 
-fn clock(text: &str) -> Option<civil::Time> {
+fn zone(name: &str) -> Option<Tz> {
+    // Nothing is read from the machine: all servers of a site have to agree.
+    name.parse().ok()
+}
+
+fn clock(text: &str) -> Option<NaiveTime> {
     let (hour, minute) = text.split_once(':')?;
     if hour.len() != 2 || minute.len() != 2 {
         return None;
     }
-    civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+    NaiveTime::from_hms_opt(hour.parse().ok()?, minute.parse().ok()?, 0)
 }
 
 #[cfg(test)]
@@ -218,11 +237,12 @@ mod tests {
     }
 
     fn at(text: &str) -> i64 {
-        text.parse::<Timestamp>().unwrap().as_microsecond()
+        text.parse::<DateTime<chrono::Utc>>().unwrap().timestamp_micros()
     }
 
     fn next(wish: &MailWish, after: &str) -> String {
-        Timestamp::from_microsecond(wish.next(at(after)).unwrap()).unwrap().to_string()
+        let next = DateTime::from_timestamp_micros(wish.next(at(after)).unwrap()).unwrap();
+        next.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
     }
 
     #[test]

@@ -50,6 +50,18 @@ impl FromStr for Suite {
     }
 }
 
+/// How the name of a package looks (Debian Policy 5.6.7).
+pub const NAME: &str = "^[a-z0-9][a-z0-9+.-]+$";
+/// How a version looks (deb-version(7)).
+pub const VERSION: &str = "^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$";
+/// How an architecture looks.
+pub const ARCHITECTURE: &str = "^[a-z0-9][a-z0-9-]*$";
+
+/// Whether a text looks like a pattern wants it.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+}
+
 /// What a package says of itself (deb-control(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -100,13 +112,16 @@ impl Control {
         let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
         let fitting = |name: &str, pattern: &str| {
             let value = field(name);
-            let fits = Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&value));
-            if fits { Ok(value) } else { Err(format!("its {name} `{value}` is missing or not allowed")) }
+            if fits(pattern, &value) {
+                Ok(value)
+            } else {
+                Err(format!("its {name} `{value}` is missing or not allowed"))
+            }
         };
         Ok(Self {
-            name: fitting("package", "^[a-z0-9][a-z0-9+.-]+$")?,
-            version: fitting("version", "^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")?,
-            architecture: fitting("architecture", "^[a-z0-9][a-z0-9-]*$")?,
+            name: fitting("package", NAME)?,
+            version: fitting("version", VERSION)?,
+            architecture: fitting("architecture", ARCHITECTURE)?,
             section: field("section"),
             description: field("description"),
             installed_bytes: field("installed-size").parse::<i64>().unwrap_or(0).saturating_mul(1024),

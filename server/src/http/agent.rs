@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Extension, Router,
+    body::Body,
     extract::{DefaultBodyLimit, FromRequestParts, Path, State},
     http::{StatusCode, request::Parts},
     routing::{get, post},
@@ -18,9 +19,13 @@ use wire::{
     poll::{PollRequest, PollResponse},
 };
 
-use super::{Rejection, extract::Json};
+use super::{
+    Rejection,
+    extract::Json,
+    sent::{LARGEST_PACKAGE, sent},
+};
 use crate::{
-    app::{Error, agents, enrolment, inventory},
+    app::{Error, agents, enrolment, inventory, repositories},
     context::Ctx,
     identity::tls::Peer,
 };
@@ -54,6 +59,8 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
         .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
+        // As large as a package is, and as long as it comes.
+        .route("/agent/v1/attempts/{id}/packages", post(package))
         .with_state(ctx)
 }
 
@@ -127,4 +134,15 @@ async fn secret(
     Path((id, reference)): Path<(AttemptId, String)>,
 ) -> Result<Json<String>, Rejection> {
     Ok(Json(agents::secret(&ctx, client, id, &reference).await?))
+}
+
+async fn package(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Path(id): Path<AttemptId>,
+    body: Body,
+) -> Result<StatusCode, Rejection> {
+    let content = std::pin::pin!(sent(body, LARGEST_PACKAGE));
+    repositories::taken(&ctx, client, id, content).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

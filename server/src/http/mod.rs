@@ -11,6 +11,7 @@ mod packages;
 pub mod pages;
 mod problem;
 mod repository;
+mod sent;
 mod stream;
 
 pub use problem::{Rejection, uniform};

@@ -14,7 +14,7 @@ use wire::{
 /// Most jobs of one run: its command line and its pages stay readable.
 pub const MOST_JOINED: usize = 50;
 
-/// Whether a plan could be joined with another one: it refreshes at most, and then installs or removes, for real, whatever comes of it.
+/// Whether a plan could be joined with another one: it refreshes at most, and then installs, removes or marks, for real, whatever comes of it.
 pub fn is_joinable(plan: &Plan) -> bool {
     parts(plan).is_some()
 }
@@ -33,7 +33,12 @@ fn parts(plan: &Plan) -> Option<(&Step, &PackageWork, Option<&Step>)> {
     let StepKind::Packages(work) = &step.kind else { return None };
     let is_joinable = matches!(
         work.action,
-        PackageAction::Install | PackageAction::Remove | PackageAction::Purge | PackageAction::Apply
+        PackageAction::Install
+            | PackageAction::Remove
+            | PackageAction::Purge
+            | PackageAction::Apply
+            | PackageAction::Hold
+            | PackageAction::Unhold
     ) && !work.preview
         && work.accepted.is_none();
     is_joinable.then_some((step, work, refresh))
@@ -190,9 +195,13 @@ mod tests {
             None,
             "one wants what the other refuses"
         );
-        for action in [PackageAction::Upgrade, PackageAction::SecurityUpgrade, PackageAction::Hold] {
+        for action in [PackageAction::Upgrade, PackageAction::SecurityUpgrade] {
             assert_eq!(joined(work(action, &["a1"]), work(action, &["b1"])), None);
         }
+        for mark in [PackageAction::Hold, PackageAction::Unhold] {
+            assert_eq!(joined(work(mark, &["a1"]), work(mark, &["b1"])).unwrap().packages, ["a1", "b1"]);
+        }
+        assert_eq!(joined(work(PackageAction::Hold, &["a1"]), work(PackageAction::Unhold, &["b1"])), None);
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl<'a> Planning<'a> {
                 StepKind::InstallAgent { package: self.image_part(image::AGENT, image::PACKAGE)? }
             }
             StepWork::UpgradeAgent => upgrade::step(self.request)?,
+            StepWork::SendPackages => StepKind::SendPackages { packages: self.list_param("packages") },
             StepWork::Facts => StepKind::Facts {},
             StepWork::Reboot => StepKind::Reboot {},
             StepWork::Shutdown => StepKind::Shutdown {},

@@ -50,7 +50,7 @@ pub fn place(wish: &ProviderWish, size: &str, offers: &Offers) -> Result<Place, 
             let is_open = offers.disks.iter().any(|disk| disk.offer.id == place.disk && disk.open_size);
             match (is_open, there.disk_gib) {
                 (true, None) => {
-                    missing.push(format!("the size `{size}` has no GiB, and its disk offering needs them"))
+                    missing.push(format!("the size `{size}` has no GiB, and its disk offering needs them"));
                 }
                 (true, gib) => place.disk_gib = gib,
                 (false, _) => {}

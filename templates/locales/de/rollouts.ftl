@@ -123,6 +123,12 @@ rollout-title = Name
 rollout-job-type = Job
 rollout-params = Parameter
 rollout-params-hint = NAME=WERT, einer je Zeile, etwa packages=firefox-esr
+rollout-job-add = Danach noch ein Job
+rollout-job-earlier = Früher
+rollout-job-earlier-one = Früher: Job { $number }
+rollout-job-without = Ohne ihn
+rollout-job-without-one = Ohne ihn: Job { $number }
+rollout-params-of-jobs = Welche Parameter die Jobs nehmen
 rollout-whom = Für wen
 rollout-group = Gruppe
 rollout-query = Oder eine Suche

@@ -72,6 +72,7 @@ list-ip = IP-Adressen
 list-memory = Arbeitsspeicher
 list-disk = Größte Platte
 list-threads = Threads
+list-updates = Aktualisierungen
 list-agent = Agent
 list-seen = Zuletzt gemeldet
 list-added = Angelegt

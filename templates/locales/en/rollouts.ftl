@@ -123,6 +123,12 @@ rollout-title = Name
 rollout-job-type = Job
 rollout-params = Parameters
 rollout-params-hint = NAME=VALUE, one in each line, such as packages=firefox-esr
+rollout-job-add = One more job behind it
+rollout-job-earlier = Earlier
+rollout-job-earlier-one = Earlier: job { $number }
+rollout-job-without = Without it
+rollout-job-without-one = Without it: job { $number }
+rollout-params-of-jobs = Which parameters the jobs take
 rollout-whom = For whom
 rollout-group = Group
 rollout-query = Or a search

@@ -72,6 +72,7 @@ list-ip = IP addresses
 list-memory = Memory
 list-disk = Largest disk
 list-threads = Threads
+list-updates = Updates
 list-agent = Agent
 list-seen = Last heard
 list-added = Added

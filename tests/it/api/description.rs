@@ -36,9 +36,10 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let (name, place) = (&parameter["name"], &parameter["in"]);
                 let required = parameter["required"] == true;
-                // What is compared has to be said; everything else can be left out.
-                let compared = path.ends_with("/difference");
-                must(required == (place == "path" || compared), &format!("is {name} in {place} required?"));
+                // What is compared, and what a package is, has to be said; everything else can be left out.
+                let is_package = ["package", "version", "description"].iter().any(|word| name == word);
+                let needed = path.ends_with("/difference") || (path.ends_with("/builds") && is_package);
+                must(required == (place == "path" || needed), &format!("is {name} in {place} required?"));
                 let told = parameter["description"].as_str().is_some_and(|text| !text.is_empty());
                 must(told || place == "path", &format!("what is {name}?"));
             }

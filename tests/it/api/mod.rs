@@ -1,8 +1,6 @@
 //! The API over real HTTPS, on real databases: each test runs on SQLite and on PostgreSQL. One that is missing in the list below is
 //! dead code, and the compiler says so.
 
-use harness::server::Engine;
-
 mod access;
 mod accounts;
 mod choice;
@@ -18,28 +16,6 @@ mod seen;
 mod stale;
 mod streams;
 mod studio;
-
-macro_rules! on_both_engines {
-    ($($module:ident { $($test:ident,)* })*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test]
-                async fn $test() {
-                    crate::api::$module::$test(super::super::Engine::Sqlite).await;
-                })*
-            })*
-        }
-
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test]
-                async fn $test() {
-                    crate::api::$module::$test(super::super::Engine::Postgres).await;
-                })*
-            })*
-        }
-    };
-}
 
 on_both_engines! {
     access {
@@ -69,6 +45,7 @@ on_both_engines! {
         a_list_by_groups_follows_who_joins_and_leaves,
     }
     seen {
+        packages_for_a_client_out_of_sight_are_not_looked_for,
         reports_are_about_the_clients_that_somebody_sees,
         the_overview_is_about_the_clients_that_somebody_sees,
         a_request_is_decided_by_who_has_the_role_where_it_happens,

@@ -29,6 +29,16 @@ async fn two_rooms(engine: Engine) -> TestServer {
     server
 }
 
+pub(super) async fn packages_for_a_client_out_of_sight_are_not_looked_for(engine: Engine) {
+    let server = two_rooms(engine).await;
+    let secret = login(&server, Role::Viewer, "room-101").await;
+    for (name, status) in [("in-01", 200), ("out-01", 404), ("no-such", 404)] {
+        let path = format!("/api/v1/package-search?q=hello&client={name}");
+        assert_eq!(ask(&server, &secret, &Method::GET, &path, &json!({})).await.status, status, "{name}");
+    }
+    server.stop().await.unwrap();
+}
+
 pub(super) async fn reports_are_about_the_clients_that_somebody_sees(engine: Engine) {
     let server = two_rooms(engine).await;
     let secret = login(&server, Role::Viewer, "room-101").await;

@@ -1,6 +1,6 @@
 //! Audit, settings, approvals and notices over real HTTPS, on real databases: each test runs on SQLite and on PostgreSQL.
 
-use harness::server::{Answer, Engine, TestServer, answer};
+use harness::server::{Answer, TestServer, answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{app::people, domain::people::Role};
@@ -11,28 +11,6 @@ mod notices;
 mod report_mails;
 mod routes;
 mod settings;
-
-macro_rules! on_both_engines {
-    ($($module:ident { $($test:ident,)* })*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    crate::audit::$module::$test(super::super::Engine::Sqlite).await;
-                })*
-            })*
-        }
-
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    crate::audit::$module::$test(super::super::Engine::Postgres).await;
-                })*
-            })*
-        }
-    };
-}
 
 on_both_engines! {
     routes {

@@ -48,6 +48,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn send(&mut self, method: Method, route: &str, path: &str, body: &Value) -> Answer {
+        let route = route.split('?').next().unwrap_or(route);
         self.used.insert(format!("{method} {route}"));
         let request = match &self.login {
             Some(login) => self.server.request(None, method.clone(), path).bearer_auth(login),

@@ -1,8 +1,8 @@
 //! Certificates that are not a client's own, on the listener for agents.
 
 use super::{
-    Machine, client, enrol, identity, installer, job, mac, on_both_engines, order, poll, reaches, register,
-    serves, showing, token_on_the_wire, until, wants_installer,
+    Machine, client, enrol, identity, installer, job, mac, order, poll, reaches, register, serves, showing,
+    token_on_the_wire, until, wants_installer,
 };
 use agent::{host::fake::Answer as Does, identity::NewKey};
 use harness::server::{Engine, TestServer, answer};

@@ -35,25 +35,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::{Mac, enrol::Realm};
 
-/// Both engines keep the same promises.
-macro_rules! on_both_engines {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(harness::server::Engine::Sqlite).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(harness::server::Engine::Postgres).await;
-            })*
-        }
-    };
-}
-use on_both_engines;
-
 /// Longest time that anything here may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 

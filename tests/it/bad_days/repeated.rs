@@ -1,6 +1,6 @@
 //! Requests that come twice because an answer was lost: `Idempotency-Key`.
 
-use super::{on_both_engines, serves};
+use super::serves;
 use harness::server::{Answer, Engine, TestServer, answer};
 use reqwest::Method;
 use serde_json::{Value, json};

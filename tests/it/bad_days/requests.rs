@@ -1,8 +1,8 @@
 //! Requests that are too large, too deep, of the wrong type or made of bytes that nobody expects.
 
 use super::{
-    Machine, client, enrol, facts, identity, installer, job, mac, on_both_engines, order, poll, register,
-    serves, showing, timeline, token_on_the_wire,
+    Machine, client, enrol, facts, identity, installer, job, mac, order, poll, register, serves, showing,
+    timeline, token_on_the_wire,
 };
 use agent::identity::NewKey;
 use harness::server::{Answer, Engine, TestServer, answer};

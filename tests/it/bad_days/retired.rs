@@ -1,8 +1,8 @@
 //! Clients that are taken out of service while their agents run, and come back.
 
 use super::{
-    Machine, client, enrol, facts, identity, installer, job, mac, on_both_engines, order, poll, reaches,
-    serves, showing, token_on_the_wire, until, wants_installer,
+    Machine, client, enrol, facts, identity, installer, job, mac, order, poll, reaches, serves, showing,
+    token_on_the_wire, until, wants_installer,
 };
 use agent::{host::fake::Answer as Does, identity::NewKey};
 use harness::server::{Engine, TestServer};

@@ -1,8 +1,8 @@
 //! Enrolment tokens that are late, come again, or come from somebody else.
 
 use super::{
-    Machine, client, enrol, identity, installer, job, mac, on_both_engines, order, poll, register, serves,
-    showing, timeline, token_on_the_wire, wants_installer,
+    Machine, client, enrol, identity, installer, job, mac, order, poll, register, serves, showing, timeline,
+    token_on_the_wire, wants_installer,
 };
 use agent::identity::NewKey;
 use harness::server::{Engine, TestServer};

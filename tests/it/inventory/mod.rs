@@ -12,6 +12,7 @@ use harness::{
         run::{Arrival, Fleet},
     },
     server::{Answer, Engine, TestServer, answer},
+    told::{hash, message, package},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,29 +21,9 @@ use server::{
     db::{clients, packages},
 };
 use wire::{
-    ClientId, Sha256,
-    packages::{
-        Condition, Package, PackageFamily, PackageKey, PackageUpdate, PackagesRequest, PackagesResponse,
-    },
+    ClientId,
+    packages::{Package, PackageUpdate, PackagesRequest, PackagesResponse},
 };
-
-macro_rules! on_both_engines {
-    ($($test:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Sqlite).await;
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Postgres).await;
-            })*
-        }
-    };
-}
 
 on_both_engines! {
     a_fleet_on_a_bad_network_has_what_its_machines_have,
@@ -118,46 +99,6 @@ async fn a_fleet_on_a_bad_network_has_what_its_machines_have(engine: Engine) {
     drop(tx);
     assert!(named > 0);
     fleet.finish().await.unwrap();
-}
-
-fn package(name: &str, version: &str) -> Package {
-    Package {
-        key: PackageKey {
-            name: name.to_owned(),
-            architecture: "amd64".to_owned(),
-            version: version.to_owned(),
-        },
-        automatic: false,
-        held: false,
-        size_bytes: 2048,
-        update: None,
-    }
-}
-
-fn hash(packages: &[Package]) -> Sha256 {
-    let text: String = packages.iter().map(|package| package.line() + "\n").collect();
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
-    Sha256::from_bytes(bytes)
-}
-
-/// A message that leads from a state to another one; from nothing as a whole.
-fn message(old: Option<&[Package]>, new: &[Package]) -> PackagesRequest {
-    let before = old.unwrap_or_default();
-    PackagesRequest {
-        collected_at: 1,
-        base: old.map(hash),
-        sha256: hash(new),
-        family: PackageFamily::Dpkg,
-        set: new.iter().filter(|package| !before.contains(package)).cloned().collect(),
-        gone: before
-            .iter()
-            .filter(|package| !new.iter().any(|other| other.key == package.key))
-            .map(|package| package.key.clone())
-            .collect(),
-        condition: Condition::default(),
-        attempt: None,
-    }
 }
 
 async fn client(server: &TestServer, name: &str) -> ClientId {

@@ -8,30 +8,7 @@ mod pages;
 mod schedules;
 mod site;
 mod storms;
-
-use harness::server::Engine;
-
-macro_rules! on_both_engines {
-    ($($module:ident { $($test:ident,)* })*) => {
-        mod sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    crate::rollouts::$module::$test(super::super::Engine::Sqlite).await;
-                })*
-            })*
-        }
-
-        mod postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    crate::rollouts::$module::$test(super::super::Engine::Postgres).await;
-                })*
-            })*
-        }
-    };
-}
+mod works;
 
 on_both_engines! {
     control {
@@ -52,6 +29,7 @@ on_both_engines! {
     }
     pages {
         a_rollout_is_shown_made_and_ordered_about_on_pages,
+        the_form_takes_several_jobs_in_their_order,
     }
     schedules {
         a_window_that_closes_takes_back_what_nobody_has_begun,
@@ -61,5 +39,10 @@ on_both_engines! {
     storms {
         nothing_forbidden_happens_whatever_comes,
         servers_that_look_at_the_same_time_order_once,
+    }
+    works {
+        an_installation_anew_that_fails_touches_no_second_client,
+        an_installation_anew_that_nobody_began_leaves_the_client_as_it_was,
+        a_stop_that_needs_a_second_person_holds_until_one_agrees,
     }
 }

@@ -75,3 +75,45 @@ pub(super) async fn a_rollout_is_shown_made_and_ordered_about_on_pages(engine: E
     assert_eq!(site.show(id).await["state"], json!("running"));
     site.server.stop().await.unwrap();
 }
+
+pub(super) async fn the_form_takes_several_jobs_in_their_order(engine: Engine) {
+    let site = Site::start(engine, 2).await;
+    let browser =
+        Browser::of_new_account(&site.server, "ann", Rights::everything(Role::Operator)).await.unwrap();
+    let how = [("title", "Zwei"), ("query", "name:pc-*"), ("waves", "rest"), ("expire_after", "7d")];
+    let with = |jobs: &[(&'static str, &'static str)], then: &'static str| {
+        [&how[..], jobs, &[("then", then)]].concat()
+    };
+    let page = get(&browser, "/new-rollout", "en").await.text;
+    assert!(page.contains(">Install packages</option>"), "a job goes by its name alone: {page}");
+    // One more, and another order, without a script.
+    let one = [("job", "script"), ("params", "text=true")];
+    let page = post(&browser, "/new-rollout", &with(&one, "add")).await.text;
+    assert_eq!(page.matches("name=\"job\"").count(), 2, "{page}");
+    let two = [("job", "script"), ("params", "text=true"), ("job", "reboot"), ("params", "")];
+    let page = post(&browser, "/new-rollout", &with(&two, "earlier-2")).await.text;
+    let (reboot, script) =
+        (page.find("value=\"reboot\" selected").unwrap(), page.find("value=\"script\" selected").unwrap());
+    assert!(reboot < script, "{page}");
+    let page = post(&browser, "/new-rollout", &with(&two, "without-1")).await.text;
+    assert!(
+        page.matches("name=\"job\"").count() == 1 && !page.contains("value=\"script\" selected"),
+        "{page}"
+    );
+
+    // What is wrong names its job; an installation anew has no others beside it; a row without a job does not count.
+    let wrong = [("job", "script"), ("params", "text=true"), ("job", "script"), ("params", "")];
+    let page = post(&browser, "/new-rollout", &with(&wrong, "start")).await.text;
+    assert!(page.contains("work.jobs[1].params.text"), "{page}");
+    let anew = [("job", "reinstall"), ("params", ""), ("job", "reboot"), ("params", "")];
+    let page = post(&browser, "/new-rollout", &with(&anew, "start")).await.text;
+    assert!(page.contains("keine anderen Jobs"), "{page}");
+    let empty = [&two[..], &[("job", ""), ("params", "")]].concat();
+    let made = post(&browser, "/new-rollout", &with(&empty, "make")).await;
+    let id: i64 =
+        made.headers["location"].to_str().unwrap().strip_prefix("/rollouts/").unwrap().parse().unwrap();
+    let jobs = site.show(id).await["spec"]["work"]["jobs"].clone();
+    let types: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["job_type"].clone()).collect();
+    assert_eq!(types, ["script", "reboot"]);
+    site.server.stop().await.unwrap();
+}

@@ -79,6 +79,18 @@ impl Site {
         tx.commit().await.unwrap();
     }
 
+    /// Machines come up in a realm, and their agents are heard from it.
+    pub(super) async fn boot(&self, realm: Realm, clients: &[ClientId]) {
+        let now = self.server.ctx.now();
+        for id in clients {
+            let mut tx = self.server.ctx.db.write().await.unwrap();
+            clients::set_seen(&mut tx, *id, "another boot", realm, "1", now).await.unwrap();
+            let stage = clients::stage(&mut tx, *id).await.unwrap().unwrap();
+            queue::follow_stage(&mut tx, *id, stage, realm, now).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
     /// The server looks until nothing is left to do.
     pub(super) async fn look(&mut self) {
         while rollouts::work(&self.server.ctx, &mut self.looks).await.unwrap() {}
@@ -116,11 +128,16 @@ impl Site {
 
     /// Agents take what is there for them; tells how many did.
     pub(super) async fn claim(&mut self, clients: &[ClientId]) -> usize {
+        self.claim_in(Realm::System, clients).await
+    }
+
+    /// Agents of a realm take what is there for them; tells how many did.
+    pub(super) async fn claim_in(&mut self, realm: Realm, clients: &[ClientId]) -> usize {
         let mut taken = 0;
         for id in clients {
             let mut tx = self.server.ctx.db.write().await.unwrap();
             let now = self.server.ctx.now();
-            let found = queue::claim(&mut tx, *id, Realm::System, "boot", 60, now).await.unwrap();
+            let found = queue::claim(&mut tx, *id, realm, "boot", 60, now).await.unwrap();
             tx.commit().await.unwrap();
             if let Some((_, attempt)) = found {
                 self.running.insert(*id, attempt);

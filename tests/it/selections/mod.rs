@@ -4,7 +4,10 @@
 mod joining;
 mod pages;
 
-use harness::server::{Engine, TestServer};
+use harness::{
+    server::{Engine, TestServer},
+    told::{message, package},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{
@@ -13,10 +16,10 @@ use server::{
     domain::client::{ClientConfig, Stage},
 };
 use wire::{
-    AttemptId, ClientId, Sha256,
+    AttemptId, ClientId,
     enrol::Realm,
     event::{Event, EventKind, Outcome, ReportRequest},
-    packages::{Condition, Package, PackageFamily, PackageKey, PackageUpdate, PackagesRequest},
+    packages::{Package, PackageUpdate},
     plan::Plan,
     poll::{Order, PollRequest},
 };
@@ -27,26 +30,9 @@ use self::joining::{
     what_waits_is_carried_out_together, whatever_happens_every_job_ends_once,
 };
 
-macro_rules! on_both_engines {
-    ($($test:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Sqlite).await;
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(super::Engine::Postgres).await;
-            })*
-        }
-    };
-}
-
 on_both_engines! {
     a_member_is_given_a_selection_once,
+    who_leaves_is_not_given_what_nobody_has_begun,
     members_that_are_found_are_followed,
     an_installation_ends_with_the_selections,
     drift_is_shown_and_found,
@@ -113,37 +99,10 @@ async fn jobs_of(server: &TestServer, name: &str) -> Vec<Value> {
     jobs
 }
 
-fn package(name: &str, version: &str) -> Package {
-    Package {
-        key: PackageKey {
-            name: name.to_owned(),
-            architecture: "amd64".to_owned(),
-            version: version.to_owned(),
-        },
-        automatic: false,
-        held: false,
-        size_bytes: 2048,
-        update: None,
-    }
-}
-
 async fn tells(server: &TestServer, client: ClientId, packages: &[Package]) {
     let mut packages = packages.to_vec();
     packages.sort_by(|a, b| a.key.cmp(&b.key));
-    let text: String = packages.iter().map(|package| package.line() + "\n").collect();
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
-    let request = PackagesRequest {
-        collected_at: 1,
-        base: None,
-        sha256: Sha256::from_bytes(bytes),
-        family: PackageFamily::Dpkg,
-        set: packages,
-        gone: Vec::new(),
-        condition: Condition::default(),
-        attempt: None,
-    };
-    inventory::receive(&server.ctx, client, &request).await.unwrap();
+    inventory::receive(&server.ctx, client, &message(None, &packages)).await.unwrap();
 }
 
 async fn group(server: &TestServer, name: &str, query: Option<&str>) {
@@ -205,6 +164,56 @@ async fn a_member_is_given_a_selection_once(engine: Engine) {
     let stale = server.send(Method::PUT, "/api/v1/selections/office", &next).await.unwrap();
     assert!(stale.is_problem(409), "{stale:?}");
     ok(&server, Method::DELETE, "selections/office", none).await;
+    server.stop().await.unwrap();
+}
+
+async fn who_leaves_is_not_given_what_nobody_has_begun(engine: Engine) {
+    let server = site(engine).await;
+    office(&server).await;
+    let none = &json!({});
+    for room in ["room", "house"] {
+        group(&server, room, None).await;
+        ok(&server, Method::PUT, &format!("selections/office/groups/{room}"), none).await;
+    }
+    let works = client(&server, "works", Stage::Installed).await;
+    for name in ["leaves", "in-two", "stays"] {
+        client(&server, name, Stage::Installed).await;
+    }
+    for name in ["works", "leaves", "in-two", "stays"] {
+        ok(&server, Method::PUT, &format!("groups/room/members/{name}"), none).await;
+    }
+    ok(&server, Method::PUT, "groups/house/members/in-two", none).await;
+    let (attempt, _) = poll(&server, works, None).await.unwrap();
+    // One whose agent is at it ends it; one whom another group gives it keeps it; one who only leaves is given nothing.
+    for name in ["works", "leaves", "in-two"] {
+        ok(&server, Method::DELETE, &format!("groups/room/members/{name}"), none).await;
+    }
+    let job = async |name: &str| jobs_of(&server, name).await.last().unwrap().clone();
+    let left = job("leaves").await;
+    assert_eq!(
+        (&left["state"], &left["reason"]),
+        (&json!("cancelled"), &json!("no group of the client gives it the selection office any more"))
+    );
+    assert_eq!(
+        (&job("works").await["state"], &job("in-two").await["state"]),
+        (&json!("running"), &json!("queued"))
+    );
+    ends(&server, works, attempt, Outcome::Succeeded).await;
+    assert_eq!(job("works").await["state"], "succeeded");
+    // Who comes again gets it again.
+    ok(&server, Method::PUT, "groups/room/members/leaves", none).await;
+    assert_eq!(
+        (jobs_of(&server, "leaves").await.len(), &job("leaves").await["state"]),
+        (2, &json!("queued"))
+    );
+    // The selection goes from the group, then altogether.
+    ok(&server, Method::DELETE, "selections/office/groups/room", none).await;
+    assert_eq!(
+        (&job("stays").await["state"], &job("in-two").await["state"]),
+        (&json!("cancelled"), &json!("queued"))
+    );
+    ok(&server, Method::DELETE, "selections/office", none).await;
+    assert_eq!(job("in-two").await["reason"], "the selection office was deleted");
     server.stop().await.unwrap();
 }
 

@@ -1,9 +1,12 @@
 //! Source lists, looking for packages, and own repositories: real archives, real signatures, and the real apt with directories of its own.
 
+mod building;
 mod lists;
+mod pins;
 mod repository;
 mod script;
 mod searching;
+mod taking;
 
 use std::{path::PathBuf, process::Output};
 
@@ -15,25 +18,9 @@ use serde_json::{Value, json};
 use server::{clock::Clock, config::Config};
 use tempfile::TempDir;
 
-/// Each test runs on both engines.
-macro_rules! on_both_engines {
-    ($($module:ident::$test:ident,)*) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$module::$test(super::Engine::Sqlite).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$module::$test(super::Engine::Postgres).await;
-            })*
-        }
-    };
-}
-
 on_both_engines! {
+    building::a_package_of_files_is_what_dpkg_installs,
+    building::files_that_make_no_package_are_refused_with_the_reason,
     lists::a_list_is_kept_once_its_archives_are_what_it_says,
     lists::a_client_has_the_lists_of_its_distribution_and_of_its_groups,
     lists::a_list_through_the_cache_is_verified_with_its_own_key,
@@ -43,6 +30,8 @@ on_both_engines! {
     repository::what_is_uploaded_promoted_and_rolled_back_is_what_apt_sees,
     repository::what_is_no_package_or_another_one_of_the_same_version_is_refused,
     repository::old_states_and_what_nobody_needs_are_forgotten,
+    taking::only_what_was_ordered_comes_of_a_client,
+    taking::a_taking_is_ordered_at_its_repository,
 }
 
 const SUITE: &str = "bookworm";

@@ -60,6 +60,15 @@ pub(super) async fn packages_are_found_by_name_and_description_and_what_is_new_i
     );
     let nowhere = site.server.get("/api/v1/package-search?q=x&list=nothing").await.unwrap();
     assert!(nowhere.is_problem(404));
+    // In what one client can install: nothing of a list that it has not.
+    let of_client = "/api/v1/package-search?q=hello&client=pc";
+    assert!(site.server.get(of_client).await.unwrap().is_problem(404));
+    site.server.send(Method::POST, "/api/v1/clients", &json!({ "name": "pc" })).await.unwrap().ok().unwrap();
+    assert!(names(&site.server.get(of_client).await.unwrap().ok().unwrap()).is_empty());
+    let given = "/api/v1/source-lists/vendor/clients/pc";
+    assert_eq!(site.server.send(Method::PUT, given, &json!({})).await.unwrap().status, 204);
+    let found = site.server.get(of_client).await.unwrap().ok().unwrap();
+    assert_eq!(names(&found), ["hello", "hello-doc", "othello"]);
     // Something new: seen when the archive is asked again, at once when somebody wants that.
     site.archive.package("hello", "2", 1000).unwrap();
     site.archive.package("hellokitty", "1", 1000).unwrap();

@@ -229,11 +229,26 @@ async fn a_supervisor_that_is_killed_is_started_again() {
     // It is slow to start, so that there is time to kill.
     site.offer("0.2.0", "#!/bin/sh\n# slow\necho begins\nsleep 3\nexec /lotse-agent \"$@\"\n").await;
     let id = site.order(json!({})).await.unwrap();
-    // Between the end of the old agent and the start of the new one, only systemd could start it again.
     site.until("the trial begins", |site| site.machine.said_on_trial().contains("begins")).await;
     site.machine.run("read -r id rest < /var/lib/lotse-agent/upgrade/supervisor.pid; kill -9 $id");
     assert_eq!(site.end_of(id).await, ("succeeded".to_owned(), String::new()));
     site.is_settled("0.2.0", "slow").await;
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_killed_between_two_agents_is_started_again() {
+    let site = Site::start().await;
+    site.offer("0.2.0", "#!/bin/sh\n# slow\necho begins\nsleep 3\nexec /lotse-agent \"$@\"\n").await;
+    let id = site.order(json!({})).await.unwrap();
+    site.until("the trial begins", |site| site.machine.said_on_trial().contains("begins")).await;
+    // Neither of them is left to start the other one.
+    site.machine.run(
+        "cd /var/lib/lotse-agent/upgrade; read -r agent rest < agent.pid; read -r id rest < supervisor.pid; \
+         kill -9 $id $agent",
+    );
+    assert_eq!(site.end_of(id).await, ("succeeded".to_owned(), String::new()), "{}", site.machine.log());
+    site.is_settled("0.2.0", "slow").await;
+    site.works().await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A server without listeners and some CloudStacks: work is done when the test says so, and the clock goes as it says.
+//! A server without listeners and several clouds: work is done when the test says so, and the clock goes as it says.
 
 use std::path::PathBuf;
 

@@ -146,17 +146,14 @@ pub(super) fn shown(world: &World, id: &str) -> Option<Value> {
         return Some(shown);
     }
     shown["jobresulttype"] = json!("object");
-    match job.fails {
-        Some(code) => {
-            shown["jobstatus"] = json!(2);
-            shown["jobresultcode"] = json!(code);
-            shown["jobresult"] = json!({ "errorcode": code, "errortext": "the job failed in this test" });
-        }
-        None => {
-            shown["jobstatus"] = json!(1);
-            shown["jobresultcode"] = json!(0);
-            shown["jobresult"] = job.shown.clone();
-        }
+    if let Some(code) = job.fails {
+        shown["jobstatus"] = json!(2);
+        shown["jobresultcode"] = json!(code);
+        shown["jobresult"] = json!({ "errorcode": code, "errortext": "the job failed in this test" });
+    } else {
+        shown["jobstatus"] = json!(1);
+        shown["jobresultcode"] = json!(0);
+        shown["jobresult"] = job.shown.clone();
     }
     Some(shown)
 }

@@ -192,6 +192,15 @@ impl Server for BadServer {
         }))
     }
 
+    fn package<'a>(
+        &'a self,
+        attempt: AttemptId,
+        content: BoxStream<'static, std::io::Result<bytes::Bytes>>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        // A stream is there once: it cannot be repeated by the network.
+        self.inner.package(attempt, content)
+    }
+
     fn blob<'a>(
         &'a self,
         sha256: &'a Sha256,

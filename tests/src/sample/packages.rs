@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use server::{app::inventory, context::Ctx};
 use wire::{
-    AttemptId, ClientId, Sha256,
-    packages::{
-        Condition, Package, PackageFamily, PackageKey, PackageUpdate, PackagesRequest, PackagesResponse,
-    },
+    AttemptId, ClientId,
+    packages::{Condition, Package, PackageKey, PackageUpdate, PackagesRequest, PackagesResponse, Pin},
 };
+
+use crate::told::message;
 
 const INSTALLED: &str = include_str!("../../../agent/src/packages/testdata/dpkg-query.txt");
 const AUTOMATIC: &str = include_str!("../../../agent/src/packages/testdata/showauto.txt");
@@ -49,13 +49,6 @@ fn system(upgraded: bool) -> Vec<Package> {
     packages
 }
 
-fn hash(packages: &[Package]) -> Sha256 {
-    let text: String = packages.iter().map(|package| package.line() + "\n").collect();
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
-    Sha256::from_bytes(bytes)
-}
-
 async fn tell(
     ctx: &Ctx,
     client: ClientId,
@@ -63,16 +56,7 @@ async fn tell(
     condition: Condition,
     attempt: Option<AttemptId>,
 ) -> Result<()> {
-    let request = PackagesRequest {
-        collected_at: ctx.now(),
-        base: None,
-        sha256: hash(&packages),
-        family: PackageFamily::Dpkg,
-        set: packages,
-        gone: Vec::new(),
-        condition,
-        attempt,
-    };
+    let request = PackagesRequest { collected_at: ctx.now(), condition, attempt, ..message(None, &packages) };
     ensure!(
         inventory::receive(ctx, client, &request).await? == PackagesResponse::Kept,
         "packages are not kept"
@@ -102,6 +86,20 @@ pub(super) async fn told(ctx: &Ctx, client: ClientId, number: u8, attempt: Attem
         } else {
             String::new()
         },
+        pins: pins(),
     };
     tell(ctx, client, system(number.is_multiple_of(3)), condition, Some(attempt)).await
+}
+
+fn pins() -> Vec<Pin> {
+    let pin = |packages: &str, pin: &str, priority, by_lotse| Pin {
+        packages: packages.to_owned(),
+        pin: pin.to_owned(),
+        priority,
+        by_lotse,
+    };
+    vec![
+        pin("firefox-esr", "version 128.*", 1001, true),
+        pin("*", "release n=bookworm-backports", 100, false),
+    ]
 }

@@ -383,6 +383,14 @@ impl Server for FakeServer {
         self.carry("secret", |_| Ok("hidden".into()))
     }
 
+    fn package<'a>(
+        &'a self,
+        _attempt: AttemptId,
+        _content: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.carry("package", |_| Ok(()))
+    }
+
     fn blob<'a>(
         &'a self,
         sha256: &'a Sha256,

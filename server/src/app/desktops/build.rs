@@ -1,9 +1,9 @@
 //! Making a desktop's machine at one provider: the machine, what makes it reachable, and its start. Each step is what the journal lacks next.
 
 use super::{
+    super::user_data,
     clear,
     finding::{Settled, address_tag, egress_tag, patience, settle},
-    super::user_data,
     trial::{self, begin, give_up, met},
     work::{Halt, Next, Turn},
 };
@@ -297,13 +297,11 @@ impl Building<'_> {
         };
         let named = &self.place.address;
         if !named.is_empty() {
-            return match found.into_iter().find(|address| address.address == *named) {
-                Some(address) => Ok(Ok(address)),
-                None => {
-                    let reason = format!("the network has no public address {named}");
-                    self.give_up(FaultClass::Caller, &reason).await.map(Err)
-                }
-            };
+            if let Some(address) = found.into_iter().find(|address| address.address == *named) {
+                return Ok(Ok(address));
+            }
+            let reason = format!("the network has no public address {named}");
+            return self.give_up(FaultClass::Caller, &reason).await.map(Err);
         }
         let mut tx = self.turn.write().await?;
         let got = parts::addresses(&mut tx, self.trial.provider_id).await?;

@@ -35,7 +35,7 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
     let now = turn.ctx.now();
     let desktop = &turn.desktop;
     let current = || turn.trials.iter().filter(|trial| trial.round >= desktop.first_round);
-    if let Some(last) = current().last().filter(|last| last.class == Some(FaultClass::Caller)) {
+    if let Some(last) = current().next_back().filter(|last| last.class == Some(FaultClass::Caller)) {
         // What was asked for is wrong; others would say the same.
         return fail(turn, &last.reason).await;
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use wire::{
     ClientId, JobId,
     packages::{
-        LONGEST_WORD, MOST_PACKAGES, MOST_SERVICES, Package, PackageKey, PackagesRequest, PackagesResponse,
+        LONGEST_PIN, LONGEST_WORD, MOST_PACKAGES, MOST_PINS, MOST_SERVICES, Package, PackageKey,
+        PackagesRequest, PackagesResponse,
     },
 };
 
@@ -34,6 +35,8 @@ fn check(request: &PackagesRequest) -> Result<(), Error> {
     let long = |text: &String, most: usize| text.len() > most;
     if condition.services.len() > MOST_SERVICES
         || condition.services.iter().any(|service| long(service, LONGEST_WORD))
+        || condition.pins.len() > MOST_PINS
+        || condition.pins.iter().any(|pin| long(&pin.packages, LONGEST_PIN) || long(&pin.pin, LONGEST_PIN))
         || long(&condition.reboot_why, LONGEST_WHY)
         || long(&condition.updates_unknown, LONGEST_WHY)
     {

@@ -1,4 +1,5 @@
-//! Who has which selection: follows the members of groups, named or found, and queues what somebody has not been given yet.
+//! Who has which selection: follows the members of groups, named or found, queues what somebody has not been given yet, and takes back
+//! what waits for somebody who left.
 //!
 //! Idempotent: a client stands in the list once, with the job that was queued for it in the same transaction.
 
@@ -6,12 +7,16 @@ use std::collections::BTreeSet;
 
 use wire::{ClientId, JobId};
 
-use super::{Error, order, rows};
+use super::{Error, Selection, order, rows};
 use crate::{
     app::{groups, jobs},
     context::Ctx,
-    db::{Tx, clients},
-    domain::client::{Client, Stage},
+    db::{Tx, clients, jobs as job_rows},
+    domain::{
+        client::{Client, Stage},
+        job::JobState,
+    },
+    queue,
 };
 
 /// Whom jobs are given by that follow from a group.
@@ -31,7 +36,7 @@ pub(in crate::app) async fn has_any(tx: &mut Tx, group: wire::GroupId) -> Result
 /// The database refuses.
 pub async fn follow(ctx: &Ctx) -> Result<(), Error> {
     let mut tx = ctx.db.read().await?;
-    let mut changes: Vec<(i64, ClientId, bool)> = Vec::new();
+    let (mut come, mut gone) = (Vec::new(), Vec::new());
     for selection in rows::list(&mut tx).await? {
         let mut wanted: BTreeSet<ClientId> = BTreeSet::new();
         for group in &selection.groups {
@@ -47,20 +52,21 @@ pub async fn follow(ctx: &Ctx) -> Result<(), Error> {
         }
         let holders = rows::holders(&mut tx, selection.id).await?;
         let present: BTreeSet<ClientId> = holders.iter().map(|holder| holder.client).collect();
-        changes.extend(wanted.difference(&present).map(|client| (selection.id, *client, true)));
-        changes.extend(present.difference(&wanted).map(|client| (selection.id, *client, false)));
+        come.extend(wanted.difference(&present).map(|client| (selection.id, *client)));
+        gone.extend(present.difference(&wanted).map(|client| (selection.clone(), *client)));
     }
     drop(tx);
-    if !changes.is_empty() {
+    if !come.is_empty() {
         let mut tx = ctx.db.write().await?;
-        for (selection, client, has) in changes {
-            if !has {
-                rows::remove_holder(&mut tx, selection, client).await?;
-            } else if clients::stage(&mut tx, client).await?.is_some() {
+        for (selection, client) in come {
+            if clients::stage(&mut tx, client).await?.is_some() {
                 rows::add_holder(&mut tx, selection, client).await?;
             }
         }
         tx.commit().await?;
+    }
+    for (selection, client) in gone {
+        leave(ctx, &selection, client).await?;
     }
     let mut tx = ctx.db.read().await?;
     let due = rows::due(&mut tx).await?;
@@ -73,6 +79,43 @@ pub async fn follow(ctx: &Ctx) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A client has a selection no longer: the job that would bring it is cancelled unless an agent has begun it.
+async fn leave(ctx: &Ctx, selection: &Selection, client: ClientId) -> Result<(), Error> {
+    let mut tx = ctx.db.write().await?;
+    clients::lock(&mut tx, client).await?;
+    let job = rows::remove_holder(&mut tx, selection.id, client).await?;
+    let because = format!("no group of the client gives it the selection {} any more", selection.name);
+    if let Some(job) = job {
+        cancel_waiting(&mut tx, job, &because, ctx.now()).await?;
+    }
+    tx.commit().await?;
+    ctx.presence.events_came();
+    Ok(())
+}
+
+/// Cancels the jobs that would bring a selection which there will not be any more.
+///
+/// # Errors
+/// The database refuses.
+pub(super) async fn cancel_all(tx: &mut Tx, selection: &Selection, now: i64) -> Result<(), Error> {
+    let because = format!("the selection {} was deleted", selection.name);
+    for (client, job) in rows::waiting(tx, selection.id).await? {
+        clients::lock(tx, client).await?;
+        cancel_waiting(tx, job, &because, now).await?;
+    }
+    Ok(())
+}
+
+/// Cancels a job of a client that is locked, as long as nobody has begun it.
+async fn cancel_waiting(tx: &mut Tx, job: JobId, because: &str, now: i64) -> Result<(), Error> {
+    match job_rows::find(tx, job).await? {
+        Some(job) if matches!(job.state, JobState::Held | JobState::Queued) => {
+            queue::cancel(tx, &job, ACTOR, because, now).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Queues for a client what no job has brought yet.

@@ -101,6 +101,9 @@ pub(super) async fn packages(api: &Api, words: PackagesWords) -> anyhow::Result<
         }
         _ => note(&format!("which updates there are is not known: {}", inventory.condition.updates_unknown)),
     }
+    for pin in &inventory.condition.pins {
+        note(&format!("pinned: {} to {}, priority {}", pin.packages, pin.pin, pin.priority));
+    }
     if !inventory.condition.reboot_why.is_empty() {
         note(&format!("a restart is needed: {}", inventory.condition.reboot_why));
     }

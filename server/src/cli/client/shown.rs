@@ -84,6 +84,7 @@ fn cell(client: &ClientView, column: SortBy) -> String {
         SortBy::Disk if traits.disk_bytes > 0 => human(traits.disk_bytes),
         SortBy::Threads if traits.threads > 0 => traits.threads.to_string(),
         SortBy::Memory | SortBy::Disk | SortBy::Threads => String::new(),
+        SortBy::Updates => client.updates.map(|count| count.to_string()).unwrap_or_default(),
         SortBy::Agent => client.agent_version.clone().unwrap_or_default(),
         SortBy::Seen => client.last_seen_at.map_or("never".to_owned(), time),
         SortBy::Added => time(client.created_at),

@@ -1,6 +1,6 @@
 //! What an expression means as the condition of a statement about `clients c`.
 //!
-//! Invariant: whatever people type is a bound value; the text is made of constants of this file alone.
+//! Invariant: whatever people type is a bound value; the text is made of constants of this file and of numbers of packages alone.
 
 use std::net::IpAddr;
 
@@ -21,12 +21,14 @@ pub(super) struct Statement<'a> {
     pub(super) text: String,
     /// The values.
     pub(super) args: Vec<Arg>,
+    /// Package tests of which it is known which packages they mean, with the numbers of these.
+    pub(super) packages: Vec<(Test, Vec<i64>)>,
     around: Around<'a>,
 }
 
 impl<'a> Statement<'a> {
     pub(super) fn new(around: Around<'a>) -> Self {
-        Self { text: String::new(), args: Vec::new(), around }
+        Self { text: String::new(), args: Vec::new(), packages: Vec::new(), around }
     }
 
     /// Leaves out what whoever asks does not see.
@@ -90,7 +92,13 @@ impl<'a> Statement<'a> {
                     "c.id + 0 NOT IN (SELECT client_id FROM jobs WHERE state IN ('held', 'queued', 'running'))"
                 }
             }),
-            Test::Package(name, version) => self.package(name, version.as_ref()),
+            Test::Package(name, version) => {
+                let known = self.packages.iter().find(|(known, _)| known == test);
+                match known.map(|(_, ids)| ids.clone()) {
+                    Some(ids) => self.has_one_of(&ids),
+                    None => self.has_package(name, version.as_ref()),
+                }
+            }
             Test::Agent(comparison, wanted) => {
                 self.text.push_str(&format!("coalesce(c.agent_key {} ", comparison.as_str()));
                 self.value(version::key(wanted));
@@ -261,16 +269,31 @@ impl<'a> Statement<'a> {
         self.text.push(')');
     }
 
-    fn package(&mut self, name: &Pattern, version: Option<&(Comparison, String)>) {
+    fn has_package(&mut self, name: &Pattern, version: Option<&(Comparison, String)>) {
         self.text.push_str(
             "c.id + 0 IN (SELECT DISTINCT i.client_id FROM client_packages i JOIN packages p ON p.id = i.package_id WHERE ",
         );
+        self.package(name, version);
+        self.text.push(')');
+    }
+
+    /// Numbers of packages stand in the text, so that the engine knows how many clients have them: of each alone it knows that.
+    fn has_one_of(&mut self, packages: &[i64]) {
+        let numbers: Vec<String> = packages.iter().map(ToString::to_string).collect();
+        // Nothing has this number.
+        let list = if numbers.is_empty() { "-1".to_owned() } else { numbers.join(", ") };
+        self.text.push_str(&format!(
+            "c.id + 0 IN (SELECT DISTINCT client_id FROM client_packages WHERE package_id IN ({list}))"
+        ));
+    }
+
+    /// The packages `p` that a test means.
+    pub(super) fn package(&mut self, name: &Pattern, version: Option<&(Comparison, String)>) {
         self.fits("p.name", name, How::Equals);
         if let Some((comparison, wanted)) = version {
             self.text.push_str(&format!(" AND p.version_key {} ", comparison.as_str()));
             self.value(version::key(wanted));
         }
-        self.text.push(')');
     }
 
     /// Clients of which it is known whether they differ from a selection that they have.

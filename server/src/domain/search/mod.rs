@@ -230,6 +230,15 @@ impl Expr {
     pub fn is_everything(&self) -> bool {
         matches!(self, Self::All(parts) if parts.is_empty())
     }
+
+    /// Its tests, in the order in which they stand.
+    pub fn tests(&self) -> Vec<&Test> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::tests).collect(),
+            Self::Not(part) => part.tests(),
+            Self::Test(test, _) => vec![test],
+        }
+    }
 }
 
 /// Most tests of an expression with those of the groups that it names.

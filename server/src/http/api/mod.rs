@@ -284,6 +284,8 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/repositories/{name}/packages", Role::Viewer),
     (POST, "/api/v1/repositories/{name}/packages", Role::Operator),
     (DELETE, "/api/v1/repositories/{name}/packages/{id}", Role::Operator),
+    (POST, "/api/v1/repositories/{name}/builds", Role::Operator),
+    (POST, "/api/v1/repositories/{name}/takings", Role::Operator),
     (GET, "/api/v1/repositories/{name}/states", Role::Viewer),
     (POST, "/api/v1/repositories/{name}/promote", Role::Operator),
     (POST, "/api/v1/repositories/{name}/roll-back", Role::Operator),
@@ -325,7 +327,10 @@ pub fn router(ctx: Ctx) -> Router {
     };
     let files = OpenApiRouter::new().nest(
         "/api/v1",
-        OpenApiRouter::new().routes(routes!(files::create_blob)).routes(routes!(sources::upload_package)),
+        OpenApiRouter::new()
+            .routes(routes!(files::create_blob))
+            .routes(routes!(sources::upload_package))
+            .routes(routes!(sources::build_package)),
     );
     let (guarded, mut api) = bounded(quick).merge(files).split_for_parts();
     let (open, login) = bounded(OpenApiRouter::new().routes(routes!(accounts::login))).split_for_parts();

@@ -1,7 +1,5 @@
 //! Source lists, looking for packages, and own repositories.
 
-use std::time::Duration;
-
 use axum::{
     body::Body,
     extract::{Path, Query, State},
@@ -9,29 +7,29 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tokio_stream::StreamExt;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::JobId;
 
 use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         package_search::{self, FoundPackages, SearchWish},
+        reach::{self, About},
         repositories::{
             self, NewRepository, OwnRepository, RepositoryKey, RepositoryPackage, RollBack, SuiteState,
+            Taking,
         },
         source_lists::{self, ListUsers, Receiver, SourceCheck, SourceList},
         tag as content,
     },
     context::Ctx,
-    domain::source_list::ListWish,
-    http::extract::Json,
+    domain::{package_build::PackageBuild, people::Role, source_list::ListWish},
+    http::{
+        extract::Json,
+        sent::{LARGEST_PACKAGE, sent},
+    },
 };
-
-/// No package is larger.
-const LARGEST_PACKAGE: usize = 4 << 30;
-/// A sender that is silent for so long has gone.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
@@ -47,6 +45,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(show_repository, delete_repository))
         .routes(routes!(packages))
         .routes(routes!(remove_package))
+        .routes(routes!(take))
         .routes(routes!(states))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
@@ -182,18 +181,25 @@ struct SearchQuery {
     q: String,
     /// In this source list only.
     list: Option<String>,
+    /// In the source lists of this client only.
+    client: Option<String>,
     /// At most so many; up to 500.
     limit: Option<i64>,
 }
 
-/// Looks for packages in what archives offer: in a source list, or in everything that was read. An index that was not read yet is, then.
+/// Looks for packages in what archives offer: in a source list, in those of a client, or in everything that was read. An index that was not read yet is, then.
 #[utoipa::path(get, path = "/package-search", params(SearchQuery), responses((status = 200, body = FoundPackages)))]
 async fn search(
     State(ctx): State<Ctx>,
+    Asking(actor): Asking,
     Query(query): Query<SearchQuery>,
 ) -> Result<Json<FoundPackages>, Rejection> {
-    let wish =
-        SearchWish { words: query.q, list: query.list, client: None, limit: query.limit.unwrap_or(50) };
+    if let Some(client) = &query.client {
+        let mut tx = ctx.db.read().await?;
+        reach::require(&mut tx, &actor.reach, About::Client(client), Role::Viewer).await?;
+    }
+    let SearchQuery { q: words, list, client, limit } = query;
+    let wish = SearchWish { words, list, client, limit: limit.unwrap_or(50) };
     Ok(Json(package_search::search(&ctx, &wish).await?))
 }
 
@@ -261,16 +267,35 @@ pub(super) async fn upload_package(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<(StatusCode, Json<RepositoryPackage>), Rejection> {
-    let limited = http_body_util::Limited::new(body, LARGEST_PACKAGE);
-    let content =
-        http_body_util::BodyDataStream::new(limited).timeout(LONGEST_PAUSE).map(|chunk| match chunk {
-            Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(error),
-            Err(elapsed) => Err(Box::new(elapsed).into()),
-        });
-    let content = std::pin::pin!(content);
+    let content = std::pin::pin!(sent(body, LARGEST_PACKAGE));
     let package = repositories::upload(&ctx, &name, content, &actor.name).await?;
     Ok((StatusCode::CREATED, Json(package)))
+}
+
+/// Makes a package of an archive of files, the body, and takes it into the suite testing of a repository. Files are at the paths that the
+/// archive has them at; those under `/etc` are configuration. The same files with the same words are the same package.
+#[utoipa::path(post, path = "/repositories/{name}/builds", params(PackageBuild), request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A tar archive, plain or packed by gzip, xz or zstd, or a ZIP archive."), responses((status = 201, body = RepositoryPackage)))]
+pub(super) async fn build_package(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+    Query(wanted): Query<PackageBuild>,
+    body: Body,
+) -> Result<(StatusCode, Json<RepositoryPackage>), Rejection> {
+    let content = std::pin::pin!(sent(body, LARGEST_PACKAGE));
+    let package = repositories::build(&ctx, &name, &wanted, content, &actor.name).await?;
+    Ok((StatusCode::CREATED, Json(package)))
+}
+
+/// Takes packages that are installed on a client: queues the job that sends them, and gives its number. They are in testing as they come.
+#[utoipa::path(post, path = "/repositories/{name}/takings", request_body = Taking, responses((status = 201, body = JobId)))]
+async fn take(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Path(name): Path<String>,
+    Json(wish): Json<Taking>,
+) -> Result<(StatusCode, Json<JobId>), Rejection> {
+    Ok((StatusCode::CREATED, Json(repositories::take(&ctx, &name, &wish, &actor.name).await?)))
 }
 
 /// Takes a package out of testing.

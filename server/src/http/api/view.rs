@@ -85,6 +85,9 @@ pub struct ClientView {
     /// When the record was made.
     #[serde(default)]
     pub created_at: i64,
+    /// How many of its packages could be newer; absent: nobody knows.
+    #[serde(default)]
+    pub updates: Option<i64>,
     /// Hardware in one line.
     pub hardware: String,
     /// Hardware and system, as far as searches look at them.
@@ -146,6 +149,7 @@ impl From<Standing> for ClientView {
             agent_version: client.agent_version,
             last_seen_at: client.last_seen_at,
             created_at: client.created_at,
+            updates: standing.updates,
             hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
             traits: client.facts.as_ref().map(Traits::from).unwrap_or_default(),
             version: client.version,

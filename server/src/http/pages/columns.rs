@@ -79,6 +79,7 @@ pub(super) fn cell(ctx: &Ctx, column: SortBy, standing: &Standing, language: &st
         SortBy::Disk if traits.disk_bytes > 0 => cell.text = human(traits.disk_bytes),
         SortBy::Threads if traits.threads > 0 => cell.text = traits.threads.to_string(),
         SortBy::Memory | SortBy::Disk | SortBy::Threads => {}
+        SortBy::Updates => cell.text = standing.updates.map(|count| count.to_string()).unwrap_or_default(),
         SortBy::Agent => cell.text = client.agent_version.clone().unwrap_or_default(),
         SortBy::Seen => cell.time = moment(client.last_seen_at),
         SortBy::Added => cell.time = moment(Some(client.created_at)),

@@ -7,16 +7,15 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
+use wire::problem::Problem;
 
 use super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page, query_encoded},
 };
 use crate::{
-    app::{
-        Error,
-        groups::{self, Group, GroupChange},
-    },
+    app::groups::{self, Group, GroupChange},
     context::Ctx,
     domain::people::Role,
 };
@@ -64,27 +63,8 @@ struct ListView {
     page: Frame,
     groups: Vec<GroupRow>,
     form: GroupForm,
-    problem: Option<Told>,
+    problem: Option<Problem>,
     may_change: bool,
-}
-
-/// A problem as pages tell it.
-#[derive(Serialize)]
-struct Told {
-    title: String,
-    fields: Vec<wire::problem::FieldProblem>,
-    remedy: String,
-}
-
-/// What the user can mend is told beside the form; everything else is a page of its own.
-fn told(error: Error) -> Result<Told, Rejection> {
-    let title = error.to_string();
-    match error {
-        Error::Invalid { remedy, .. } | Error::Conflict { remedy, .. } => {
-            Ok(Told { title, fields: Vec::new(), remedy })
-        }
-        other => Err(other.into()),
-    }
 }
 
 async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejection> {
@@ -95,7 +75,7 @@ async fn listed(
     ctx: &Ctx,
     visitor: &Visitor,
     form: GroupForm,
-    problem: Option<Told>,
+    problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     let groups =
@@ -113,7 +93,9 @@ async fn create(
     let query = Some(form.query.trim()).filter(|query| !query.is_empty());
     match groups::create(&ctx, form.name.trim(), form.description.trim(), query, visitor.name()).await {
         Ok(()) => Ok(Redirect::to("/groups").into_response()),
-        Err(error) => Ok(listed(&ctx, &visitor, form, Some(told(error)?)).await?.into_response()),
+        Err(error) => {
+            Ok(listed(&ctx, &visitor, form, Some(problem::mendable(error)?)).await?.into_response())
+        }
     }
 }
 
@@ -121,7 +103,7 @@ async fn create(
 struct GroupView {
     page: Frame,
     group: GroupRow,
-    problem: Option<Told>,
+    problem: Option<Problem>,
     may_change: bool,
 }
 
@@ -134,7 +116,7 @@ async fn shown(
     visitor: &Visitor,
     name: &str,
     form: Option<GroupForm>,
-    problem: Option<Told>,
+    problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     let mut group = GroupRow::from(groups::get(ctx, &mut tx, name).await?);
@@ -157,7 +139,7 @@ async fn change(
     match groups::update(&ctx, &name, &change, None, visitor.name()).await {
         Ok(()) => Ok(Redirect::to("/groups").into_response()),
         Err(error) => {
-            let problem = Some(told(error)?);
+            let problem = Some(problem::mendable(error)?);
             Ok(shown(&ctx, &visitor, &name, Some(form), problem).await?.into_response())
         }
     }

@@ -145,6 +145,8 @@ pub const ROUTES: &[Route] = &[
     (POST, "/repositories", Role::Admin),
     (GET, "/repositories/{name}", Role::Viewer),
     (POST, "/repositories/{name}/upload", Role::Operator),
+    (POST, "/repositories/{name}/build", Role::Operator),
+    (POST, "/repositories/{name}/take", Role::Operator),
     (POST, "/repositories/{name}/promote", Role::Operator),
     (POST, "/repositories/{name}/roll-back", Role::Operator),
     (POST, "/repositories/{name}/packages/{id}/remove", Role::Operator),

@@ -1,10 +1,15 @@
 //! Own repositories: upload packages, look at them in testing, let production have them, and go back.
 
+mod building;
+
 use std::time::Duration;
 
 use axum::{
     Form, Router,
-    extract::{DefaultBodyLimit, Multipart, Path, State},
+    extract::{
+        DefaultBodyLimit, Multipart, Path, State,
+        multipart::{Field, MultipartError},
+    },
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -13,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
 use wire::problem::Problem;
 
+use self::building::BuildForm;
 use super::{
     super::problem,
     Rejection,
@@ -22,7 +28,7 @@ use super::{
 use crate::{
     app::{
         Error,
-        repositories::{self, NewRepository, OwnRepository, RepositoryPackage, RollBack, SuiteState},
+        repositories::{self, NewRepository, OwnRepository, RepositoryPackage, RollBack, SuiteState, Taking},
     },
     context::Ctx,
     domain::{layout::size::human, people::Role, repository::Suite},
@@ -35,10 +41,13 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 pub(super) fn router() -> Router<Ctx> {
     let upload = post(upload).layer(DefaultBodyLimit::max(LARGEST_UPLOAD));
+    let build = post(building::build).layer(DefaultBodyLimit::max(LARGEST_UPLOAD));
     Router::new()
         .route("/repositories", get(list).post(create))
         .route("/repositories/{name}", get(show))
         .route("/repositories/{name}/upload", upload)
+        .route("/repositories/{name}/build", build)
+        .route("/repositories/{name}/take", post(take_of_client))
         .route("/repositories/{name}/promote", post(promote))
         .route("/repositories/{name}/roll-back", post(roll_back))
         .route("/repositories/{name}/packages/{id}/remove", post(remove))
@@ -106,6 +115,8 @@ struct View {
     packages: Vec<PackageRow>,
     states: Vec<StateRow>,
     fingerprint: String,
+    /// What somebody has typed for a package of files.
+    build: BuildForm,
     problem: Option<Problem>,
     may_operate: bool,
     may_delete: bool,
@@ -140,13 +151,14 @@ struct StateRow {
 }
 
 async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
-    shown(&ctx, &visitor, &name, None).await
+    shown(&ctx, &visitor, &name, BuildForm::default(), None).await
 }
 
 async fn shown(
     ctx: &Ctx,
     visitor: &Visitor,
     name: &str,
+    build: BuildForm,
     problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let now = ctx.now();
@@ -188,6 +200,7 @@ async fn shown(
         states: states.iter().map(state).collect(),
         fingerprint: repositories::key(ctx).await?.fingerprint,
         repository,
+        build,
         problem,
         may_operate: visitor.may(Role::Operator),
         may_delete: visitor.may(Role::Admin),
@@ -206,7 +219,7 @@ async fn done(
         Ok(()) => Ok(Redirect::to(&format!("/repositories/{name}")).into_response()),
         Err(error) => {
             let problem = Some(problem::mendable(error)?);
-            Ok(shown(ctx, visitor, name, problem).await?.into_response())
+            Ok(shown(ctx, visitor, name, BuildForm::default(), problem).await?.into_response())
         }
     }
 }
@@ -221,21 +234,29 @@ async fn upload(
     done(&ctx, &visitor, &name, uploaded).await
 }
 
+fn unreadable(error: MultipartError) -> Error {
+    Error::invalid(format!("the form cannot be read: {error}"), "send it again")
+}
+
+/// A file of a form, as long as it comes.
+fn sent(
+    part: Field<'_>,
+) -> impl futures_util::Stream<Item = Result<bytes::Bytes, Box<dyn std::error::Error + Send + Sync>>> {
+    let content = part.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>);
+    content.timeout(LONGEST_PAUSE).map(|chunk| match chunk {
+        Ok(chunk) => chunk,
+        Err(elapsed) => Err(Box::new(elapsed).into()),
+    })
+}
+
 async fn take(ctx: &Ctx, visitor: &Visitor, name: &str, mut parts: Multipart) -> Result<(), Error> {
-    let unreadable =
-        |error: String| Error::invalid(format!("the form cannot be read: {error}"), "send it again");
     let mut taken = 0;
-    while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error.to_string()))? {
+    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
         if part.file_name().is_none_or(str::is_empty) {
             continue;
         }
         let file = part.file_name().unwrap_or_default().to_owned();
-        let content = part.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>);
-        let content = content.timeout(LONGEST_PAUSE).map(|chunk| match chunk {
-            Ok(chunk) => chunk,
-            Err(elapsed) => Err(Box::new(elapsed).into()),
-        });
-        let content = std::pin::pin!(content);
+        let content = std::pin::pin!(sent(part));
         repositories::upload(ctx, name, content, visitor.name()).await.map_err(|error| match error {
             Error::Invalid { title, fields, remedy } => {
                 Error::Invalid { title: format!("{file}: {title}"), fields, remedy }
@@ -248,6 +269,27 @@ async fn take(ctx: &Ctx, visitor: &Visitor, name: &str, mut parts: Multipart) ->
         return Err(Error::invalid("no file was chosen", "choose .deb files"));
     }
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct TakeForm {
+    client: String,
+    packages: String,
+}
+
+async fn take_of_client(
+    State(ctx): State<Ctx>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Form(form): Form<TakeForm>,
+) -> Result<Response, Rejection> {
+    let packages = form.packages.split([' ', ',', '\n', '\r']).filter(|word| !word.is_empty());
+    let wish =
+        Taking { client: form.client.trim().to_owned(), packages: packages.map(str::to_owned).collect() };
+    match repositories::take(&ctx, &name, &wish, visitor.name()).await {
+        Ok(job) => Ok(Redirect::to(&format!("/jobs/{job}")).into_response()),
+        Err(error) => done(&ctx, &visitor, &name, Err(error)).await,
+    }
 }
 
 async fn promote(

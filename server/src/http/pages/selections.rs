@@ -7,9 +7,10 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use wire::problem::FieldProblem;
+use wire::problem::Problem;
 
 use super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page, query_encoded},
     moment::Moment,
@@ -100,28 +101,11 @@ impl Typed {
 }
 
 #[derive(Serialize)]
-struct Told {
-    title: String,
-    fields: Vec<FieldProblem>,
-    remedy: String,
-}
-
-/// What can be mended in the form is told beside it.
-fn told(error: Error) -> Result<Told, Rejection> {
-    let title = error.to_string();
-    match error {
-        Error::Invalid { fields, remedy, .. } => Ok(Told { title, fields, remedy }),
-        Error::Conflict { remedy, .. } => Ok(Told { title, fields: Vec::new(), remedy }),
-        other => Err(other.into()),
-    }
-}
-
-#[derive(Serialize)]
 struct ListView {
     page: Frame,
     selections: Vec<SelectionRecord>,
     form: Typed,
-    problem: Option<Told>,
+    problem: Option<Problem>,
     may_change: bool,
 }
 
@@ -129,7 +113,12 @@ async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejectio
     listed(&ctx, &visitor, Typed::default(), None).await
 }
 
-async fn listed(ctx: &Ctx, visitor: &Visitor, form: Typed, problem: Option<Told>) -> Result<Page, Rejection> {
+async fn listed(
+    ctx: &Ctx,
+    visitor: &Visitor,
+    form: Typed,
+    problem: Option<Problem>,
+) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     let view = ListView {
         page: visitor.frame("/selections"),
@@ -156,7 +145,9 @@ async fn create(
     };
     match made {
         Ok(()) => Ok(Redirect::to(&format!("/selections/{name}")).into_response()),
-        Err(error) => Ok(listed(&ctx, &visitor, form, Some(told(error)?)).await?.into_response()),
+        Err(error) => {
+            Ok(listed(&ctx, &visitor, form, Some(problem::mendable(error)?)).await?.into_response())
+        }
     }
 }
 
@@ -184,7 +175,9 @@ async fn import(
     };
     match done {
         Ok(selection) => Ok(Redirect::to(&format!("/selections/{}", selection.name)).into_response()),
-        Err(error) => Ok(listed(&ctx, &visitor, form, Some(told(error)?)).await?.into_response()),
+        Err(error) => {
+            Ok(listed(&ctx, &visitor, form, Some(problem::mendable(error)?)).await?.into_response())
+        }
     }
 }
 
@@ -209,7 +202,7 @@ struct View {
     members_href: String,
     drifting_href: String,
     form: Typed,
-    problem: Option<Told>,
+    problem: Option<Problem>,
     may_change: bool,
 }
 
@@ -222,7 +215,7 @@ async fn shown(
     visitor: &Visitor,
     name: &str,
     form: Option<Typed>,
-    problem: Option<Told>,
+    problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     let SelectionRecord { selection, counts } = selections::record(&mut tx, name).await?;
@@ -268,7 +261,7 @@ async fn change(
     match changed {
         Ok(()) => Ok(Redirect::to(&format!("/selections/{name}")).into_response()),
         Err(error) => {
-            let problem = Some(told(error)?);
+            let problem = Some(problem::mendable(error)?);
             Ok(shown(&ctx, &visitor, &name, Some(form), problem).await?.into_response())
         }
     }

@@ -29,6 +29,18 @@ pub(super) async fn about_sources(walk: &mut Walk<'_>) {
     let route = "/api/v1/repositories/{name}/packages/{id}";
     let which = &[("name", "ours"), ("id", id.as_str())];
     walk.step(p(Method::DELETE, route), which, none, ("repository.remove", repository, GONE)).await;
+    // An archive that is not packed, of texts, is one.
+    let mut files = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(2);
+    files.append_data(&mut header, "etc/other.conf", &b"x\n"[..]).unwrap();
+    let files = Value::from(String::from_utf8(files.into_inner().unwrap()).unwrap());
+    let route = "/api/v1/repositories/{name}/builds?package=other&version=1&description=x";
+    walk.step(p(Method::POST, route), ours, &files, ("repository.upload", repository, NEW)).await;
+    let wish = json!({ "client": "lab-02", "packages": ["hello"] });
+    let route = "/api/v1/repositories/{name}/takings";
+    walk.step(p(Method::POST, route), ours, &wish, ("repository.take", repository, NEW)).await;
     let back = json!({ "suite": "testing", "number": 2 });
     let route = "/api/v1/repositories/{name}/roll-back";
     walk.step(p(Method::POST, route), ours, &back, ("repository.roll-back", repository, CHANGED)).await;

@@ -18,10 +18,11 @@ use wire::{
     event::EventKind,
     package_work::{ChangeKind, Transaction, TransactionChange},
     packages::Package,
-    problem::FieldProblem,
+    problem::Problem,
 };
 
 use super::super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page, query_encoded},
     words::WaitView,
@@ -143,13 +144,6 @@ struct Offer {
 }
 
 #[derive(Serialize)]
-struct Told {
-    title: String,
-    fields: Vec<FieldProblem>,
-    remedy: String,
-}
-
-#[derive(Serialize)]
 struct ChooseView {
     page: Frame,
     name: String,
@@ -160,7 +154,7 @@ struct ChooseView {
     searched: bool,
     more: bool,
     choice: Choice,
-    problem: Option<Told>,
+    problem: Option<Problem>,
 }
 
 fn offer(package: Package) -> Offer {
@@ -190,7 +184,7 @@ async fn chosen(
     visitor: &Visitor,
     name: String,
     fields: &Fields,
-    problem: Option<Told>,
+    problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
     let mut tx = ctx.db.read().await?;
     clients::get(&mut tx, &name).await?;
@@ -243,18 +237,9 @@ async fn preview(
     match queue(&ctx, &name, params, visitor.name()).await {
         Ok(job) => Ok(Redirect::to(&format!("/clients/{name}/packages/previews/{job}")).into_response()),
         Err(error) => {
-            let problem = told(error)?;
+            let problem = problem::mendable(error)?;
             Ok(chosen(&ctx, &visitor, name, &fields, Some(problem)).await?.into_response())
         }
-    }
-}
-
-fn told(error: Error) -> Result<Told, Rejection> {
-    let title = error.to_string();
-    match error {
-        Error::Invalid { fields, remedy, .. } => Ok(Told { title, fields, remedy }),
-        Error::Conflict { remedy, .. } => Ok(Told { title, fields: Vec::new(), remedy }),
-        other => Err(other.into()),
     }
 }
 

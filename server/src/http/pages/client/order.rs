@@ -273,6 +273,13 @@ struct PackageOrder {
     packages: String,
     #[serde(default)]
     what: String,
+    /// `version`, `origin` or `release`, and its word.
+    #[serde(default)]
+    by: String,
+    #[serde(default)]
+    word: String,
+    #[serde(default)]
+    priority: String,
 }
 
 async fn packages(
@@ -285,6 +292,14 @@ async fn packages(
     let (job_type, params) = match order.what.as_str() {
         "remove" => ("package-remove", json!({ "packages": named })),
         "upgrade" => ("package-upgrade", json!({})),
+        "pin" => {
+            let pin = format!("{} {}", order.by, order.word.trim());
+            // What is no number is told as such by the job's own check.
+            let priority = order.priority.trim();
+            let priority = priority.parse::<i64>().map_or_else(|_| json!(priority), |number| json!(number));
+            ("package-pin", json!({ "packages": named, "pin": pin, "priority": priority }))
+        }
+        "unpin" => ("package-unpin", json!({ "packages": named })),
         _ => ("package-install", json!({ "packages": named })),
     };
     queue(&ctx, &name, job_type, params, visitor.name()).await?;

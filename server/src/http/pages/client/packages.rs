@@ -7,7 +7,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use wire::packages::Package;
+use wire::packages::{Package, PackageFamily, Pin};
 
 use super::super::{
     Rejection,
@@ -80,6 +80,9 @@ struct Known {
     unknown_why: String,
     reboot_why: String,
     services: Vec<String>,
+    /// Only apt has pins.
+    may_pin: bool,
+    pins: Vec<Pin>,
     at: Moment,
 }
 
@@ -114,6 +117,8 @@ fn known(inventory: Inventory, now: i64, language: &str) -> Known {
         unknown_why: inventory.condition.updates_unknown,
         reboot_why: inventory.condition.reboot_why,
         services: inventory.condition.services,
+        may_pin: inventory.family == PackageFamily::Dpkg,
+        pins: inventory.condition.pins,
         at: Moment::new(inventory.received_at, now, language),
     }
 }

@@ -1,14 +1,18 @@
 //! The form of a new rollout: shown first, with its waves drawn, then made.
 
+mod words;
+
 use axum::{
     Form,
     extract::{Query, State},
     response::{IntoResponse, Redirect, Response},
 };
 use serde::{Deserialize, Serialize};
-use wire::problem::FieldProblem;
+use wire::problem::Problem;
 
+use self::words::{REINSTALL, Words};
 use super::super::{
+    super::problem,
     Rejection,
     frame::{Frame, Page, Visitor, page},
     moment::Moment,
@@ -16,170 +20,28 @@ use super::super::{
 };
 use crate::{
     app::{
-        Error, groups,
+        Error, groups, repositories,
         rollouts::{self, RolloutOrder, RolloutPreview, ScheduleOrder},
     },
+    catalog::params::Param,
     context::Ctx,
-    domain::{
-        reach::Sees,
-        rollout::{
-            Latecomers, RolloutJob, RolloutLimits, RolloutSpec, RolloutTarget, RolloutWave, RolloutWindows,
-            RolloutWork, seconds, written,
-        },
-    },
+    domain::reach::Sees,
 };
-
-/// What somebody types.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Words {
-    title: String,
-    job: String,
-    params: String,
-    group: String,
-    query: String,
-    clients: String,
-    latecomers: String,
-    waves: String,
-    at_once: String,
-    max_failed_percent: String,
-    max_failed: String,
-    min_succeeded_percent: String,
-    windows: String,
-    blackouts: String,
-    zone: String,
-    closed_calendar: String,
-    expire_after: String,
-    approve_start: String,
-    approve_pauses: String,
-    recurring: String,
-    then: String,
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        let spec = RolloutSpec::new(RolloutWork::Reinstall, RolloutTarget::default());
-        let waves: Vec<_> = spec.waves.iter().map(ToString::to_string).collect();
-        let none = String::new;
-        Self {
-            title: none(),
-            job: "package-install".to_owned(),
-            params: none(),
-            group: none(),
-            query: none(),
-            clients: none(),
-            latecomers: "ignore".to_owned(),
-            waves: waves.join("\n"),
-            at_once: spec.at_once.to_string(),
-            max_failed_percent: "10".to_owned(),
-            max_failed: none(),
-            min_succeeded_percent: none(),
-            windows: none(),
-            blackouts: none(),
-            zone: "Europe/Berlin".to_owned(),
-            closed_calendar: none(),
-            expire_after: written(spec.expire_after_s),
-            approve_start: none(),
-            approve_pauses: none(),
-            recurring: none(),
-            then: none(),
-        }
-    }
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().filter_map(some).collect()
-}
-
-impl Words {
-    /// The specification; every word that cannot be read is named by its field.
-    fn spec(&self, ctx: &Ctx) -> Result<RolloutSpec, Error> {
-        let mut wrong: Vec<FieldProblem> = Vec::new();
-        let mut say = |field: &str, message: String| {
-            wrong.push(FieldProblem { field: field.to_owned(), message });
-        };
-        let mut number = |field: &str, text: &str| -> Option<i64> {
-            let text = some(text)?;
-            text.parse().map_err(|_| say(field, format!("`{text}` is no number"))).ok()
-        };
-        let at_once = number("at_once", &self.at_once);
-        let max_failed_percent = number("limits", &self.max_failed_percent);
-        let max_failed = number("wave_limits", &self.max_failed);
-        let min_succeeded_percent = number("wave_limits", &self.min_succeeded_percent);
-        let mut waves: Vec<RolloutWave> = Vec::new();
-        for line in lines(&self.waves) {
-            match line.parse() {
-                Ok(wave) => waves.push(wave),
-                Err(error) => say("waves", error.to_string()),
-            }
-        }
-        let expire_after_s = seconds(&self.expire_after)
-            .map_err(|error| say("expire_after_s", error.to_string()))
-            .unwrap_or_default();
-        let work = if self.job == "reinstall" {
-            RolloutWork::Reinstall
-        } else {
-            let params = match ctx.catalog.job_type(&self.job) {
-                Some(found) => found.params.parse_words(&lines(&self.params)).unwrap_or_else(|problems| {
-                    for problem in problems {
-                        say("params", format!("{}: {}", problem.field, problem.message));
-                    }
-                    serde_json::json!({})
-                }),
-                None => serde_json::json!({}),
-            };
-            RolloutWork::Jobs { jobs: vec![RolloutJob { job_type: self.job.clone(), params }] }
-        };
-        if !wrong.is_empty() {
-            return Err(Error::fields("the rollout cannot be carried out so", wrong));
-        }
-        let target = RolloutTarget {
-            group: some(&self.group),
-            query: some(&self.query),
-            clients: self.clients.split([' ', ',', '\n', '\r']).filter_map(some).collect(),
-            latecomers: match self.latecomers.as_str() {
-                "last-wave" => Latecomers::LastWave,
-                "new-wave" => Latecomers::NewWave,
-                _ => Latecomers::Ignore,
-            },
-        };
-        let mut spec = RolloutSpec::new(work, target);
-        spec.waves = waves;
-        spec.at_once = at_once.unwrap_or(spec.at_once);
-        spec.limits = RolloutLimits { max_failed_percent, ..RolloutLimits::default() };
-        spec.wave_limits =
-            RolloutLimits { max_failed, max_failed_percent, min_succeeded: None, min_succeeded_percent };
-        spec.windows = RolloutWindows {
-            time_zone: some(&self.zone),
-            open: lines(&self.windows),
-            closed: lines(&self.blackouts),
-            open_calendar: None,
-            closed_calendar: some(&self.closed_calendar),
-        };
-        spec.approve_start = !self.approve_start.is_empty();
-        spec.approve_pauses = !self.approve_pauses.is_empty();
-        spec.expire_after_s = expire_after_s;
-        Ok(spec)
-    }
-}
 
 /// A type of job that can be chosen.
 #[derive(Serialize)]
 struct Choice {
     name: String,
     title: String,
-    params: String,
+    params: Vec<ParamOffer>,
 }
 
+/// A parameter that it takes.
 #[derive(Serialize)]
-struct Problem {
-    title: String,
-    fields: Vec<FieldProblem>,
-    remedy: String,
+struct ParamOffer {
+    name: String,
+    required: bool,
+    help: String,
 }
 
 #[derive(Serialize)]
@@ -187,6 +49,7 @@ struct View {
     page: Frame,
     form: Words,
     choices: Vec<Choice>,
+    reinstall: &'static str,
     groups: Vec<String>,
     problem: Option<Problem>,
     preview: Option<RolloutPreview>,
@@ -219,11 +82,7 @@ pub(super) async fn new(
     visitor: Visitor,
     Query(from): Query<From>,
 ) -> Result<Page, Rejection> {
-    let mut form = Words { group: from.group, query: from.q, ..Words::default() };
-    if !from.packages.is_empty() {
-        form.params = format!("packages={}", from.packages);
-        form.title = from.packages;
-    }
+    let form = Words::begun(from.group, from.q, from.packages);
     show(&ctx, &visitor, form, None, None).await
 }
 
@@ -237,12 +96,19 @@ async fn show(
     let mut tx = ctx.db.read().await?;
     let groups = groups::list(ctx, &mut tx, &Sees::Everything).await?;
     drop(tx);
+    let offer = |(name, param): (&str, &Param)| ParamOffer {
+        name: name.to_owned(),
+        required: param.required,
+        help: param.help.get(visitor.language).or(param.help.get("en")).cloned().unwrap_or_default(),
+    };
     let mut choices: Vec<_> = ctx
         .catalog
         .job_types()
+        // Those are ordered at a repository.
+        .filter(|found| found.name != repositories::JOB_TYPE)
         .map(|found| Choice {
             title: job_title(ctx, visitor.language, &found.name),
-            params: found.params.iter().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+            params: found.params.iter().map(offer).collect(),
             name: found.name.clone(),
         })
         .collect();
@@ -263,6 +129,7 @@ async fn show(
         page: visitor.frame("/rollouts"),
         form,
         choices,
+        reinstall: REINSTALL,
         groups: groups.into_iter().map(|group| group.name).collect(),
         problem,
         waves: preview.as_ref().map(drawn).unwrap_or_default(),
@@ -274,27 +141,25 @@ async fn show(
     page(ctx, visitor, "pages/new-rollout.html", &view)
 }
 
-/// Shows what it would do; with `then` made, scheduled or made and started.
+/// Changes its rows, or shows what it would do; with `then` made, scheduled or made and started.
 pub(super) async fn make(
     State(ctx): State<Ctx>,
     visitor: Visitor,
-    Form(form): Form<Words>,
+    Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, Rejection> {
+    let mut form = Words::read(pairs);
+    if form.rearrange() {
+        return Ok(show(&ctx, &visitor, form, None, None).await?.into_response());
+    }
     match made(&ctx, &form, visitor.name()).await {
         Ok(Made::At(address)) => Ok(Redirect::to(&address).into_response()),
         Ok(Made::Shown(preview)) => {
             Ok(show(&ctx, &visitor, form, None, Some(*preview)).await?.into_response())
         }
-        Err(Error::Invalid { title, fields, remedy }) => {
-            let problem = Some(Problem { title, fields, remedy });
+        Err(error) => {
+            let problem = Some(problem::mendable(error)?);
             Ok(show(&ctx, &visitor, form, problem, None).await?.into_response())
         }
-        Err(error @ (Error::Conflict { .. } | Error::NotFound { .. })) => {
-            let problem =
-                Some(Problem { title: error.to_string(), fields: Vec::new(), remedy: String::new() });
-            Ok(show(&ctx, &visitor, form, problem, None).await?.into_response())
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
