@@ -132,7 +132,7 @@ fn recorded(wish: &ProviderWish) -> Value {
     json!(wish)
 }
 
-/// Registers a provider. Whether it works shows a [`test`].
+/// Registers a provider. Whether it works shows a [`test()`].
 ///
 /// # Errors
 /// Fields are wrong, or the name is taken.
@@ -292,7 +292,7 @@ pub struct IsoWish {
 }
 
 /// Lets a provider fetch the boot image under the name that its desktops boot from. It can be used once the provider has it, which takes
-/// minutes: a [`test`] says so.
+/// minutes: a [`test()`] says so.
 ///
 /// # Errors
 /// There is no such provider, its zone is not there, it has an image of this name already, or does not answer.

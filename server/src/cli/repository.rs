@@ -117,7 +117,7 @@ pub(super) struct Build {
     /// What it is: one line, and more below if wanted.
     #[arg(long)]
     description: String,
-    /// Who answers for it, 'NAME <ADDRESS>'.
+    /// Who answers for it, as `NAME <ADDRESS>`.
     #[arg(long, default_value = "")]
     maintainer: String,
     /// The folder of the client under which the files are put, such as /opt/tool.
