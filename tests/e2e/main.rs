@@ -41,6 +41,8 @@ const SHORT: [&str; 3] =
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "this program reports to people and CI")]
 async fn main() -> std::process::ExitCode {
+    // Stories fetch what a server gives over plain HTTP, and `reqwest` wants to know its cryptography even then.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let arguments = Arguments::parse();
     let wanted = |name: &str| {
         arguments.names.iter().any(|word| match word.as_str() {
