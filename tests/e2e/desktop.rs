@@ -97,7 +97,8 @@ impl Hardware<'_> {
 
     fn start(&mut self, there: &MachineThere) -> Result<()> {
         if !self.machines.contains_key(&there.id) {
-            let directory = self.site.directory.join(&there.name);
+            // Its name there is too long for the path of a socket.
+            let directory = self.site.directory.join(format!("machine-{}", self.machines.len()));
             let disk = Disk::create(&directory_of(&directory)?.join("disk.img"), "CLOUD-01", DISK_GIB)?;
             let machine = Machine::new(&directory, Firmware::Bios)?
                 .disk(disk)
@@ -133,10 +134,7 @@ fn serve(site: &Site, router: &UserData) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn desktop_on_cloudstack_from_one_command_until_nothing_is_left(
-    programs: Programs,
-    directory: PathBuf,
-) -> Result<()> {
+pub(crate) async fn desktop_on_cloudstack(programs: Programs, directory: PathBuf) -> Result<()> {
     let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
     site.build_images(&["iso"]).await?;
     let iso = boot_iso(&site).await?;
