@@ -238,6 +238,14 @@ impl Site {
         Ok(path)
     }
 
+    /// The DHCP server that belongs to somebody else.
+    ///
+    /// # Errors
+    /// This site has none.
+    pub fn foreign_dhcp(&self) -> Result<&ForeignDhcp> {
+        self.dhcp.1.as_ref().context("the DHCP server of this site is our own")
+    }
+
     /// Where the server listens.
     ///
     /// # Errors

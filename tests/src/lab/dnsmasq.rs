@@ -3,9 +3,14 @@
 //! The text of the configuration comes from the test (rendered by what it tests); only where dnsmasq keeps its own files
 //! is added here.
 
-use std::{path::Path, time::Duration};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    time::Duration,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sched::{CloneFlags, setns};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -76,6 +81,7 @@ impl Dnsmasq {
 #[derive(Debug)]
 pub struct ForeignDhcp {
     namespace: String,
+    address: Ipv4Addr,
     dnsmasq: Option<Dnsmasq>,
 }
 
@@ -84,8 +90,8 @@ impl ForeignDhcp {
     pub async fn start(network: &Network, directory: &Path) -> Result<Self> {
         let namespace = format!("{}-foreign", network.namespace());
         run(&["ip", "netns", "add", &namespace])?;
-        let mut foreign = Self { namespace: namespace.clone(), dnsmasq: None };
-        let address = format!("{}/24", network.address(3));
+        let mut foreign = Self { namespace: namespace.clone(), address: network.address(3), dnsmasq: None };
+        let address = format!("{}/24", foreign.address);
         let inside = ["ip", "-n", &namespace];
         let there = |rest: &[&str]| run(&[&inside[..], rest].concat());
         network.inside(&[
@@ -103,6 +109,21 @@ impl ForeignDhcp {
         let command = ["ip", "netns", "exec", &namespace, "dnsmasq"].map(str::to_owned).to_vec();
         foreign.dnsmasq = Some(Dnsmasq::start_by(command, &configuration, directory, "foreign").await?);
         Ok(foreign)
+    }
+
+    /// Listens where it answers itself: the virtual router of a cloud gives more than addresses.
+    ///
+    /// # Errors
+    /// The port is taken, or the namespace is gone.
+    pub fn listen(&self, port: u16) -> Result<TcpListener> {
+        let namespace = fs_err::File::open(format!("/run/netns/{}", self.namespace))?;
+        let address = (self.address, port);
+        // A socket stays where it was made, so a thread goes there for a moment.
+        let made = std::thread::spawn(move || -> Result<TcpListener> {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            Ok(TcpListener::bind(address)?)
+        });
+        made.join().map_err(|_| anyhow!("the thread in the namespace has panicked"))?
     }
 }
 

@@ -4,15 +4,14 @@
 //! reach the host's end of the cable and nothing else, and nothing of it is left after the drop.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU16, Ordering},
     },
 };
 
-use anyhow::{Result, anyhow};
-use nix::sched::{CloneFlags, setns};
+use anyhow::Result;
 
 use super::process::run;
 
@@ -99,21 +98,6 @@ impl Network {
         // The kernel drops IPv6 addresses with the link, so this comes last.
         let address = format!("{}/64", self.server_address_v6());
         run(&["ip", "-6", "address", "replace", &address, "dev", &self.host_end, "nodad"]).map(drop)
-    }
-
-    /// Listens at the bridge, where machines look for what the DHCP server's machine answers beside addresses.
-    ///
-    /// # Errors
-    /// The port is taken, or the namespace is gone.
-    pub fn listen(&self, port: u16) -> Result<TcpListener> {
-        let namespace = fs_err::File::open(format!("/run/netns/{}", self.namespace))?;
-        let address = (self.bridge_address(), port);
-        // A socket stays where it was made, so a thread goes there for a moment.
-        let made = std::thread::spawn(move || -> Result<TcpListener> {
-            setns(namespace, CloneFlags::CLONE_NEWNET)?;
-            Ok(TcpListener::bind(address)?)
-        });
-        made.join().map_err(|_| anyhow!("the thread in the namespace has panicked"))?
     }
 
     /// Runs a command inside the namespace.
