@@ -12,8 +12,17 @@ async fn search(site: &Site, words: &str) -> Value {
     site.server.get(&path).await.unwrap().ok().unwrap()
 }
 
+fn packages(found: &Value) -> impl Iterator<Item = &Value> {
+    found["packages"].as_array().unwrap().iter()
+}
+
 fn names(found: &Value) -> Vec<&str> {
-    found["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect()
+    packages(found).map(|package| package["name"].as_str().unwrap()).collect()
+}
+
+fn names_of<'a>(found: &'a Value, archive: &str) -> Vec<&'a str> {
+    let of_archive = packages(found).filter(|package| package["archive"] == archive);
+    of_archive.map(|package| package["name"].as_str().unwrap()).collect()
 }
 
 async fn listed(engine: Engine) -> Site {
@@ -64,11 +73,15 @@ pub(super) async fn packages_are_found_by_name_and_description_and_what_is_new_i
     let of_client = "/api/v1/package-search?q=hello&client=pc";
     assert!(site.server.get(of_client).await.unwrap().is_problem(404));
     site.server.send(Method::POST, "/api/v1/clients", &json!({ "name": "pc" })).await.unwrap().ok().unwrap();
-    assert!(names(&site.server.get(of_client).await.unwrap().ok().unwrap()).is_empty());
+    let vendor = hello["archive"].as_str().unwrap();
+    // The list of its distribution names the same mirror, whose index is read because of this search.
+    let found = site.server.get(of_client).await.unwrap().ok().unwrap();
+    package_search::look_after(&site.server.ctx).await.unwrap();
+    assert!(names_of(&found, vendor).is_empty(), "{found:#}");
     let given = "/api/v1/source-lists/vendor/clients/pc";
     assert_eq!(site.server.send(Method::PUT, given, &json!({})).await.unwrap().status, 204);
     let found = site.server.get(of_client).await.unwrap().ok().unwrap();
-    assert_eq!(names(&found), ["hello", "hello-doc", "othello"]);
+    assert_eq!(names_of(&found, vendor), ["hello", "hello-doc", "othello"]);
     // Something new: seen when the archive is asked again, at once when somebody wants that.
     site.archive.package("hello", "2", 1000).unwrap();
     site.archive.package("hellokitty", "1", 1000).unwrap();
