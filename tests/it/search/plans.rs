@@ -26,7 +26,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-const CLIENTS: u32 = 100;
+const CLIENTS: u32 = 300;
 const JOBS: u32 = 1000;
 
 /// Tables that grow with the site and whose rows are wide. Those beside clients that hold an address or a name are made to be read as they are.
