@@ -81,6 +81,14 @@ impl DevTools {
         }
     }
 
+    /// Forgets complaints of a page that have these words in them; true when there were some.
+    pub(super) fn forget_complaints(&self, session: &str, words: &str) -> bool {
+        let mut complaints = locked(&self.shared.complaints);
+        let before = complaints.len();
+        complaints.retain(|(of, text)| of != session || !text.contains(words));
+        complaints.len() < before
+    }
+
     /// What a page has complained about since the last time it was asked.
     pub(super) fn take_complaints(&self, session: &str) -> Vec<String> {
         let mut complaints = locked(&self.shared.complaints);

@@ -15,6 +15,10 @@ use super::devtools::DevTools;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Conditions are looked at this often.
 const GLANCE: Duration = Duration::from_millis(25);
+/// What Chromium says when a network of this machine came or went, such as that of a virtual machine: it gives up whatever it loads.
+const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
+/// So often a page is loaded again because of that.
+const NETWORK_CHANGES: usize = 5;
 
 /// How somebody looks at pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +109,17 @@ impl Page {
     /// # Errors
     /// Nobody answers there.
     pub async fn goto(&self, url: &str) -> Result<()> {
+        for _ in 0..NETWORK_CHANGES {
+            let went = self.navigate(url).await;
+            let refused = went.as_ref().is_err_and(|error| error.to_string().contains(NETWORK_CHANGED));
+            if !self.devtools.forget_complaints(&self.session, NETWORK_CHANGED) && !refused {
+                return went;
+            }
+        }
+        bail!("going to {url}: the networks of this machine change all the time")
+    }
+
+    async fn navigate(&self, url: &str) -> Result<()> {
         self.mark().await?;
         let answer = self.call("Page.navigate", json!({ "url": url })).await?;
         if let Some(error) = answer["errorText"].as_str() {
