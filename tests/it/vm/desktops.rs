@@ -14,7 +14,7 @@ use server::{
     domain::{
         client::Stage,
         desktop::{DesktopState, FaultClass, PartKind, PartState, PowerOrder, TrialState},
-        provider::ProviderWish,
+        provider::{ProviderWish, ThereKind},
     },
     identity::token,
 };
@@ -170,7 +170,13 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     compare(&other.ctx).await.unwrap();
     let mut tx = other.ctx.db.read().await.unwrap();
     let record = providers::get(&mut tx, "same").await.unwrap();
-    assert_eq!((record.strangers.len(), other.left().machines), (1, 1));
+    assert_eq!(
+        (
+            record.differences.iter().filter(|found| found.kind == ThereKind::Vm).count(),
+            other.left().machines
+        ),
+        (1, 1)
+    );
 }
 
 pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: Engine) {

@@ -100,6 +100,8 @@ impl Site {
             provider: None,
             pool: Some("cloud".to_owned()),
             size: "standard".to_owned(),
+            network: None,
+            selection: None,
         };
         desktops::create(&self.ctx, &new, "test").await.unwrap()
     }

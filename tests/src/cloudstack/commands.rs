@@ -6,7 +6,7 @@ use super::{
     jobs::{self, Work, begin},
     lists,
     signature::Params,
-    world::{ISO, Machine, NETWORK, Rule, RuleKind, SHARED, Told, World},
+    world::{ImageThere, Machine, NETWORK, Rule, RuleKind, SHARED, TEMPLATE, Told, World},
 };
 
 /// Every command that it knows.
@@ -47,6 +47,7 @@ pub(super) const ALL: &[&str] = &[
     "deleteEgressFirewallRule",
     "queryAsyncJobResult",
     "registerIso",
+    "deleteIso",
 ];
 
 type Answer = Result<(Value, Vec<Told>), (u16, String)>;
@@ -77,9 +78,27 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
             for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
                 params.need(name)?;
             }
-            let (id, name) = (world.new_id(), params.need("name")?.to_owned());
-            world.images.push((id.clone(), name.clone(), 0));
-            json!({ "count": 1, "iso": [lists::image(&id, &name, 0)] })
+            let image = ImageThere {
+                id: world.new_id(),
+                name: params.need("name")?.to_owned(),
+                url: params.need("url")?.to_owned(),
+                checksum: params.get("checksum").to_owned(),
+                percent: 0,
+                fault: None,
+            };
+            let shown = lists::registered(&image);
+            world.images.push(image);
+            json!({ "count": 1, "iso": [shown] })
+        }
+        "deleteIso" => {
+            let id = params.need("id")?;
+            if !world.images.iter().any(|image| image.id == id) {
+                return Err(not_there("id", id));
+            }
+            if world.machines.values().any(|machine| machine.iso.as_deref() == Some(id)) {
+                return Err((431, "Unable to delete iso, as it's used by other vms".to_owned()));
+            }
+            begin(world, Work::DropImage(id.to_owned()), None, fails)
         }
         "deployVirtualMachine" => deploy(world, params, fails)?,
         "startVirtualMachine" => power(world, params, fails, &["Stopped"], "Running")?,
@@ -149,12 +168,12 @@ fn deploy(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Valu
     if !["so-1", "so-2"].contains(&offering.as_str()) {
         return Err(not_there("serviceofferingid", &offering));
     }
-    let is_iso = image == ISO;
+    let is_iso = image != TEMPLATE;
     if is_iso && (params.get("hypervisor").is_empty() || params.get("diskofferingid").is_empty()) {
         return Err((431, "hypervisor and disk offering are required when deploying from ISO".to_owned()));
     }
-    if is_iso && world.image_percent < 100 {
-        return Err((431, "the ISO is not ready".to_owned()));
+    if is_iso && !world.is_bootable(image) {
+        return Err((431, "the ISO is not there or not ready".to_owned()));
     }
     if params.get("diskofferingid") == "do-2" {
         params.number("size")?;

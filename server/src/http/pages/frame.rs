@@ -57,6 +57,7 @@ struct Item {
 const NAVIGATION: &[(&str, &str)] = &[
     ("/", "nav-overview"),
     ("/clients", "nav-clients"),
+    ("/desktops", "nav-desktops"),
     ("/discovered", "nav-discovered"),
     ("/jobs", "nav-jobs"),
     ("/groups", "nav-groups"),
@@ -66,6 +67,7 @@ const NAVIGATION: &[(&str, &str)] = &[
     ("/layouts", "nav-layouts"),
     ("/job-scripts", "nav-job-scripts"),
     ("/images", "nav-images"),
+    ("/providers", "nav-providers"),
     ("/packages", "nav-packages"),
     ("/source-lists", "nav-source-lists"),
     ("/repositories", "nav-repositories"),
