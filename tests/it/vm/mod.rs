@@ -32,6 +32,7 @@ macro_rules! on_both_engines {
 
 on_both_engines! {
     desktops::a_desktop_is_made_switched_made_anew_and_deleted,
+    desktops::what_would_be_made_is_shown_first_and_each_way_to_it_has_its_port,
     desktops::the_next_provider_is_tried_and_the_trials_are_shown,
     desktops::desktops_share_an_address_and_the_last_one_gives_it_back,
     desktops::what_is_lost_or_unknown_at_a_provider_is_seen,

@@ -74,32 +74,8 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
             let id = params.need("jobid")?;
             jobs::shown(world, id).ok_or_else(|| not_there("jobid", id))?
         }
-        "registerIso" => {
-            for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
-                params.need(name)?;
-            }
-            let image = ImageThere {
-                id: world.new_id(),
-                name: params.need("name")?.to_owned(),
-                url: params.need("url")?.to_owned(),
-                checksum: params.get("checksum").to_owned(),
-                percent: 0,
-                fault: None,
-            };
-            let shown = lists::registered(&image);
-            world.images.push(image);
-            json!({ "count": 1, "iso": [shown] })
-        }
-        "deleteIso" => {
-            let id = params.need("id")?;
-            if !world.images.iter().any(|image| image.id == id) {
-                return Err(not_there("id", id));
-            }
-            if world.machines.values().any(|machine| machine.iso.as_deref() == Some(id)) {
-                return Err((431, "Unable to delete iso, as it's used by other vms".to_owned()));
-            }
-            begin(world, Work::DropImage(id.to_owned()), None, fails)
-        }
+        "registerIso" => register(world, params)?,
+        "deleteIso" => drop_image(world, params, fails)?,
         "deployVirtualMachine" => deploy(world, params, fails)?,
         "startVirtualMachine" => power(world, params, fails, &["Stopped"], "Running")?,
         "stopVirtualMachine" => power(world, params, fails, &["Running", "Stopped"], "Stopped")?,
@@ -160,6 +136,34 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
 fn machine(world: &World, params: &Params, name: &str) -> Result<String, (u16, String)> {
     let id = params.need(name)?;
     if world.machines.contains_key(id) { Ok(id.to_owned()) } else { Err(not_there(name, id)) }
+}
+
+fn register(world: &mut World, params: &Params) -> Result<Value, (u16, String)> {
+    for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
+        params.need(name)?;
+    }
+    let image = ImageThere {
+        id: world.new_id(),
+        name: params.need("name")?.to_owned(),
+        url: params.need("url")?.to_owned(),
+        checksum: params.get("checksum").to_owned(),
+        percent: 0,
+        fault: None,
+    };
+    let shown = lists::registered(&image);
+    world.images.push(image);
+    Ok(json!({ "count": 1, "iso": [shown] }))
+}
+
+fn drop_image(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Value, (u16, String)> {
+    let id = params.need("id")?;
+    if !world.images.iter().any(|image| image.id == id) {
+        return Err(not_there("id", id));
+    }
+    if world.machines.values().any(|machine| machine.iso.as_deref() == Some(id)) {
+        return Err((431, "Unable to delete iso, as it's used by other vms".to_owned()));
+    }
+    Ok(begin(world, Work::DropImage(id.to_owned()), None, fails))
 }
 
 fn deploy(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Value, (u16, String)> {

@@ -62,14 +62,13 @@ pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
             Err(error) => return met(turn, trial, &error, None).await,
         };
         let image = match image(turn, &record, opened.provider.as_ref()).await? {
-            Ok(image) => image,
-            Err(BootImage::Coming(how)) => {
+            None => None,
+            Some(BootImage::Ready(id)) => Some(id),
+            Some(BootImage::Coming(how)) => {
                 trial::say(turn, &how).await?;
                 return Ok(Next::After(IMAGE_S));
             }
-            Err(BootImage::Missing(why) | BootImage::Ready(why)) => {
-                return trial::unfit(turn, trial, &why).await;
-            }
+            Some(BootImage::Missing(why)) => return trial::unfit(turn, trial, &why).await,
         };
         return match vm::place(&record.wish.of(&turn.desktop.wish), &turn.desktop.wish.size, &offers) {
             Ok(mut place) => {
@@ -89,25 +88,21 @@ pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
     Building { turn, trial, record, ports, provider: opened.provider.as_ref(), place }.go().await
 }
 
-/// The id of the boot image that Lotse keeps at a provider; none where the provider has one of its own choice, and an error as long as it
-/// cannot be used.
+/// How it stands with the boot image that Lotse keeps at a provider; none where the provider has one of its own choice.
 async fn image(
     turn: &Turn<'_>,
     record: &ProviderRecord,
     provider: &dyn Provider,
-) -> Result<Result<Option<String>, BootImage>, Halt> {
+) -> Result<Option<BootImage>, Halt> {
     if !record.wish.iso.is_empty() {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     if !provider.keeps_images() {
-        return Ok(Err(BootImage::Missing("no ISO image is named".to_owned())));
+        return Ok(Some(BootImage::Missing("no ISO image is named".to_owned())));
     }
     keep_image(turn.ctx, record).await?;
     let mut tx = turn.ctx.db.read().await?;
-    Ok(match boot_image(turn.ctx, &mut tx, record.id).await? {
-        BootImage::Ready(id) => Ok(Some(id)),
-        other => Err(other),
-    })
+    Ok(Some(boot_image(turn.ctx, &mut tx, record.id).await?))
 }
 
 /// How the desktop is used.

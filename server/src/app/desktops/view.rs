@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{super::Error, DesktopRecord, ReachedPort, get};
+use super::{super::Error, DesktopRecord, get};
 use crate::{
     catalog::Catalog,
     context::Ctx,
@@ -145,12 +145,10 @@ fn connections(catalog: &Catalog, client: &Client, record: &DesktopRecord) -> Ve
 
 /// Where a port of the desktop is reached: forwarded, or at the machine's own address where nothing is forwarded.
 fn address(client: &Client, record: &DesktopRecord, port: u16) -> Option<(String, u16)> {
-    let forwarded = |reached: &ReachedPort| {
-        let (host, outside) = reached.at.rsplit_once(':')?;
-        (reached.port == i64::from(port)).then(|| Some((host.to_owned(), outside.parse().ok()?)))?
-    };
     if record.journal.iter().any(|part| part.kind == PartKind::Forwarding) {
-        return record.reached.iter().find_map(forwarded);
+        let reached = record.reached.iter().find(|reached| reached.port == i64::from(port))?;
+        let (host, outside) = reached.at.rsplit_once(':')?;
+        return Some((host.to_owned(), outside.parse().ok()?));
     }
     let cards = client.facts.iter().flat_map(|facts| &facts.nics);
     let own = cards.flat_map(|card| &card.addresses).find_map(|address| {

@@ -59,10 +59,14 @@ pub(crate) async fn boot_image(ctx: &Ctx, tx: &mut Tx, provider: i64) -> Result<
     let ready = |image: &&ProviderImage| image.state == ImageState::Ready && image.remote.is_some();
     let newest = match images::boot_iso(ctx, tx).await {
         Ok(iso) => all.iter().find(|image| image.sha256 == iso.sha256),
-        Err(Error::Conflict { title, remedy }) => {
+        Err(Error::Conflict { .. }) => {
             return Ok(match all.iter().find(ready) {
                 Some(image) => BootImage::Ready(image.remote.clone().unwrap_or_default()),
-                None => BootImage::Missing(format!("{title}: {remedy}")),
+                None => BootImage::Missing(
+                    "there is no boot image for the provider to fetch: build it on this server, \
+                     `lotse image build installer iso`"
+                        .to_owned(),
+                ),
             });
         }
         Err(error) => return Err(error),

@@ -98,10 +98,8 @@ async fn list(State(ctx): State<Ctx>, visitor: Visitor) -> Result<Page, Rejectio
     let actor = visitor.actor()?;
     let mut tx = ctx.db.read().await?;
     let found = desktops::list(&mut tx, &actor.sees()).await?;
-    let has_provider = match visitor.may(Role::Operator) {
-        true => Some(!providers::list(&mut tx).await?.is_empty()),
-        false => None,
-    };
+    let has_provider =
+        if visitor.may(Role::Operator) { Some(!providers::list(&mut tx).await?.is_empty()) } else { None };
     drop(tx);
     let view = ListView {
         page: visitor.frame("/desktops"),
@@ -239,6 +237,7 @@ struct View {
     /// What was there.
     gone: Vec<PartView>,
     may: May,
+    may_see_providers: bool,
 }
 
 /// What somebody may do with a desktop as it is now.
@@ -247,8 +246,6 @@ struct May {
     switch: bool,
     rebuild: bool,
     delete: bool,
-    /// Look at providers.
-    providers: bool,
 }
 
 async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>) -> Result<Page, Rejection> {
@@ -279,7 +276,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let part = |part| PartView::new(&ctx, part, language);
     let view = View {
         page: visitor.frame("/desktops"),
-        moves: moves(desktop),
+        moves: moves(desktop) || stages.iter().any(|stage| stage.state == StageState::Goes.as_str()),
         ready: stages.last().is_some_and(|last| last.state == StageState::Done.as_str()),
         stages,
         connections: found.connections,
@@ -298,8 +295,8 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
             rebuild: role >= Some(Role::Operator) && settled,
             delete: role >= Some(Role::Admin)
                 && !matches!(state, DesktopState::Deleting | DesktopState::Deleted),
-            providers: actor.reach.everywhere >= Some(Role::Operator),
         },
+        may_see_providers: actor.reach.everywhere >= Some(Role::Operator),
         desktop: Row::new(&ctx, desktop, language),
     };
     page(&ctx, &visitor, "pages/desktop.html", &view)

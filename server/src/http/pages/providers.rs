@@ -181,7 +181,7 @@ struct DifferenceRow {
 }
 
 impl DifferenceRow {
-    fn new(difference: &&Difference) -> Self {
+    fn new(difference: &Difference) -> Self {
         let Difference { kind, name, id, desktop, .. } = difference;
         Self { kind: kind.as_str(), name: name.clone(), id: id.clone(), desktop: desktop.clone() }
     }
@@ -286,8 +286,8 @@ async fn show_one(
             .iter()
             .map(|(name, there)| SizeRow { name: name.clone(), there: there.clone() })
             .collect(),
-        unknown: unknown.iter().map(DifferenceRow::new).collect(),
-        missing: missing.iter().map(DifferenceRow::new).collect(),
+        unknown: unknown.into_iter().map(DifferenceRow::new).collect(),
+        missing: missing.into_iter().map(DifferenceRow::new).collect(),
         lacks_iso: wish.iso.is_empty() && !has_iso,
         moves: images.iter().any(|image| !matches!(image.state, ImageState::Ready | ImageState::Failed)),
         images: images.into_iter().map(|image| ImageRow::new(ctx, image, visitor.language)).collect(),
