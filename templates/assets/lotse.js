@@ -93,7 +93,13 @@ function copyOnClick() {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
-    await navigator.clipboard.writeText(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      // Not every browser lets a page do that; what is selected can always be copied.
+      getSelection().selectAllChildren(button.previousElementSibling);
+      if (!document.execCommand("copy")) return;
+    }
     const label = button.firstChild;
     const text = label.textContent;
     label.textContent = button.dataset.done;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::providers::{IsoWish, NewProvider, ProviderChange, ProviderKeys, ProviderTest, ProviderView},
     db::providers::ProviderRecord,
-    domain::provider::{Difference, Pool, PoolMember, ProviderWish, SizeThere},
+    domain::provider::{Pool, PoolMember, ProviderDifference, ProviderWish, SizeThere},
     vm::{Offer, Offers},
 };
 
@@ -330,7 +330,7 @@ async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
         table(&["BOOT IMAGE", "STATE", "SINCE", ""], &rows);
     }
     for difference in &provider.differences {
-        let Difference { missing, kind, name, id, desktop } = difference;
+        let ProviderDifference { missing, kind, name, id, desktop } = difference;
         let whose = desktop.as_ref().map(|desktop| format!(" of desktop {desktop}")).unwrap_or_default();
         let how = if *missing { "should be there and is not" } else { "is there, and nobody here knows it" };
         note(&format!("The {} {name}{whose} ({id}) {how}.", kind.as_str()));

@@ -1,7 +1,7 @@
 //! Providers and pools of them.
 
 use super::{Error, Row, Tx, args, to_json};
-use crate::domain::provider::{Difference, Pool, PoolMember, ProviderStanding, ProviderWish};
+use crate::domain::provider::{Pool, PoolMember, ProviderDifference, ProviderStanding, ProviderWish};
 
 /// A provider as it is stored; its keys are apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -15,7 +15,7 @@ pub struct ProviderRecord {
     /// How it has been lately.
     pub standing: ProviderStanding,
     /// What was found there and is not known here, and the reverse.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<ProviderDifference>,
     /// When what is there was last compared with the journal; 0 when never.
     pub compared_at: i64,
     /// When it was registered.
@@ -99,7 +99,12 @@ pub async fn set_standing(tx: &mut Tx, id: i64, standing: &ProviderStanding) -> 
 }
 
 /// Notes what a comparison of what is there with what is known here has found.
-pub async fn set_compared(tx: &mut Tx, id: i64, differences: &[Difference], now: i64) -> Result<(), Error> {
+pub async fn set_compared(
+    tx: &mut Tx,
+    id: i64,
+    differences: &[ProviderDifference],
+    now: i64,
+) -> Result<(), Error> {
     let sql = "UPDATE providers SET differences = $1, compared_at = $2 WHERE id = $3";
     tx.execute(sql, args![to_json(&differences)?, now, id]).await?;
     Ok(())

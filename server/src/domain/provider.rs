@@ -111,6 +111,7 @@ impl Default for ProviderWish {
 
 impl ProviderWish {
     /// What is wanted of it for a desktop.
+    #[must_use]
     pub fn of(&self, desktop: &DesktopWish) -> Self {
         let network = desktop.network.clone().unwrap_or_else(|| self.network.clone());
         Self { network, ..self.clone() }
@@ -235,7 +236,7 @@ impl From<PartKind> for ThereKind {
 
 /// Something at a provider that is not as it is known here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub struct Difference {
+pub struct ProviderDifference {
     /// It should be there and is not; otherwise it is there, carries our mark or belongs to a machine of ours, and nobody here knows it.
     pub missing: bool,
     /// What it is.

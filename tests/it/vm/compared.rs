@@ -11,7 +11,7 @@ use server::{
     },
     domain::{
         desktop::{DesktopState, PartKind},
-        provider::{Difference, ThereKind},
+        provider::{ProviderDifference, ThereKind},
     },
     vm::{
         NewRule, Provider,
@@ -26,7 +26,7 @@ async fn found(site: &Site) -> Vec<(bool, ThereKind, Option<String>)> {
     compare(&site.ctx).await.unwrap();
     let mut tx = site.ctx.db.read().await.unwrap();
     let record = providers::get(&mut tx, "cloud-0").await.unwrap();
-    let told = |one: Difference| (one.missing, one.kind, one.desktop);
+    let told = |one: ProviderDifference| (one.missing, one.kind, one.desktop);
     record.differences.into_iter().map(told).collect()
 }
 

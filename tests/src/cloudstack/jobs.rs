@@ -55,9 +55,11 @@ pub(super) fn begin(world: &mut World, work: Work, id: Option<&str>, fails: Opti
 pub(super) fn tick(world: &mut World) -> Vec<Told> {
     let mut due = Vec::new();
     for image in &mut world.images {
-        match &world.download_fault {
-            Some(fault) if image.percent < 100 => image.fault = Some(fault.clone()),
-            _ => image.percent = image.percent.saturating_add(world.image_pace).min(100),
+        if image.fault.is_none() && image.percent < 100 {
+            image.fault.clone_from(&world.download_fault);
+        }
+        if image.fault.is_none() {
+            image.percent = image.percent.saturating_add(world.image_pace).min(100);
         }
     }
     for (number, job) in &mut world.jobs {

@@ -20,7 +20,7 @@ use server::{
         boot::BootEventKind,
         client::{ClientConfig, DesktopChoice, DesktopEnvironment, RemoteAccess, Stage, User},
         desktop::{DesktopState, DesktopWish, FaultClass, PartKind, PartState, TrialState},
-        provider::{Difference, PoolMember, ProviderStanding, ProviderWish, SizeThere, ThereKind},
+        provider::{PoolMember, ProviderDifference, ProviderStanding, ProviderWish, SizeThere, ThereKind},
     },
     planner,
 };
@@ -72,14 +72,14 @@ async fn provider(ctx: &Ctx, cloud: &Cloud, name: &str) -> Result<i64> {
     let mut tx = ctx.db.write().await?;
     let id = providers::create(&mut tx, name, &wish, &sealed, ctx.now()).await?;
     // What the sample says is there is in no cloud.
-    let unknown = Difference {
+    let unknown = ProviderDifference {
         missing: false,
         kind: ThereKind::Vm,
         name: "old-desk-lotse-5f01c3a97be2".to_owned(),
         id: "7d3a1c52-0000-4000-8000-0000000000c1".to_owned(),
         desktop: None,
     };
-    let missing = Difference {
+    let missing = ProviderDifference {
         missing: true,
         kind: ThereKind::Firewall,
         name: "203.0.113.10 port 20000".to_owned(),

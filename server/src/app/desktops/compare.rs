@@ -19,7 +19,7 @@ use crate::{
     },
     domain::{
         desktop::{DesktopPart, DesktopState, PartState, is_tagged},
-        provider::Difference,
+        provider::ProviderDifference,
     },
     vm::{self, Provider, Vm},
 };
@@ -96,7 +96,7 @@ async fn differing(
     record: &ProviderRecord,
     opened: &OpenProvider,
     machines: Vec<Vm>,
-) -> Result<Result<Vec<Difference>, vm::Error>, Error> {
+) -> Result<Result<Vec<ProviderDifference>, vm::Error>, Error> {
     let before = {
         let mut tx = ctx.db.read().await?;
         parts::all_at(&mut tx, record.id).await?

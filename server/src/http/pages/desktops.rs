@@ -21,11 +21,10 @@ use crate::{
     app::{
         clients,
         desktops::{self, Connection, Desktop},
-        providers,
+        jobs, providers,
     },
     clock::SECOND,
     context::Ctx,
-    db::jobs,
     domain::{
         desktop::{DesktopPart, DesktopState, PartState, PowerOrder, ProviderTrial, TrialState},
         desktop_stage::{DesktopStage, StageState},
@@ -262,7 +261,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
     let mut stages = Vec::new();
     for stage in found.stages {
         let job = match stage.job {
-            Some(job) => jobs::find(&mut tx, job).await?,
+            Some(job) => Some(jobs::get(&mut tx, job).await?),
             None => None,
         };
         stages.push(StageView::new(&ctx, stage, job.as_ref().map(|job| job.job_type.as_str()), language));

@@ -32,7 +32,7 @@ use crate::{
     db::providers::ProviderRecord,
     domain::{
         people::Role,
-        provider::{Difference, SizeThere},
+        provider::{ProviderDifference, SizeThere},
         provider_image::{ImageState, ProviderImage},
     },
     vm::AccountLimit,
@@ -181,8 +181,8 @@ struct DifferenceRow {
 }
 
 impl DifferenceRow {
-    fn new(difference: &Difference) -> Self {
-        let Difference { kind, name, id, desktop, .. } = difference;
+    fn new(difference: &ProviderDifference) -> Self {
+        let ProviderDifference { kind, name, id, desktop, .. } = difference;
         Self { kind: kind.as_str(), name: name.clone(), id: id.clone(), desktop: desktop.clone() }
     }
 }

@@ -10,15 +10,15 @@ use crate::{
     db::desktops::parts::KnownPart,
     domain::{
         desktop::{PartKind, PartState, is_tagged},
-        provider::{Difference, ThereKind},
+        provider::{ProviderDifference, ThereKind},
     },
     vm::Rule,
 };
 
 /// What differs, each once and in order.
-pub(super) fn differences(there: &There, known: &[KnownPart]) -> Vec<Difference> {
+pub(super) fn differences(there: &There, known: &[KnownPart]) -> Vec<ProviderDifference> {
     let look = Look { there, known };
-    let mut found: BTreeSet<Difference> = look.missing().collect();
+    let mut found: BTreeSet<ProviderDifference> = look.missing().collect();
     found.extend(look.machines());
     found.extend(look.volumes());
     found.extend(look.addresses());
@@ -31,8 +31,8 @@ struct Look<'a> {
     known: &'a [KnownPart],
 }
 
-fn unknown(kind: ThereKind, name: String, id: &str) -> Difference {
-    Difference { missing: false, kind, name, id: id.to_owned(), desktop: None }
+fn unknown(kind: ThereKind, name: String, id: &str) -> ProviderDifference {
+    ProviderDifference { missing: false, kind, name, id: id.to_owned(), desktop: None }
 }
 
 impl Look<'_> {
@@ -60,7 +60,7 @@ impl Look<'_> {
     }
 
     /// What the journal says is there. A machine that is missing is more than a difference: its desktop is lost.
-    fn missing(&self) -> impl Iterator<Item = Difference> {
+    fn missing(&self) -> impl Iterator<Item = ProviderDifference> {
         let is_there = |known: &KnownPart| {
             let id = known.part.remote.as_deref().unwrap_or_default();
             let among = |rules: &[(String, Rule)]| rules.iter().any(|(_, rule)| rule.id == id);
@@ -73,16 +73,18 @@ impl Look<'_> {
             }
         };
         let settled = |known: &&KnownPart| known.settled && known.part.state == PartState::Made;
-        self.known.iter().filter(settled).filter(move |known| !is_there(known)).map(|known| Difference {
-            missing: true,
-            kind: known.part.kind.into(),
-            name: known.part.tag.clone(),
-            id: known.part.remote.clone().unwrap_or_default(),
-            desktop: Some(known.desktop.clone()),
+        self.known.iter().filter(settled).filter(move |known| !is_there(known)).map(|known| {
+            ProviderDifference {
+                missing: true,
+                kind: known.part.kind.into(),
+                name: known.part.tag.clone(),
+                id: known.part.remote.clone().unwrap_or_default(),
+                desktop: Some(known.desktop.clone()),
+            }
         })
     }
 
-    fn machines(&self) -> impl Iterator<Item = Difference> {
+    fn machines(&self) -> impl Iterator<Item = ProviderDifference> {
         let is_known = |name: &str| {
             self.known.iter().any(|known| known.part.kind == PartKind::Vm && known.part.tag == name)
         };
@@ -93,11 +95,11 @@ impl Look<'_> {
     }
 
     /// Disks of machines of ours that are not there any more.
-    fn volumes(&self) -> impl Iterator<Item = Difference> {
+    fn volumes(&self) -> impl Iterator<Item = ProviderDifference> {
         let is_there = |id: &str| self.there.machines.iter().any(|machine| machine.id == id);
         let left = self.there.volumes.iter().filter(move |volume| !is_there(&volume.vm));
         left.filter(|volume| is_tagged(&volume.vm_name) || self.owner(&volume.vm).is_some()).map(|volume| {
-            Difference {
+            ProviderDifference {
                 desktop: self.owner(&volume.vm).map(str::to_owned),
                 ..unknown(ThereKind::Volume, format!("{} ({})", volume.name, volume.vm_name), &volume.id)
             }
@@ -105,7 +107,7 @@ impl Look<'_> {
     }
 
     /// Addresses that were given back and are there.
-    fn addresses(&self) -> impl Iterator<Item = Difference> {
+    fn addresses(&self) -> impl Iterator<Item = ProviderDifference> {
         let was_ours = |id: &str| {
             self.known.iter().any(|known| {
                 known.part.kind == PartKind::Address
@@ -120,7 +122,7 @@ impl Look<'_> {
         left.map(|address| unknown(ThereKind::Address, address.address.clone(), &address.id))
     }
 
-    fn rules(&self) -> Vec<Difference> {
+    fn rules(&self) -> Vec<ProviderDifference> {
         let text = |address: &str, rule: &Rule| {
             let known = self.there.addresses.iter().find(|known| known.id == address);
             format!("{} port {}", known.map_or(address, |known| known.address.as_str()), rule.port)
@@ -131,7 +133,7 @@ impl Look<'_> {
             let ours = desktop.is_some() || self.is_marked(&rule.vm);
             if ours && !self.expects(PartKind::Forwarding, &rule.id) {
                 let desktop = desktop.map(str::to_owned);
-                found.push(Difference {
+                found.push(ProviderDifference {
                     desktop,
                     ..unknown(ThereKind::Forwarding, text(address, rule), &rule.id)
                 });

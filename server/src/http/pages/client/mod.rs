@@ -75,8 +75,8 @@ struct View {
     alarm: bool,
     rescue: bool,
     was_installed: bool,
-    /// It is a desktop at a provider.
-    desktop: bool,
+    /// Where it is in its life as a desktop; none of a client that is no desktop.
+    desktop: Option<&'static str>,
     looked_up: String,
     may: May,
     fingerprint: Option<String>,
@@ -178,7 +178,7 @@ async fn show(
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
-    let desktop = desktops::of_client(&mut tx, client.id).await?.is_some();
+    let desktop = desktops::of_client(&mut tx, client.id).await?.map(|desktop| desktop.state.as_str());
     let inventory = inventory::summary(&mut tx, client.id).await?;
     let newest_agent = images::agent_version(&mut tx).await?;
     let selections = selections::of_client(&mut tx, &name).await?;
