@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, report_mails,
-        reports, repositories, rollouts, selections, sessions, settings, source_lists,
+        Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, providers,
+        report_mails, reports, repositories, rollouts, selections, sessions, settings, source_lists,
     },
     clock::SECOND,
     context::Ctx,
@@ -199,6 +199,7 @@ pub async fn desktops(ctx: Ctx, stop: CancellationToken) {
         loop {
             due.tick().await;
             logged("comparing providers with the journal", desktops::compare(&ctx).await);
+            logged("looking after boot images at providers", providers::keep_images(&ctx).await);
         }
     };
     tokio::select! {

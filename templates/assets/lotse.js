@@ -87,6 +87,26 @@ function growOlder() {
   }
 }
 
+// Whatever is clicked, whenever it came to the page.
+function copyOnClick() {
+  document.documentElement.classList.add("scripted");
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      // Not every browser lets a page do that; what is selected can always be copied.
+      getSelection().selectAllChildren(button.previousElementSibling);
+      if (!document.execCommand("copy")) return;
+    }
+    const label = button.firstChild;
+    const text = label.textContent;
+    label.textContent = button.dataset.done;
+    setTimeout(() => { label.textContent = text; }, 2000);
+  });
+}
+
 // The link of the first login carries its secret behind the hash sign, which no browser sends by itself.
 function loginByLink() {
   const field = document.querySelector("input[name=link]");
@@ -101,6 +121,7 @@ document.addEventListener("DOMContentLoaded", () => {
   loginByLink();
   followEvents();
   followOutputs();
+  copyOnClick();
   document.body.addEventListener("htmx:after:swap", followOutputs);
   growOlder();
   setInterval(growOlder, 5000);

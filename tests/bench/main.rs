@@ -5,6 +5,7 @@
 mod agent;
 mod cache;
 mod console;
+mod desktops;
 mod fanout;
 mod idle;
 mod installation;
@@ -33,6 +34,9 @@ struct Arguments {
     /// Simulated agents of the rollout.
     #[arg(long, default_value_t = 5_000)]
     agents: u32,
+    /// Desktops at three simulated providers.
+    #[arg(long, default_value_t = 1_000)]
+    desktops: usize,
     /// Jobs of the console's database.
     #[arg(long, default_value_t = 1_000_000)]
     jobs: u32,
@@ -57,6 +61,7 @@ enum What {
     Fanout,
     Console,
     Rollouts,
+    Desktops,
     Systems,
     Agent,
     Idle,
@@ -102,6 +107,9 @@ async fn measure(arguments: &Arguments, lines: &mut Vec<table::Line>) -> Result<
     }
     if wants(What::Rollouts) {
         lines.extend(rollouts::measure(arguments.agents).await.context("measuring a rollout")?);
+    }
+    if wants(What::Desktops) {
+        lines.extend(desktops::measure(arguments.desktops).await.context("measuring desktops")?);
     }
     if wants(What::Systems) {
         lines.extend(systems::measure().await.context("measuring a rollout to real systems")?);

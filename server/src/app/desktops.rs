@@ -9,20 +9,31 @@ mod build;
 mod clear;
 mod compare;
 mod finding;
+mod plan;
 mod run;
 mod trial;
+mod view;
 mod work;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use wire::ClientId;
 
-pub use self::{compare::compare, work::work};
+pub use self::{
+    compare::compare,
+    plan::{DesktopPlan, PlannedPlace, plan},
+    view::{Connection, DesktopView, view},
+    work::work,
+};
 use super::{
     Error,
     approvals::{self, Wish},
     clients::{self, NewClient},
-    installation, providers,
+    installation,
+    jobs::{self, JobOrder},
+    passwords::Hashes,
+    providers, selections,
 };
 use crate::{
     clock::SECOND,
@@ -41,6 +52,7 @@ use crate::{
         },
         reach::Sees,
     },
+    planner,
 };
 
 pub use crate::domain::desktop::Desktop;
@@ -63,6 +75,24 @@ pub struct NewDesktop {
     /// A size that the provider knows.
     #[serde(default = "standard")]
     pub size: String,
+    /// In this network of the provider instead of the one that it names for desktops.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// A selection of packages that it gets, beside those of its groups.
+    #[serde(default)]
+    pub selection: Option<String>,
+}
+
+impl NewDesktop {
+    fn wish(&self) -> DesktopWish {
+        DesktopWish {
+            provider: self.provider.clone(),
+            pool: self.pool.clone(),
+            size: self.size.clone(),
+            network: self.network.clone(),
+            selection: self.selection.clone(),
+        }
+    }
 }
 
 /// A desktop with everything that was done for it.
@@ -131,10 +161,28 @@ pub async fn create(ctx: &Ctx, new: &NewDesktop, actor: &str) -> Result<DesktopR
     }
     let hashes = new.client.passwords.hash().await?;
     let mut tx = ctx.db.write().await?;
-    let wish = DesktopWish { provider: new.provider.clone(), pool: new.pool.clone(), size: new.size.clone() };
+    create_in(ctx, &mut tx, new, &hashes, actor).await?;
+    let record = get(&mut tx, &new.client.name).await?;
+    tx.commit().await?;
+    tracing::info!(desktop = record.desktop.name, id = record.desktop.id, "a desktop is to be made");
+    ctx.presence.desktop_came();
+    ctx.presence.events_came();
+    Ok(record)
+}
+
+/// Writes down everything of a new desktop, in a transaction that is the caller's to commit.
+async fn create_in(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    new: &NewDesktop,
+    hashes: &Hashes,
+    actor: &str,
+) -> Result<ClientId, Error> {
+    let now = ctx.now();
+    let (wish, name) = (new.wish(), &new.client.name);
     match (&wish.provider, &wish.pool) {
-        (Some(provider), None) => drop(providers::get(&mut tx, provider).await?),
-        (None, Some(pool)) => drop(providers::pool(&mut tx, pool).await?),
+        (Some(provider), None) => drop(providers::get(tx, provider).await?),
+        (None, Some(pool)) => drop(providers::pool(tx, pool).await?),
         _ => {
             return Err(Error::invalid(
                 "a desktop is made at a provider or at one of a pool",
@@ -142,18 +190,29 @@ pub async fn create(ctx: &Ctx, new: &NewDesktop, actor: &str) -> Result<DesktopR
             ));
         }
     }
-    let name = &new.client.name;
-    let client = clients::create_in(ctx, &mut tx, &new.client, &hashes, actor).await?;
-    installation::queue_chain(ctx, &mut tx, client, actor).await?;
-    let id = desktops::create(&mut tx, name, client, &wish, actor, ctx.now()).await?;
-    audit::note(&mut tx, "desktop.create", &format!("desktop {name}"), &(), &json!(wish)).await?;
-    events::add(&mut tx, "desktop.creating", Some(client), None, actor, name, ctx.now()).await?;
-    tracing::info!(desktop = name, id, "a desktop is to be made");
-    let record = get(&mut tx, name).await?;
-    tx.commit().await?;
-    ctx.presence.desktop_came();
-    ctx.presence.events_came();
-    Ok(record)
+    let client = clients::create_in(ctx, tx, &new.client, hashes, actor).await?;
+    queue_installation(ctx, tx, client, &wish, actor).await?;
+    desktops::create(tx, name, client, &wish, actor, now).await?;
+    audit::note(tx, "desktop.create", &format!("desktop {name}"), &(), &json!(wish)).await?;
+    events::add(tx, "desktop.creating", Some(client), None, actor, name, now).await?;
+    Ok(client)
+}
+
+/// Queues the installation of a desktop's client, and its selection after that.
+async fn queue_installation(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    client: ClientId,
+    wish: &DesktopWish,
+    actor: &str,
+) -> Result<(), Error> {
+    let queued = installation::queue_chain(ctx, tx, client, actor).await?;
+    let Some(selection) = &wish.selection else { return Ok(()) };
+    let client =
+        db::clients::find(tx, client).await?.ok_or_else(|| Error::not_found(format!("client {client}")))?;
+    let order =
+        JobOrder { needs: queued.jobs.last().copied().into_iter().collect(), ..selections::order(selection) };
+    jobs::add(ctx, tx, &client, &order, actor).await.map(drop)
 }
 
 /// Orders a desktop to be started, stopped or restarted; done in the background.
@@ -194,14 +253,14 @@ pub async fn rebuild(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     // What waits for the old machine is not for the new one.
     installation::reset_in(&mut tx, client, actor, now).await?;
     db::clients::set_stage(&mut tx, client, Stage::Registered).await?;
-    installation::queue_chain(ctx, &mut tx, client, actor).await?;
+    queue_installation(ctx, &mut tx, client, &desktop.wish, actor).await?;
     let tried = trials::of(&mut tx, desktop.id).await?;
     for trial in tried.iter().filter(|trial| trial.state == TrialState::Succeeded) {
         let reason = format!("{actor} wants it anew");
         trials::give_up(&mut tx, trial.id, FaultClass::Caller, &reason).await?;
     }
     let newest = tried.iter().map(|trial| trial.round).max().unwrap_or(0);
-    desktops::set_first_round(&mut tx, desktop.id, newest + 1).await?;
+    desktops::want_anew(&mut tx, desktop.id, newest + 1, now).await?;
     desktops::set_order(&mut tx, desktop.id, None).await?;
     desktops::set_doing(&mut tx, desktop.id, None, None).await?;
     desktops::set_state(&mut tx, desktop.id, DesktopState::Creating, "", now).await?;
@@ -251,6 +310,37 @@ pub async fn delete(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     ctx.presence.desktop_came();
     ctx.presence.events_came();
     Ok(())
+}
+
+/// The desktop that a client is, if it is one.
+///
+/// # Errors
+/// The database refuses.
+pub async fn of_client(tx: &mut Tx, client: ClientId) -> Result<Option<Desktop>, Error> {
+    Ok(desktops::of_client(tx, client).await?)
+}
+
+/// Desktops that somebody sees and that have something at a provider, by name.
+///
+/// # Errors
+/// There is no such provider.
+pub async fn at(tx: &mut Tx, provider: &str, sees: &Sees) -> Result<Vec<Desktop>, Error> {
+    let provider = providers::get(tx, provider).await?.id;
+    Ok(desktops::at(tx, provider, sees).await?)
+}
+
+/// Types of the jobs that set up a desktop's machine, in order.
+///
+/// # Errors
+/// The database refuses.
+pub async fn setup(tx: &mut Tx, desktop: &Desktop) -> Result<Vec<String>, Error> {
+    let client = match desktop.client {
+        Some(client) => db::clients::find(tx, client).await?,
+        None => None,
+    };
+    let chain = client.map(|client| planner::installation(&client)).unwrap_or_default();
+    let selection = desktop.wish.selection.iter().map(|name| selections::order(name).job_type);
+    Ok(chain.into_iter().map(|entry| entry.job_type).chain(selection).collect())
 }
 
 /// Refuses to remove a client while something of its desktop may be at a provider: nobody would know of it any more.

@@ -1,15 +1,22 @@
 //! Providers: registered, looked at, tested, changed, removed; pools of them; and the open connection to each.
 
+mod images;
 mod opened;
 mod pools;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::problem::FieldProblem;
 
-pub(super) use self::opened::{OpenProvider, open};
+pub(super) use self::{
+    images::{BootImage, boot_image, keep as keep_image},
+    opened::{OpenProvider, open},
+};
 pub use self::{
+    images::{images_of, keep_images},
     opened::{OpenProviders, seal_purpose},
     pools::{delete_pool, pool, pools, set_pool},
 };
@@ -24,6 +31,7 @@ use crate::{
         client::is_name,
         desktop::FaultClass,
         provider::{ProviderStanding, ProviderWish},
+        provider_image::ProviderImage,
     },
     vm::{self, Offers, ProviderAnswer},
 };
@@ -92,6 +100,14 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<ProviderRecord, Error> {
 /// The database refuses.
 pub async fn list(tx: &mut Tx) -> Result<Vec<ProviderRecord>, Error> {
     Ok(providers::list(tx).await?)
+}
+
+/// How many desktops have something at each provider, by its number.
+///
+/// # Errors
+/// The database refuses.
+pub async fn loads(tx: &mut Tx) -> Result<BTreeMap<i64, i64>, Error> {
+    Ok(desktops::at_providers(tx).await?.into_iter().collect())
 }
 
 fn checked_name(name: &str, what: &str) -> Result<(), Error> {
@@ -186,26 +202,40 @@ pub async fn update(
 /// # Errors
 /// There is no such provider, something of ours is there, or a pool names it.
 pub async fn delete(ctx: &Ctx, name: &str) -> Result<(), Error> {
+    let record = {
+        let mut tx = ctx.db.read().await?;
+        let record = get(&mut tx, name).await?;
+        check_unused(&mut tx, &record).await?;
+        record
+    };
+    let left = images::clear(ctx, &record).await?;
     let mut tx = ctx.db.write().await?;
-    let record = get(&mut tx, name).await?;
-    let there = providers::parts_there(&mut tx, record.id).await?;
+    check_unused(&mut tx, &record).await?;
+    providers::delete(&mut tx, record.id).await?;
+    let after = if left.is_empty() { Value::Null } else { json!({ "left_there": left }) };
+    audit::note(&mut tx, "provider.delete", &format!("provider {name}"), &recorded(&record.wish), &after)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+/// Refuses while desktops or pools need a provider.
+async fn check_unused(tx: &mut Tx, record: &ProviderRecord) -> Result<(), Error> {
+    let name = &record.name;
+    let there = providers::parts_there(tx, record.id).await?;
     if there > 0 {
         return Err(Error::conflict(
             format!("{there} parts of desktops are at provider {name}"),
             "delete those desktops first: `lotse desktop list`",
         ));
     }
-    let pools = providers::pools(&mut tx).await?;
-    if let Some(pool) = pools.iter().find(|pool| pool.members.iter().any(|member| member.provider == name)) {
+    let pools = providers::pools(tx).await?;
+    if let Some(pool) = pools.iter().find(|pool| pool.members.iter().any(|member| member.provider == *name)) {
         return Err(Error::conflict(
             format!("provider {name} belongs to the pool {}", pool.name),
             "take it out of the pool first",
         ));
     }
-    providers::delete(&mut tx, record.id).await?;
-    audit::note(&mut tx, "provider.delete", &format!("provider {name}"), &recorded(&record.wish), &())
-        .await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// What a provider offers just now.
@@ -261,6 +291,9 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
                 if record.wish.sizes.is_empty() {
                     problems.push("it has no size, so no desktop can be made there".to_owned());
                 }
+                if record.wish.iso.is_empty() {
+                    problems.extend(image_problem(ctx, &record, opened.provider.keeps_images()).await?);
+                }
             }
             Err(error) => problems.push(told(&error)),
         }
@@ -278,6 +311,38 @@ pub async fn test(ctx: &Ctx, name: &str) -> Result<ProviderTest, Error> {
     tx.commit().await?;
     ctx.presence.desktop_came();
     Ok(result)
+}
+
+/// What is wrong with the image that Lotse keeps there. That it is on its way is nothing wrong.
+async fn image_problem(ctx: &Ctx, record: &ProviderRecord, kept: bool) -> Result<Option<String>, Error> {
+    if !kept {
+        return Ok(Some("no ISO image is named".to_owned()));
+    }
+    let mut tx = ctx.db.read().await?;
+    Ok(match boot_image(ctx, &mut tx, record.id).await? {
+        BootImage::Missing(problem) => Some(problem),
+        BootImage::Ready(_) | BootImage::Coming(_) => None,
+    })
+}
+
+/// A provider, and what Lotse keeps there.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProviderView {
+    /// The provider.
+    #[serde(flatten)]
+    pub record: ProviderRecord,
+    /// Boot images of this server there, the newest first.
+    pub images: Vec<ProviderImage>,
+}
+
+/// A provider as people look at it.
+///
+/// # Errors
+/// [`Error::NotFound`]
+pub async fn view(tx: &mut Tx, name: &str) -> Result<ProviderView, Error> {
+    let record = get(tx, name).await?;
+    let images = images_of(tx, &record).await?;
+    Ok(ProviderView { record, images })
 }
 
 /// An image that a provider shall fetch.

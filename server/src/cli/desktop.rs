@@ -12,10 +12,12 @@ use super::{
     output::{note, say, table, time},
 };
 use crate::{
-    app::desktops::{Desktop, DesktopRecord},
+    app::desktops::{Connection, Desktop, DesktopPlan, DesktopRecord, DesktopView, PlannedPlace},
+    clock::SECOND,
     domain::{
         client::ClientConfig,
         desktop::{DesktopState, FaultClass, PowerOrder},
+        desktop_stage::{DesktopStage, StageState},
     },
 };
 
@@ -86,6 +88,15 @@ pub(super) struct Create {
     /// A size that the provider knows.
     #[arg(long, default_value = "standard")]
     size: Name,
+    /// Make it in this network of the provider instead of the one for desktops.
+    #[arg(long, value_name = "NETWORK")]
+    provider_network: Option<String>,
+    /// A selection of packages that it gets, beside those of its groups.
+    #[arg(long)]
+    selection: Option<Name>,
+    /// Only show what would be made, and where.
+    #[arg(long, conflicts_with = "watch")]
+    dry_run: bool,
     /// Wait until its machine runs.
     #[arg(long)]
     watch: bool,
@@ -97,9 +108,9 @@ pub(super) async fn run(api: &Api, command: DesktopCommand) -> anyhow::Result<()
     match command {
         DesktopCommand::List => list(api).await,
         DesktopCommand::Show { name } => {
-            let record: DesktopRecord = api.get(&format!("/desktops/{name}")).await?;
-            if !api.wrote_json(&record)? {
-                shown(&record);
+            let view: DesktopView = api.get(&format!("/desktops/{name}")).await?;
+            if !api.wrote_json(&view)? {
+                shown(&view);
             }
             Ok(())
         }
@@ -156,7 +167,7 @@ async fn list(api: &Api) -> anyhow::Result<()> {
 }
 
 async fn make(api: &Api, create: Create) -> anyhow::Result<()> {
-    let Create { name, provider, pool, size, watch, wishes } = create;
+    let Create { name, provider, pool, size, provider_network, selection, dry_run, watch, wishes } = create;
     let body = json!({
         "client": {
             "name": name,
@@ -167,7 +178,16 @@ async fn make(api: &Api, create: Create) -> anyhow::Result<()> {
         "provider": provider,
         "pool": pool,
         "size": size,
+        "network": provider_network,
+        "selection": selection,
     });
+    if dry_run {
+        let plan: DesktopPlan = api.send_json(Method::POST, "/desktop-plans", &body).await?;
+        if !api.wrote_json(&plan)? {
+            planned(&plan);
+        }
+        return Ok(());
+    }
     let record: DesktopRecord = api.send_json(Method::POST, "/desktops", &body).await?;
     if watch {
         return watched(api, &name, DesktopState::Ready).await;
@@ -185,7 +205,45 @@ async fn power(api: &Api, name: &Name, order: PowerOrder, done: &str) -> anyhow:
     Ok(())
 }
 
-fn shown(record: &DesktopRecord) {
+fn planned(plan: &DesktopPlan) {
+    let row = |place: &PlannedPlace| {
+        let ports: Vec<_> = place.ports.iter().map(u16::to_string).collect();
+        vec![
+            place.provider.clone(),
+            place.zone.clone(),
+            place.offering.clone(),
+            place.disk.clone(),
+            place.network.clone(),
+            place.image.clone(),
+            ports.join(","),
+            place.problems.join("; "),
+        ]
+    };
+    let rows: Vec<_> = plan.places.iter().map(row).collect();
+    table(&["AT", "ZONE", "OFFERING", "DISK", "NETWORK", "IMAGE", "PORTS", ""], &rows);
+    say(&format!("Then it is set up: {}", plan.jobs.join(", ")));
+}
+
+/// A way to the desktop, in words.
+fn connection(connection: &Connection) -> String {
+    let Connection { by, host, port, session, user } = connection;
+    let user = if user.is_empty() { String::new() } else { format!(", user {user}") };
+    let session = if session.is_empty() { String::new() } else { format!(", session type {session}") };
+    format!("{by}: host {host}, port {port}{user}{session}")
+}
+
+fn stage(stage: &DesktopStage) -> Vec<String> {
+    let took = match (stage.began_at, stage.ended_at) {
+        (Some(began), Some(ended)) => format!("{} s", (ended - began) / SECOND),
+        _ => String::new(),
+    };
+    let job = stage.job.map(|job| format!("job {job}")).unwrap_or_default();
+    let state = stage.state.as_str().to_owned();
+    vec![stage.stage.as_str().to_owned(), state, took, job, stage.reason.clone()]
+}
+
+fn shown(view: &DesktopView) {
+    let record = &view.record;
     let desktop = &record.desktop;
     let state = desktop.state.as_str();
     let machine = if desktop.power.is_empty() { "" } else { ", its machine is " };
@@ -193,8 +251,16 @@ fn shown(record: &DesktopRecord) {
     if !desktop.reason.is_empty() {
         say(&desktop.reason);
     }
+    for way in &view.connections {
+        say(&connection(way));
+    }
     for reached in &record.reached {
         say(&format!("port {} is reached at {}", reached.port, reached.at));
+    }
+    let stages: Vec<_> = view.stages.iter().map(stage).collect();
+    if !stages.is_empty() {
+        say("");
+        table(&["STAGE", "STATE", "TOOK", "AT", ""], &stages);
     }
     let trials: Vec<_> = record
         .trials
@@ -234,21 +300,23 @@ fn shown(record: &DesktopRecord) {
 async fn watched(api: &Api, name: &Name, wanted: DesktopState) -> anyhow::Result<()> {
     let mut said = String::new();
     loop {
-        let record: DesktopRecord = api.get(&format!("/desktops/{name}")).await?;
-        let state = record.desktop.state;
+        let view: DesktopView = api.get(&format!("/desktops/{name}")).await?;
+        let desktop = &view.record.desktop;
+        let state = desktop.state;
         if state == wanted {
-            if !api.wrote_json(&record)? {
-                shown(&record);
+            if !api.wrote_json(&view)? {
+                shown(&view);
             }
             return Ok(());
         }
-        let reason = &record.desktop.reason;
+        let under_way = view.stages.iter().find(|stage| stage.state != StageState::Done);
+        let reason = under_way.map_or(&desktop.reason, |stage| &stage.reason);
         anyhow::ensure!(
             !matches!(state, DesktopState::Failed | DesktopState::Lost),
             "{name} is {}: {reason}",
             state.as_str()
         );
-        if *reason != said {
+        if *reason != said && !reason.is_empty() {
             note(reason);
             said.clone_from(reason);
         }

@@ -13,9 +13,9 @@ use super::{
     output::{note, say, table, time},
 };
 use crate::{
-    app::providers::{IsoWish, NewProvider, ProviderChange, ProviderKeys, ProviderTest},
+    app::providers::{IsoWish, NewProvider, ProviderChange, ProviderKeys, ProviderTest, ProviderView},
     db::providers::ProviderRecord,
-    domain::provider::{Pool, PoolMember, ProviderWish, SizeThere},
+    domain::provider::{Pool, PoolMember, ProviderDifference, ProviderWish, SizeThere},
     vm::{Offer, Offers},
 };
 
@@ -312,16 +312,28 @@ async fn list(api: &Api) -> anyhow::Result<()> {
 }
 
 async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
-    let provider: ProviderRecord = api.get(&format!("/providers/{name}")).await?;
-    if api.wrote_json(&provider)? {
+    let view: ProviderView = api.get(&format!("/providers/{name}")).await?;
+    if api.wrote_json(&view)? {
         return Ok(());
     }
+    let ProviderView { record: provider, images } = view;
     let text = serde_yaml::to_string(
         &json!({ "name": provider.name, "wish": provider.wish, "standing": provider.standing }),
     )?;
     say(text.trim_end());
-    for stranger in &provider.strangers {
-        note(&format!("The machine {stranger} is there, carries our mark, and nobody here knows it."));
+    let rows: Vec<_> = images
+        .into_iter()
+        .map(|image| vec![image.name, image.state.as_str().to_owned(), time(image.changed_at), image.said])
+        .collect();
+    if !rows.is_empty() {
+        say("");
+        table(&["BOOT IMAGE", "STATE", "SINCE", ""], &rows);
+    }
+    for difference in &provider.differences {
+        let ProviderDifference { missing, kind, name, id, desktop } = difference;
+        let whose = desktop.as_ref().map(|desktop| format!(" of desktop {desktop}")).unwrap_or_default();
+        let how = if *missing { "should be there and is not" } else { "is there, and nobody here knows it" };
+        note(&format!("The {} {name}{whose} ({id}) {how}.", kind.as_str()));
     }
     Ok(())
 }

@@ -29,13 +29,14 @@ fn from_row(row: &Row) -> Result<Desktop, Error> {
         created_by: row.text("created_by")?,
         created_at: row.int("created_at")?,
         changed_at: row.int("changed_at")?,
+        wanted_at: row.int("wanted_at")?,
         first_round: row.int("first_round")?,
     })
 }
 
 /// A client may have been renamed since.
 const SELECT: &str = "SELECT d.id, coalesce(c.name, d.name) AS name, d.client_id, d.wish, d.state, d.reason, d.power_order, d.power, \
-     d.iso_attached, d.doing, d.doing_job, d.created_by, d.created_at, d.changed_at, d.first_round FROM desktops d LEFT JOIN clients c ON c.id = d.client_id";
+     d.iso_attached, d.doing, d.doing_job, d.created_by, d.created_at, d.changed_at, d.wanted_at, d.first_round FROM desktops d LEFT JOIN clients c ON c.id = d.client_id";
 
 /// Keeps a new desktop, to be worked on at once.
 ///
@@ -49,8 +50,8 @@ pub async fn create(
     actor: &str,
     now: i64,
 ) -> Result<i64, Error> {
-    let sql = "INSERT INTO desktops (name, client_id, wish, state, created_by, created_at, changed_at, next_at) \
-               VALUES ($1, $2, $3, 'creating', $4, $5, $5, $5) RETURNING id";
+    let sql = "INSERT INTO desktops (name, client_id, wish, state, created_by, created_at, changed_at, wanted_at, next_at) \
+               VALUES ($1, $2, $3, 'creating', $4, $5, $5, $5, $5) RETURNING id";
     tx.insert(sql, args![name, client, to_json(wish)?, actor, now]).await
 }
 
@@ -74,6 +75,29 @@ pub async fn find(tx: &mut Tx, name: &str) -> Result<Option<Desktop>, Error> {
 pub async fn by_id(tx: &mut Tx, id: i64) -> Result<Option<Desktop>, Error> {
     let sql = format!("{SELECT} WHERE d.id = $1");
     tx.optional(&sql, args![id]).await?.as_ref().map(from_row).transpose()
+}
+
+/// The desktop that a client is now.
+pub async fn of_client(tx: &mut Tx, client: ClientId) -> Result<Option<Desktop>, Error> {
+    let sql = format!("{SELECT} WHERE d.client_id = $1 AND d.state <> 'deleted' ORDER BY d.id DESC LIMIT 1");
+    tx.optional(&sql, args![client]).await?.as_ref().map(from_row).transpose()
+}
+
+/// How many desktops have something at each provider: its number and how many.
+pub async fn at_providers(tx: &mut Tx) -> Result<Vec<(i64, i64)>, Error> {
+    let sql = "SELECT provider_id, count(DISTINCT desktop_id) AS desktops FROM desktop_parts WHERE state <> 'gone' GROUP BY provider_id";
+    let rows = tx.all(sql, []).await?;
+    rows.iter().map(|row| Ok((row.int("provider_id")?, row.int("desktops")?))).collect()
+}
+
+/// Desktops that somebody sees and that have something at a provider, by name.
+pub async fn at(tx: &mut Tx, provider: i64, sees: &Sees) -> Result<Vec<Desktop>, Error> {
+    let seen = reach::seen(sees, "d.client_id");
+    let sql = format!(
+        "{SELECT} WHERE {seen} AND EXISTS (SELECT 1 FROM desktop_parts p WHERE p.desktop_id = d.id AND p.provider_id = $1 \
+         AND p.state <> 'gone') ORDER BY d.name, d.id"
+    );
+    tx.all(&sql, args![provider]).await?.iter().map(from_row).collect()
 }
 
 /// The desktop of a client, as long as there may be something of it at a provider.
@@ -126,9 +150,10 @@ pub async fn call_waiting(tx: &mut Tx, now: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// From this round on trials are for the machine that is wanted now.
-pub async fn set_first_round(tx: &mut Tx, id: i64, round: i64) -> Result<(), Error> {
-    tx.execute("UPDATE desktops SET first_round = $1 WHERE id = $2", args![round, id]).await?;
+/// Another machine is wanted from now on: from this round on trials are for that one.
+pub async fn want_anew(tx: &mut Tx, id: i64, round: i64, now: i64) -> Result<(), Error> {
+    let sql = "UPDATE desktops SET first_round = $1, wanted_at = $2 WHERE id = $3";
+    tx.execute(sql, args![round, now, id]).await?;
     Ok(())
 }
 

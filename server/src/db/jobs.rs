@@ -176,6 +176,13 @@ pub async fn open(tx: &mut Tx, client: ClientId) -> Result<Vec<Job>, Error> {
     Ok(jobs)
 }
 
+/// Jobs of a client that were made from a time on, oldest first.
+pub async fn since(tx: &mut Tx, client: ClientId, at: i64) -> Result<Vec<Job>, Error> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM jobs WHERE client_id = $1 AND created_at >= $2 ORDER BY id LIMIT 200");
+    tx.all(&sql, args![client, at]).await?.iter().map(from_row).collect()
+}
+
 /// Takes the client's next job for an agent in this realm: queued, due, nothing of the client running, all it needs succeeded.
 ///
 /// One statement decides and writes, so two nodes or two requests never take the same job; the unique index on running jobs

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (19, include_str!("../../migrations/0019_desktops.sql")),
     (20, include_str!("../../migrations/0020_user_data.sql")),
     (21, include_str!("../../migrations/0021_software.sql")),
+    (22, include_str!("../../migrations/0022_desktop_pages.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -35,6 +35,7 @@ pub mod overview;
 pub mod packages;
 pub mod people;
 pub mod presets;
+pub mod provider_images;
 pub mod providers;
 pub mod reach;
 pub mod report_mails;

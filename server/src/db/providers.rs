@@ -1,7 +1,7 @@
 //! Providers and pools of them.
 
 use super::{Error, Row, Tx, args, to_json};
-use crate::domain::provider::{Pool, PoolMember, ProviderStanding, ProviderWish};
+use crate::domain::provider::{Pool, PoolMember, ProviderDifference, ProviderStanding, ProviderWish};
 
 /// A provider as it is stored; its keys are apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -14,8 +14,8 @@ pub struct ProviderRecord {
     pub wish: ProviderWish,
     /// How it has been lately.
     pub standing: ProviderStanding,
-    /// Machines there that carry our mark and that nobody here knows.
-    pub strangers: Vec<String>,
+    /// What was found there and is not known here, and the reverse.
+    pub differences: Vec<ProviderDifference>,
     /// When what is there was last compared with the journal; 0 when never.
     pub compared_at: i64,
     /// When it was registered.
@@ -34,7 +34,7 @@ fn from_row(row: &Row) -> Result<ProviderRecord, Error> {
             rests_until: row.int("rests_until")?,
             problem: row.text("problem")?,
         },
-        strangers: row.json("strangers")?,
+        differences: row.json("differences")?,
         compared_at: row.int("compared_at")?,
         created_at: row.int("created_at")?,
         version: row.int("version")?,
@@ -42,7 +42,7 @@ fn from_row(row: &Row) -> Result<ProviderRecord, Error> {
 }
 
 const COLUMNS: &str =
-    "id, name, wish, failures, rests_until, problem, strangers, compared_at, created_at, version";
+    "id, name, wish, failures, rests_until, problem, differences, compared_at, created_at, version";
 
 /// Registers a provider; `keys` are sealed.
 ///
@@ -98,10 +98,15 @@ pub async fn set_standing(tx: &mut Tx, id: i64, standing: &ProviderStanding) -> 
     Ok(())
 }
 
-/// Notes what was found there that nobody here knows.
-pub async fn set_compared(tx: &mut Tx, id: i64, strangers: &[String], now: i64) -> Result<(), Error> {
-    let sql = "UPDATE providers SET strangers = $1, compared_at = $2 WHERE id = $3";
-    tx.execute(sql, args![to_json(&strangers)?, now, id]).await?;
+/// Notes what a comparison of what is there with what is known here has found.
+pub async fn set_compared(
+    tx: &mut Tx,
+    id: i64,
+    differences: &[ProviderDifference],
+    now: i64,
+) -> Result<(), Error> {
+    let sql = "UPDATE providers SET differences = $1, compared_at = $2 WHERE id = $3";
+    tx.execute(sql, args![to_json(&differences)?, now, id]).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::ClientId;
 
-use super::job::UnknownWord;
+use super::{client::RemoteAccess, job::UnknownWord};
 
 /// Kinds of what can go wrong at a provider; what happens next hangs on the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -162,6 +162,25 @@ pub struct DesktopWish {
     /// A size that the provider knows.
     #[serde(default = "standard")]
     pub size: String,
+    /// In this network of the provider instead of the one that it names for desktops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// A selection of packages that it gets, beside those of its groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
+}
+
+impl DesktopWish {
+    /// A desktop of a size, wherever it is made.
+    pub fn sized(size: &str) -> Self {
+        Self { provider: None, pool: None, size: size.to_owned(), network: None, selection: None }
+    }
+}
+
+/// TCP ports of a desktop that are reached from outside: those that its provider names, and the one by which it is used.
+pub fn ports(named: &[u16], remote: RemoteAccess) -> Vec<u16> {
+    let used = remote.port().filter(|port| !named.contains(port));
+    named.iter().copied().chain(used).collect()
 }
 
 /// The size that is meant when nobody names one.
@@ -201,6 +220,8 @@ pub struct Desktop {
     pub created_at: i64,
     /// When its state last changed.
     pub changed_at: i64,
+    /// When the machine was asked for that it has now, or is to have.
+    pub wanted_at: i64,
     /// Trials of older rounds were for a machine that was replaced.
     #[serde(skip)]
     pub first_round: i64,

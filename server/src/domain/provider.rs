@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{Sha256, problem::FieldProblem};
 
-use super::{client::is_name, desktop::FaultClass};
+use super::{
+    client::is_name,
+    desktop::{DesktopWish, FaultClass, PartKind},
+};
 use crate::clock::SECOND;
 
 /// So many failures one after the other, and a provider is left alone for a while.
@@ -107,6 +110,13 @@ impl Default for ProviderWish {
 }
 
 impl ProviderWish {
+    /// What is wanted of it for a desktop.
+    #[must_use]
+    pub fn of(&self, desktop: &DesktopWish) -> Self {
+        let network = desktop.network.clone().unwrap_or_else(|| self.network.clone());
+        Self { network, ..self.clone() }
+    }
+
     /// What is wrong with it.
     pub fn check(&self) -> Vec<FieldProblem> {
         let mut wrong = Vec::new();
@@ -178,6 +188,65 @@ impl ProviderStanding {
         };
         Self { failures, rests_until, problem: problem.to_owned() }
     }
+}
+
+/// What lies at a provider for a desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThereKind {
+    /// A machine.
+    Vm,
+    /// A disk.
+    Volume,
+    /// A public address.
+    Address,
+    /// A forwarded port.
+    Forwarding,
+    /// An opening from outside.
+    Firewall,
+    /// An opening to the outside.
+    Egress,
+}
+
+impl ThereKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vm => "vm",
+            Self::Volume => "volume",
+            Self::Address => "address",
+            Self::Forwarding => "forwarding",
+            Self::Firewall => "firewall",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+impl From<PartKind> for ThereKind {
+    fn from(kind: PartKind) -> Self {
+        match kind {
+            PartKind::Vm => Self::Vm,
+            PartKind::Address => Self::Address,
+            PartKind::Forwarding => Self::Forwarding,
+            PartKind::Firewall => Self::Firewall,
+            PartKind::Egress => Self::Egress,
+        }
+    }
+}
+
+/// Something at a provider that is not as it is known here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct ProviderDifference {
+    /// It should be there and is not; otherwise it is there, carries our mark or belongs to a machine of ours, and nobody here knows it.
+    pub missing: bool,
+    /// What it is.
+    pub kind: ThereKind,
+    /// How it is called, or where it leads.
+    pub name: String,
+    /// Its id there.
+    pub id: String,
+    /// The desktop that it belongs to, where one does.
+    pub desktop: Option<String>,
 }
 
 /// A provider in a pool.

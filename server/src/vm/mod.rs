@@ -16,7 +16,7 @@ pub use self::{
     error::Error,
     place::{Place, place},
 };
-use crate::domain::desktop::{PartKind, PowerOrder};
+use crate::domain::desktop::{FaultClass, PartKind, PowerOrder};
 
 /// An answer that is on its way.
 pub type Doing<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -134,6 +134,23 @@ pub struct NewIso<'a> {
     pub zone: &'a str,
 }
 
+/// An image of a disc of the account, which the provider has or fetches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Iso {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Machines can boot it.
+    pub ready: bool,
+    /// The provider did not get it, and does not try any more.
+    pub failed: bool,
+    /// How much of it the provider has.
+    pub percent: Option<i64>,
+    /// How it is in the provider's own words.
+    pub said: String,
+}
+
 /// A machine as the provider shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vm {
@@ -180,6 +197,19 @@ pub struct PublicAddress {
     pub is_networks_own: bool,
     /// It can be used.
     pub usable: bool,
+}
+
+/// A disk of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Id of its machine.
+    pub vm: String,
+    /// Name of its machine, also of one that is gone.
+    pub vm_name: String,
 }
 
 /// A rule by which something is reached: a forwarded port, an opening from outside, or one to the outside.
@@ -276,6 +306,22 @@ pub trait Provider: Send + Sync {
     /// Lets the provider fetch an image; gives its id. When it is there, [`Provider::offers`] says so.
     fn register_iso<'a>(&'a self, new: &'a NewIso<'a>) -> Doing<'a, String>;
 
+    /// Whether images are registered there, with [`Provider::register_iso`], before machines boot them.
+    fn keeps_images(&self) -> bool {
+        false
+    }
+
+    /// The account's images with a name, also those that are not there yet.
+    fn isos<'a>(&'a self, _name: &'a str) -> Doing<'a, Vec<Iso>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Removes an image of the account.
+    fn delete_iso<'a>(&'a self, id: &'a str) -> Doing<'a, Begun> {
+        let attempt = format!("removing the image {id}");
+        Box::pin(async move { Err(Error::new(FaultClass::Gone, &attempt, "images are not kept there")) })
+    }
+
     /// Makes a machine with its disk, without starting it.
     fn deploy<'a>(&'a self, new: &'a NewVm<'a>) -> Doing<'a, Begun>;
 
@@ -293,6 +339,11 @@ pub trait Provider: Send + Sync {
 
     /// Removes a machine with its disks, so that nobody can get it back.
     fn destroy<'a>(&'a self, id: &'a str) -> Doing<'a, Begun>;
+
+    /// All disks of the account, where a provider shows them apart from machines.
+    fn volumes(&self) -> Doing<'_, Vec<Volume>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// Public addresses of a network.
     fn addresses<'a>(&'a self, network: &'a str) -> Doing<'a, Vec<PublicAddress>>;

@@ -65,7 +65,12 @@ pub fn place(wish: &ProviderWish, size: &str, offers: &Offers) -> Result<Place, 
         place.closed_outwards = found.isolated && found.closed_outwards == Some(true);
     }
     place.network = network.id;
-    let iso = find(&mut missing, "ISO image", &wish.iso, &place.zone, offers.isos.iter()).unwrap_or_default();
+    // Without a name it is the one that Lotse keeps there, which whoever asks knows.
+    let iso = if wish.iso.is_empty() {
+        Offer::default()
+    } else {
+        find(&mut missing, "ISO image", &wish.iso, &place.zone, offers.isos.iter()).unwrap_or_default()
+    };
     if !iso.id.is_empty() && !iso.usable {
         missing.push(format!("the ISO image {} is not ready: {}", iso.name, iso.about));
     }

@@ -98,7 +98,8 @@ impl Walk<'_> {
 
 /// What is sent there is only looked at; a build that runs elsewhere tells how far it is, and is in memory only.
 /// What is fetched into the package cache is what any client makes it fetch, and so is the index that packages are searched in.
-const CHANGE_NOTHING: [&str; 6] = [
+const CHANGE_NOTHING: [&str; 7] = [
+    "/api/v1/desktop-plans",
     "/api/v1/layout-checks",
     "/api/v1/job-scripts/{name}/render",
     "/api/v1/image-builds",

@@ -3,6 +3,7 @@
 //! `make screenshots` runs [`tour`] alone; its pictures are kept in any run.
 
 mod approval;
+mod desktops;
 mod keyboard;
 mod layouts;
 mod login;

@@ -61,6 +61,7 @@ async fn what_a_blind_person_would_miss_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_accessible_in_every_look_and_complains_of_nothing() {
     let (server, sample) = sample::start(Engine::Sqlite).await.unwrap();
+    let _cloud = sample::desktops::add(&server.ctx).await.unwrap();
     let https = &server.ctx.addresses.https;
     let (browser, mut page) = logged_in(&server, Look::DESK).await;
     page.forgive("404");

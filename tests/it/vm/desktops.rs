@@ -12,14 +12,15 @@ use server::{
     },
     db,
     domain::{
-        client::Stage,
+        client::{DesktopChoice, DesktopEnvironment, RemoteAccess, Stage, User},
         desktop::{DesktopState, FaultClass, PartKind, PartState, PowerOrder, TrialState},
-        provider::ProviderWish,
+        provider::{ProviderWish, ThereKind},
+        reach::Sees,
     },
     identity::token,
 };
 
-use super::site::{Site, wish};
+use super::site::{Site, wanted, wish};
 
 /// Works until nothing more is ordered.
 async fn settle(site: &Site, name: &str) {
@@ -84,6 +85,50 @@ pub(super) async fn a_desktop_is_made_switched_made_anew_and_deleted(engine: Eng
     drop(tx);
     site.order("ann-desk").await;
     assert_eq!(site.state("ann-desk").await, DesktopState::Creating, "the name is free again");
+}
+
+pub(super) async fn what_would_be_made_is_shown_first_and_each_way_to_it_has_its_port(engine: Engine) {
+    let site = Site::new(engine, 2).await;
+    site.clouds[0].load_image(40);
+    let mut new = wanted("desk");
+    let rdp = DesktopChoice { environment: DesktopEnvironment::Xfce, remote: RemoteAccess::Xrdp };
+    new.client.config.desktop = Some(rdp);
+    new.client.config.users = vec![User { name: "ann".to_owned(), ..User::default() }];
+    let plan = desktops::plan(&site.ctx, &new, "test").await.unwrap();
+    assert_eq!(plan.places[0].problems, ["the ISO image lotse is not ready: 40% Downloaded"]);
+    let second = &plan.places[1];
+    assert_eq!((second.provider.as_str(), second.problems.len()), ("cloud-1", 0));
+    assert_eq!(
+        (second.offering.as_str(), second.disk.as_str()),
+        ("medium (2 CPU, 4096 MiB)", "custom (20 GiB)")
+    );
+    assert_eq!((second.network.as_str(), second.image.as_str()), ("desktops", "lotse"));
+    assert_eq!(second.ports, [22, 3389], "the one by which it is used is always among them");
+    assert_eq!(
+        (plan.jobs.first().unwrap().as_str(), plan.jobs.last().unwrap().as_str()),
+        ("storage", "desktop")
+    );
+    let mut tx = site.ctx.db.read().await.unwrap();
+    assert!(desktops::list(&mut tx, &Sees::Everything).await.unwrap().is_empty(), "it was only shown");
+    drop(tx);
+    assert_eq!(site.left(), Left::default());
+
+    desktops::create(&site.ctx, &new, "test").await.unwrap();
+    site.until("desk", DesktopState::Ready).await;
+    let mut tx = site.ctx.db.read().await.unwrap();
+    let view = desktops::view(&site.ctx, &mut tx, "desk").await.unwrap();
+    drop(tx);
+    let ways: Vec<_> =
+        view.connections.iter().map(|way| (way.by.as_str(), way.port, way.user.as_str())).collect();
+    assert_eq!(ways, [("rdp", 20_001, "ann"), ("ssh", 20_000, "ann")]);
+
+    // A network of one's own choice; where nothing is forwarded, the machine's own address counts, once it has told it.
+    let mut open = wanted("open");
+    open.network = Some("open".to_owned());
+    assert!(desktops::plan(&site.ctx, &open, "test").await.unwrap().places[1].ports.is_empty());
+    open.network = Some("none".to_owned());
+    let missing = desktops::plan(&site.ctx, &open, "test").await.unwrap().places.remove(1).problems;
+    assert_eq!(missing, ["there is no network `none`"]);
 }
 
 pub(super) async fn the_next_provider_is_tried_and_the_trials_are_shown(engine: Engine) {
@@ -170,7 +215,13 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     compare(&other.ctx).await.unwrap();
     let mut tx = other.ctx.db.read().await.unwrap();
     let record = providers::get(&mut tx, "same").await.unwrap();
-    assert_eq!((record.strangers.len(), other.left().machines), (1, 1));
+    assert_eq!(
+        (
+            record.differences.iter().filter(|found| found.kind == ThereKind::Vm).count(),
+            other.left().machines
+        ),
+        (1, 1)
+    );
 }
 
 pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: Engine) {

@@ -3,9 +3,11 @@
 
 mod clients;
 mod cloudstack;
+mod compared;
 mod conformance;
 mod desktops;
 mod faults;
+mod images;
 mod site;
 
 use harness::server::Engine;
@@ -30,11 +32,16 @@ macro_rules! on_both_engines {
 
 on_both_engines! {
     desktops::a_desktop_is_made_switched_made_anew_and_deleted,
+    desktops::what_would_be_made_is_shown_first_and_each_way_to_it_has_its_port,
     desktops::the_next_provider_is_tried_and_the_trials_are_shown,
     desktops::desktops_share_an_address_and_the_last_one_gives_it_back,
     desktops::what_is_lost_or_unknown_at_a_provider_is_seen,
     desktops::a_provider_is_registered_tested_changed_and_removed,
     desktops::the_boot_image_leaves_the_drive_when_the_installation_needs_it_no_more,
+    compared::what_differs_at_a_provider_is_named_both_ways,
+    images::the_boot_image_is_registered_awaited_renewed_and_removed,
+    images::an_image_that_the_provider_cannot_fetch_is_told_with_its_reason,
+    images::a_lost_answer_never_makes_two_images,
     faults::an_answer_that_is_lost_never_makes_two_machines,
     faults::many_desktops_at_random_faults_leave_no_orphan_and_no_missing_record,
 }

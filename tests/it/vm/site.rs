@@ -45,6 +45,19 @@ pub(super) fn keys() -> ProviderKeys {
     ProviderKeys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() }
 }
 
+/// A desktop of the pool with all providers.
+pub(super) fn wanted(name: &str) -> NewDesktop {
+    let client = NewClient {
+        name: name.to_owned(),
+        macs: Vec::new(),
+        config: ClientConfig::default(),
+        groups: Vec::new(),
+        passwords: Passwords::default(),
+    };
+    let (size, pool) = ("standard".to_owned(), Some("cloud".to_owned()));
+    NewDesktop { client, provider: None, pool, size, network: None, selection: None }
+}
+
 pub(super) struct Site {
     pub(super) ctx: Ctx,
     pub(super) clouds: Vec<Cloud>,
@@ -88,20 +101,7 @@ impl Site {
     }
 
     pub(super) async fn order(&self, name: &str) -> DesktopRecord {
-        let client = NewClient {
-            name: name.to_owned(),
-            macs: Vec::new(),
-            config: ClientConfig::default(),
-            groups: Vec::new(),
-            passwords: Passwords::default(),
-        };
-        let new = NewDesktop {
-            client,
-            provider: None,
-            pool: Some("cloud".to_owned()),
-            size: "standard".to_owned(),
-        };
-        desktops::create(&self.ctx, &new, "test").await.unwrap()
+        desktops::create(&self.ctx, &wanted(name), "test").await.unwrap()
     }
 
     pub(super) async fn get(&self, name: &str) -> DesktopRecord {

@@ -16,10 +16,16 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 19] = [
+const MORE: [(&str, &str); 25] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
+    ("clients-desktop", "/clients/ann-desk"),
+    ("desktops-name-creating", "/desktops/bob-desk"),
+    ("desktops-name-failed", "/desktops/carl-desk"),
+    ("desktops-name-deleting", "/desktops/dora-desk"),
+    ("desktops-rebuild", "/desktops/ann-desk/do/rebuild"),
+    ("providers-resting", "/providers/south"),
     ("clients-empty", "/clients?stage=installing&after=zzz"),
     ("error", "/clients/nobody"),
     ("reports-updates", "/reports/updates"),
@@ -71,6 +77,8 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
         filled.push(match (before, part) {
             ("clients", "{name}") if route.ends_with("/adopt") => sample.discovered.to_owned(),
             ("clients", "{name}") => sample.installed.to_owned(),
+            ("desktops", "{name}") => "ann-desk".to_owned(),
+            ("providers", "{name}") => "north".to_owned(),
             ("attempts", "{id}") => sample.running.to_string(),
             ("jobs", "{id}") => sample.held.to_string(),
             ("groups", "{name}") => sample.group.to_owned(),
@@ -83,6 +91,7 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
             ("report-mails", "{name}") => "weekly".to_owned(),
             (_, "comparison") => "comparison?at=2020-01-01".to_owned(),
             ("channels", "{name}") => "mail".to_owned(),
+            ("do", "{order}") if route.starts_with("/desktops/") => "delete".to_owned(),
             ("do", "{order}") => "redo".to_owned(),
             ("batches", "{id}") => "1".to_owned(),
             ("rollouts", "{id}") => "1".to_owned(),

@@ -6,7 +6,7 @@ use super::{
     jobs::{self, Work, begin},
     lists,
     signature::Params,
-    world::{ISO, Machine, NETWORK, Rule, RuleKind, SHARED, Told, World},
+    world::{ImageThere, Machine, NETWORK, Rule, RuleKind, SHARED, TEMPLATE, Told, World},
 };
 
 /// Every command that it knows.
@@ -47,6 +47,7 @@ pub(super) const ALL: &[&str] = &[
     "deleteEgressFirewallRule",
     "queryAsyncJobResult",
     "registerIso",
+    "deleteIso",
 ];
 
 type Answer = Result<(Value, Vec<Told>), (u16, String)>;
@@ -73,14 +74,8 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
             let id = params.need("jobid")?;
             jobs::shown(world, id).ok_or_else(|| not_there("jobid", id))?
         }
-        "registerIso" => {
-            for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
-                params.need(name)?;
-            }
-            let (id, name) = (world.new_id(), params.need("name")?.to_owned());
-            world.images.push((id.clone(), name.clone(), 0));
-            json!({ "count": 1, "iso": [lists::image(&id, &name, 0)] })
-        }
+        "registerIso" => register(world, params)?,
+        "deleteIso" => drop_image(world, params, fails)?,
         "deployVirtualMachine" => deploy(world, params, fails)?,
         "startVirtualMachine" => power(world, params, fails, &["Stopped"], "Running")?,
         "stopVirtualMachine" => power(world, params, fails, &["Running", "Stopped"], "Stopped")?,
@@ -143,18 +138,46 @@ fn machine(world: &World, params: &Params, name: &str) -> Result<String, (u16, S
     if world.machines.contains_key(id) { Ok(id.to_owned()) } else { Err(not_there(name, id)) }
 }
 
+fn register(world: &mut World, params: &Params) -> Result<Value, (u16, String)> {
+    for name in ["name", "displaytext", "url", "zoneid", "ostypeid"] {
+        params.need(name)?;
+    }
+    let image = ImageThere {
+        id: world.new_id(),
+        name: params.need("name")?.to_owned(),
+        url: params.need("url")?.to_owned(),
+        checksum: params.get("checksum").to_owned(),
+        percent: 0,
+        fault: None,
+    };
+    let shown = lists::registered(&image);
+    world.images.push(image);
+    Ok(json!({ "count": 1, "iso": [shown] }))
+}
+
+fn drop_image(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Value, (u16, String)> {
+    let id = params.need("id")?;
+    if !world.images.iter().any(|image| image.id == id) {
+        return Err(not_there("id", id));
+    }
+    if world.machines.values().any(|machine| machine.iso.as_deref() == Some(id)) {
+        return Err((431, "Unable to delete iso, as it's used by other vms".to_owned()));
+    }
+    Ok(begin(world, Work::DropImage(id.to_owned()), None, fails))
+}
+
 fn deploy(world: &mut World, params: &Params, fails: Option<u16>) -> Result<Value, (u16, String)> {
     params.need("zoneid")?;
     let (offering, image) = (params.need("serviceofferingid")?.to_owned(), params.need("templateid")?);
     if !["so-1", "so-2"].contains(&offering.as_str()) {
         return Err(not_there("serviceofferingid", &offering));
     }
-    let is_iso = image == ISO;
+    let is_iso = image != TEMPLATE;
     if is_iso && (params.get("hypervisor").is_empty() || params.get("diskofferingid").is_empty()) {
         return Err((431, "hypervisor and disk offering are required when deploying from ISO".to_owned()));
     }
-    if is_iso && world.image_percent < 100 {
-        return Err((431, "the ISO is not ready".to_owned()));
+    if is_iso && !world.is_bootable(image) {
+        return Err((431, "the ISO is not there or not ready".to_owned()));
     }
     if params.get("diskofferingid") == "do-2" {
         params.number("size")?;

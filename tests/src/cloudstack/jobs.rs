@@ -26,6 +26,8 @@ pub(super) enum Work {
     Allocate(String),
     /// An address is given back.
     Release(String),
+    /// An image is removed.
+    DropImage(String),
 }
 
 /// A job.
@@ -52,8 +54,13 @@ pub(super) fn begin(world: &mut World, work: Work, id: Option<&str>, fails: Opti
 /// One call later: jobs that are due end.
 pub(super) fn tick(world: &mut World) -> Vec<Told> {
     let mut due = Vec::new();
-    for (_, _, percent) in &mut world.images {
-        *percent = (*percent + 25).min(100);
+    for image in &mut world.images {
+        if image.fault.is_none() && image.percent < 100 {
+            image.fault.clone_from(&world.download_fault);
+        }
+        if image.fault.is_none() {
+            image.percent = image.percent.saturating_add(world.image_pace).min(100);
+        }
     }
     for (number, job) in &mut world.jobs {
         if !job.ended {
@@ -83,7 +90,12 @@ fn undo(world: &mut World, work: &Work) -> Value {
         }
         Work::Rule(id) => drop(world.rules.remove(id)),
         Work::Allocate(id) => drop(world.addresses.remove(id)),
-        Work::State(..) | Work::Destroy(_) | Work::Detach(_) | Work::CloseRule(_) | Work::Release(_) => {}
+        Work::State(..)
+        | Work::Destroy(_)
+        | Work::Detach(_)
+        | Work::CloseRule(_)
+        | Work::Release(_)
+        | Work::DropImage(_) => {}
     }
     Value::Null
 }
@@ -128,6 +140,10 @@ fn carry_out(world: &mut World, work: &Work, told: &mut Vec<Told>) -> Value {
             Some(address) => json!({ "ipaddress": lists::address(address) }),
             None => success,
         },
+        Work::DropImage(id) => {
+            world.images.retain(|image| image.id != *id);
+            success
+        }
         Work::Release(id) => {
             // What is on an address goes with it.
             world.rules.retain(|_, rule| rule.place != *id);

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{
     signature::Params,
     world::{
-        Address, ISO, Machine, NETWORK, NETWORK_OFFERING, Rule, RuleKind, SHARED, TEMPLATE, World, ZONE,
+        Address, ISO, ImageThere, Machine, NETWORK, NETWORK_OFFERING, Rule, RuleKind, SHARED, TEMPLATE,
+        World, ZONE,
     },
 };
 
@@ -29,13 +30,20 @@ pub(super) fn list(world: &World, params: &Params) -> Option<Result<Value, (u16,
         ),
         "listTemplates" => ("template", vec![image(TEMPLATE, "Debian 12", 100)]),
         "listIsos" => {
-            let further = world.images.iter().map(|(id, name, percent)| image(id, name, *percent));
-            ("iso", [image(ISO, "lotse", world.image_percent)].into_iter().chain(further).collect())
+            let first = image(ISO, "lotse", world.image_percent);
+            let all = [first].into_iter().chain(world.images.iter().map(registered));
+            // What cannot be used yet is shown to those only who ask for all that is theirs.
+            let everything = params.get("isofilter") == "self";
+            ("iso", all.filter(|image| everything || image["isready"] == true).collect())
         }
         "listVirtualMachines" => {
             ("virtualmachine", world.machines.values().map(|found| machine(world, found)).collect())
         }
-        "listVolumes" => ("volume", world.machines.values().map(volume).collect()),
+        "listVolumes" => {
+            let loose = world.loose.iter().map(|(id, machine, name)| volume(id, machine, name));
+            let all = world.machines.values().map(|found| volume(&found.volume, &found.id, &found.name));
+            ("volume", all.chain(loose).collect())
+        }
         "listPublicIpAddresses" => ("publicipaddress", world.addresses.values().map(address).collect()),
         "listPortForwardingRules" => ("portforwardingrule", place(RuleKind::Forwarding)),
         "listFirewallRules" => ("firewallrule", place(RuleKind::Firewall)),
@@ -133,6 +141,15 @@ pub(super) fn image(id: &str, name: &str, percent: u8) -> Value {
         "hypervisor": "KVM", "format": "ISO", "ostypeid": "o1", "ostypename": "Debian", "size": 100_000_000_u64 })
 }
 
+/// An image that somebody has registered.
+pub(super) fn registered(found: &ImageThere) -> Value {
+    let mut shown = image(&found.id, &found.name, found.percent);
+    if let Some(fault) = &found.fault {
+        shown["status"] = json!(fault);
+    }
+    shown
+}
+
 pub(super) fn machine(world: &World, machine: &Machine) -> Value {
     let name = if machine.network == SHARED { "open" } else { "desktops" };
     let mut shown = json!({
@@ -152,8 +169,8 @@ pub(super) fn machine(world: &World, machine: &Machine) -> Value {
     shown
 }
 
-fn volume(machine: &Machine) -> Value {
-    json!({ "id": machine.volume, "name": format!("ROOT-{}", machine.name), "type": "ROOT", "zoneid": ZONE, "virtualmachineid": machine.id,
+fn volume(id: &str, machine: &str, name: &str) -> Value {
+    json!({ "id": id, "name": format!("ROOT-{name}"), "type": "ROOT", "zoneid": ZONE, "virtualmachineid": machine, "vmname": name,
         "size": 20_000_000_000_u64, "state": "Ready", "created": "2026-11-21T00:00:00+0000" })
 }
 

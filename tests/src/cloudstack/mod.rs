@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use self::{faults::Faults, signature::Params, world::World};
 pub use self::{
     faults::{Fault, Random},
-    world::{Left, MachineThere},
+    world::{ImageThere, Left, MachineThere},
 };
 
 /// The keys of its account.
@@ -196,6 +196,31 @@ impl Cloud {
     /// The image is loaded so far; at 100 % it can be used.
     pub fn load_image(&self, percent: u8) {
         self.change(|world| world.image_percent = percent);
+    }
+
+    /// Machines leave their disks behind from now on.
+    pub fn leave_volumes(&self) {
+        self.change(|world| world.leaves_volumes = true);
+    }
+
+    /// Somebody takes all openings from outside away, past us.
+    pub fn close_firewall(&self) {
+        self.change(World::close_firewall);
+    }
+
+    /// Images that were registered here.
+    pub fn images(&self) -> Vec<ImageThere> {
+        self.inside.world().images.clone()
+    }
+
+    /// So much of each registered image comes with every call, in per cent.
+    pub fn image_pace(&self, percent: u8) {
+        self.change(|world| world.image_pace = percent);
+    }
+
+    /// From now on images do not come, for this reason; `None` ends that for new ones.
+    pub fn refuse_downloads(&self, fault: Option<&str>) {
+        self.change(|world| world.download_fault = fault.map(str::to_owned));
     }
 
     /// The network has no address of its own.

@@ -32,6 +32,23 @@ pub struct MachineThere {
     pub mac: String,
 }
 
+/// An image that was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageThere {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it is fetched.
+    pub url: String,
+    /// What its content has to be, as CloudStack writes it.
+    pub checksum: String,
+    /// How much of it has come.
+    pub percent: u8,
+    /// Why it did not come.
+    pub fault: Option<String>,
+}
+
 /// How much of what somebody has made there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
@@ -135,8 +152,16 @@ pub(super) struct World {
     pub(super) room: usize,
     /// The image that is there from the beginning has come so far.
     pub(super) image_percent: u8,
-    /// Further images: id, name, percent that have come.
-    pub(super) images: Vec<(String, String, u8)>,
+    /// Disks that outlive their machines: id, and the machine's id and name.
+    pub(super) loose: Vec<(String, String, String)>,
+    /// Machines leave their disks behind.
+    pub(super) leaves_volumes: bool,
+    /// Images that were registered since.
+    pub(super) images: Vec<ImageThere>,
+    /// So much of each image comes with every call, in per cent.
+    pub(super) image_pace: u8,
+    /// Why images do not come.
+    pub(super) download_fault: Option<String>,
     pub(super) job_length: u32,
 }
 
@@ -151,7 +176,11 @@ impl World {
             limit: usize::MAX,
             room: usize::MAX,
             image_percent: 100,
+            loose: Vec::new(),
+            leaves_volumes: false,
             images: Vec::new(),
+            image_pace: 25,
+            download_fault: None,
             job_length: 1,
         };
         world.add_address(NETWORK, true);
@@ -179,7 +208,7 @@ impl World {
         let rules = |kind| self.rules.values().filter(|rule| rule.kind == kind).count();
         Left {
             machines: self.machines.len(),
-            volumes: self.machines.values().filter(|machine| !machine.volume.is_empty()).count(),
+            volumes: self.machines.len() + self.loose.len(),
             addresses: self.addresses.values().filter(|address| !address.is_networks_own).count(),
             forwardings: rules(RuleKind::Forwarding),
             firewall: rules(RuleKind::Firewall),
@@ -191,6 +220,19 @@ impl World {
         self.machines.values().map(Machine::shown).collect()
     }
 
+    pub(super) fn close_firewall(&mut self) {
+        self.rules.retain(|_, rule| rule.kind != RuleKind::Firewall);
+    }
+
+    /// Whether machines can boot an image.
+    pub(super) fn is_bootable(&self, id: &str) -> bool {
+        let registered = |image: &&ImageThere| image.id == id;
+        match self.images.iter().find(registered) {
+            Some(image) => image.percent >= 100,
+            None => id == ISO && self.image_percent >= 100,
+        }
+    }
+
     pub(super) fn lose(&mut self, name: &str) {
         self.machines.retain(|_, machine| machine.name != name);
     }
@@ -198,7 +240,11 @@ impl World {
     /// Removes a machine with its disk and what leads to it, as an expunge does; openings stay.
     pub(super) fn remove_machine(&mut self, id: &str) -> Option<Told> {
         self.rules.retain(|_, rule| rule.machine != id);
-        self.machines.remove(id).map(|machine| Told::Removed(machine.shown()))
+        let removed = self.machines.remove(id)?;
+        if self.leaves_volumes {
+            self.loose.push((removed.volume.clone(), removed.id.clone(), removed.name.clone()));
+        }
+        Some(Told::Removed(removed.shown()))
     }
 
     /// Reads user-data as the API has it.

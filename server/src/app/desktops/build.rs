@@ -1,7 +1,10 @@
 //! Making a desktop's machine at one provider: the machine, what makes it reachable, and its start. Each step is what the journal lacks next.
 
 use super::{
-    super::user_data,
+    super::{
+        providers::{BootImage, boot_image, keep_image},
+        user_data,
+    },
     clear,
     finding::{Settled, address_tag, egress_tag, patience, settle},
     trial::{self, begin, give_up, met},
@@ -18,9 +21,12 @@ use crate::{
         },
         providers::ProviderRecord,
     },
-    domain::desktop::{
-        DesktopPart, DesktopState, FaultClass, PartKind, PartState, PowerOrder, ProviderTrial, TrialState,
-        tagged_name,
+    domain::{
+        client::RemoteAccess,
+        desktop::{
+            DesktopPart, DesktopState, FaultClass, PartKind, PartState, PowerOrder, ProviderTrial,
+            TrialState, ports, tagged_name,
+        },
     },
     identity::token::random_bytes,
     vm::{self, Begun, NewRule, NewVm, Place, Progress, Provider, PublicAddress, RulesOf, Vm, VmState},
@@ -28,6 +34,8 @@ use crate::{
 
 /// A machine that is not there after so long does not come.
 const LONGEST: i64 = 3600 * SECOND;
+/// Whether the boot image has come is looked at again after so many seconds.
+const IMAGE_S: i64 = 5;
 
 /// The next step of a desktop whose machine is being made.
 pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
@@ -53,8 +61,18 @@ pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
             Ok(offers) => offers,
             Err(error) => return met(turn, trial, &error, None).await,
         };
-        return match vm::place(&record.wish, &turn.desktop.wish.size, &offers) {
-            Ok(place) => {
+        let image = match image(turn, &record, opened.provider.as_ref()).await? {
+            None => None,
+            Some(BootImage::Ready(id)) => Some(id),
+            Some(BootImage::Coming(how)) => {
+                trial::say(turn, &how).await?;
+                return Ok(Next::After(IMAGE_S));
+            }
+            Some(BootImage::Missing(why)) => return trial::unfit(turn, trial, &why).await,
+        };
+        return match vm::place(&record.wish.of(&turn.desktop.wish), &turn.desktop.wish.size, &offers) {
+            Ok(mut place) => {
+                place.iso = image.unwrap_or(place.iso);
                 let text = serde_json::to_string(&place).map_err(broken)?;
                 let mut tx = turn.write().await?;
                 trials::set_place(&mut tx, trial.id, &text).await?;
@@ -65,7 +83,34 @@ pub(super) async fn step(turn: &Turn<'_>) -> Result<Next, Halt> {
         };
     };
     let place = serde_json::from_str(place).map_err(broken)?;
-    Building { turn, trial, record, provider: opened.provider.as_ref(), place }.go().await
+    let remote = remote_of(turn).await?;
+    let ports = ports(&record.wish.ports, remote);
+    Building { turn, trial, record, ports, provider: opened.provider.as_ref(), place }.go().await
+}
+
+/// How it stands with the boot image that Lotse keeps at a provider; none where the provider has one of its own choice.
+async fn image(
+    turn: &Turn<'_>,
+    record: &ProviderRecord,
+    provider: &dyn Provider,
+) -> Result<Option<BootImage>, Halt> {
+    if !record.wish.iso.is_empty() {
+        return Ok(None);
+    }
+    if !provider.keeps_images() {
+        return Ok(Some(BootImage::Missing("no ISO image is named".to_owned())));
+    }
+    keep_image(turn.ctx, record).await?;
+    let mut tx = turn.ctx.db.read().await?;
+    Ok(Some(boot_image(turn.ctx, &mut tx, record.id).await?))
+}
+
+/// How the desktop is used.
+async fn remote_of(turn: &Turn<'_>) -> Result<RemoteAccess, Halt> {
+    let Some(client) = turn.desktop.client else { return Ok(RemoteAccess::None) };
+    let mut tx = turn.ctx.db.read().await?;
+    let client = clients::find(&mut tx, client).await?;
+    Ok(client.and_then(|client| client.config.desktop).unwrap_or_default().remote)
 }
 
 fn broken(error: serde_json::Error) -> crate::app::Error {
@@ -76,13 +121,18 @@ struct Building<'a> {
     turn: &'a Turn<'a>,
     trial: &'a ProviderTrial,
     record: ProviderRecord,
+    /// Ports of the machine that are reached from outside.
+    ports: Vec<u16>,
     provider: &'a dyn Provider,
     place: Place,
 }
 
 impl Building<'_> {
     async fn go(&self) -> Result<Next, Halt> {
-        if self.turn.ctx.now() - self.trial.started_at > LONGEST {
+        // What was waited for before, such as the boot image, has no such end.
+        let of_trial = self.turn.parts.iter().filter(|part| part.trial == self.trial.id);
+        let begun = of_trial.map(|part| part.intended_at).min();
+        if begun.is_some_and(|begun| self.turn.ctx.now() - begun > LONGEST) {
             return self.give_up(FaultClass::Transient, "it is not there after an hour").await;
         }
         let Some(part) = self.part(PartKind::Vm, None) else { return self.deploy().await };
@@ -193,7 +243,7 @@ impl Building<'_> {
                 Some(_) => {}
             }
         }
-        for guest_port in &self.record.wish.ports {
+        for guest_port in &self.ports {
             match self.part(PartKind::Forwarding, Some(*guest_port)) {
                 None => return self.forward(machine, *guest_port).await.map(Some),
                 Some(part) if part.state != PartState::Made => return self.settle(part).await.map(Some),

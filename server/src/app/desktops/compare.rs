@@ -1,7 +1,14 @@
 //! Comparing what is at a provider with the journal, both ways: a machine that is there although the journal says that it is gone is removed;
-//! one that nobody here knows although it carries our mark is named; one that is gone without having been deleted here is lost.
+//! one that is gone without having been deleted here is lost. Whatever else differs is named, and left alone ([`differences`]).
 
-use super::super::{Error, providers};
+mod differences;
+mod there;
+
+use self::differences::differences;
+use super::super::{
+    Error,
+    providers::{self, OpenProvider},
+};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -10,8 +17,11 @@ use crate::{
         events,
         providers::{self as rows, ProviderRecord},
     },
-    domain::desktop::{DesktopPart, DesktopState, PartState, is_tagged},
-    vm::{Provider, Vm},
+    domain::{
+        desktop::{DesktopPart, DesktopState, PartState, is_tagged},
+        provider::ProviderDifference,
+    },
+    vm::{self, Provider, Vm},
 };
 
 /// Each provider is compared after so long.
@@ -58,51 +68,73 @@ async fn one(ctx: &Ctx, record: &ProviderRecord) -> Result<(), Error> {
             return Ok(tx.commit().await?);
         }
     };
-    let strangers = remove_forgotten(ctx, record, provider, &there).await?;
+    remove_forgotten(ctx, record, provider, &there).await?;
     for part in &known {
         match there.iter().find(|machine| part.remote.as_ref() == Some(&machine.id)) {
             Some(machine) => keep(ctx, part, machine).await?,
             None => confirm_loss(ctx, provider, part).await?,
         }
     }
+    let found = differing(ctx, record, &opened, there).await?;
     let mut tx = ctx.db.write().await?;
-    rows::set_compared(&mut tx, record.id, &strangers, now).await?;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            providers::note(&mut tx, record.id, Some((error.class, &error.to_string())), now).await?;
+            return Ok(tx.commit().await?);
+        }
+    };
+    rows::set_compared(&mut tx, record.id, &found, now).await?;
     // It answers: a provider that was left alone may be tried again.
     providers::note(&mut tx, record.id, None, now).await?;
     Ok(tx.commit().await?)
 }
 
-/// Removes machines that came although nobody waited for them any more; gives the names of those that nobody knows.
+/// What differs. What is known is read before and after what is there, so that what changes meanwhile is no difference.
+async fn differing(
+    ctx: &Ctx,
+    record: &ProviderRecord,
+    opened: &OpenProvider,
+    machines: Vec<Vm>,
+) -> Result<Result<Vec<ProviderDifference>, vm::Error>, Error> {
+    let before = {
+        let mut tx = ctx.db.read().await?;
+        parts::all_at(&mut tx, record.id).await?
+    };
+    let there = match there::look(ctx, record, opened, machines, &before).await {
+        Ok(there) => there,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut found = differences(&there, &before);
+    if !found.is_empty() {
+        let mut tx = ctx.db.read().await?;
+        let after = parts::all_at(&mut tx, record.id).await?;
+        let still = differences(&there, &after);
+        found.retain(|difference| still.contains(difference));
+    }
+    Ok(Ok(found))
+}
+
+/// Removes machines that came although nobody waited for them any more.
 async fn remove_forgotten(
     ctx: &Ctx,
     record: &ProviderRecord,
     provider: &dyn Provider,
     there: &[Vm],
-) -> Result<Vec<String>, Error> {
-    let mut strangers = Vec::new();
+) -> Result<(), Error> {
     for machine in there.iter().filter(|machine| is_tagged(&machine.name)) {
         let part = {
             let mut tx = ctx.db.read().await?;
             parts::vms_by_tag(&mut tx, record.id, &machine.name).await?
         };
-        match part {
-            None => strangers.push(machine.name.clone()),
-            Some(part) if part.state == PartState::Gone => {
-                // Nothing needs to be kept of this: while it is there, every comparison finds it again.
-                let removed = provider.destroy(&machine.id).await;
-                let said =
-                    removed.map_or_else(|error| error.to_string(), |_| "it is being removed".to_owned());
-                tracing::warn!(
-                    provider = record.name,
-                    machine = machine.name,
-                    said,
-                    "a machine came too late"
-                );
-            }
-            Some(_) => {}
+        if part.is_some_and(|part| part.state == PartState::Gone) {
+            // Nothing needs to be kept of this: while it is there, every comparison finds it again.
+            let removed = provider.destroy(&machine.id).await;
+            let said = removed.map_or_else(|error| error.to_string(), |_| "it is being removed".to_owned());
+            tracing::warn!(provider = record.name, machine = machine.name, said, "a machine came too late");
         }
     }
-    Ok(strangers)
+    Ok(())
 }
 
 async fn keep(ctx: &Ctx, part: &DesktopPart, machine: &Vm) -> Result<(), Error> {

@@ -7,11 +7,12 @@ use super::{
 use crate::{
     clock::{SECOND, rfc3339},
     db::{
+        Tx,
         desktops::{parts, set_state, trials},
         providers::{self as rows, ProviderRecord},
     },
     domain::{
-        desktop::{DesktopState, FaultClass, PartState, ProviderTrial, TrialState},
+        desktop::{DesktopState, DesktopWish, FaultClass, PartState, ProviderTrial, TrialState},
         provider::{Candidate, next},
     },
     identity::token::random_bytes,
@@ -39,7 +40,10 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
         // What was asked for is wrong; others would say the same.
         return fail(turn, &last.reason).await;
     }
-    let known = candidates(turn).await?;
+    let known = {
+        let mut tx = turn.ctx.db.read().await?;
+        candidates(&mut tx, &desktop.wish).await?
+    };
     if known.is_empty() {
         return fail(turn, "no provider that it may be made at is there and switched on").await;
     }
@@ -94,7 +98,8 @@ pub(super) async fn begin(turn: &Turn<'_>) -> Result<Next, Halt> {
     Ok(Next::After((until - now) / SECOND + 1))
 }
 
-async fn say(turn: &Turn<'_>, reason: &str) -> Result<(), Halt> {
+/// Says what a desktop waits for.
+pub(super) async fn say(turn: &Turn<'_>, reason: &str) -> Result<(), Halt> {
     if turn.desktop.reason != reason {
         let mut tx = turn.write().await?;
         set_state(&mut tx, turn.desktop.id, turn.desktop.state, reason, turn.ctx.now()).await?;
@@ -110,13 +115,14 @@ async fn fail(turn: &Turn<'_>, reason: &str) -> Result<Next, Halt> {
 }
 
 /// Providers at which the desktop may be made, whether or not they rest.
-async fn candidates(turn: &Turn<'_>) -> Result<Vec<(ProviderRecord, Candidate)>, Error> {
-    let mut tx = turn.ctx.db.read().await?;
-    let wish = &turn.desktop.wish;
+pub(super) async fn candidates(
+    tx: &mut Tx,
+    wish: &DesktopWish,
+) -> Result<Vec<(ProviderRecord, Candidate)>, Error> {
     let members = match (&wish.provider, &wish.pool) {
         (Some(provider), _) => vec![(provider.clone(), 0, 1)],
         (None, Some(pool)) => {
-            let pool = rows::pool(&mut tx, pool).await?;
+            let pool = rows::pool(tx, pool).await?;
             let members = pool.map(|pool| pool.members).unwrap_or_default();
             members.into_iter().map(|member| (member.provider, member.order, member.weight)).collect()
         }
@@ -124,7 +130,7 @@ async fn candidates(turn: &Turn<'_>) -> Result<Vec<(ProviderRecord, Candidate)>,
     };
     let mut found = Vec::new();
     for (name, order, weight) in members {
-        if let Some(record) = rows::find(&mut tx, &name).await?.filter(|record| record.wish.enabled) {
+        if let Some(record) = rows::find(tx, &name).await?.filter(|record| record.wish.enabled) {
             let candidate = Candidate { provider: record.id, order, weight };
             found.push((record, candidate));
         }

@@ -81,6 +81,29 @@ pub async fn vms_by_tag(tx: &mut Tx, provider: i64, tag: &str) -> Result<Option<
     tx.optional(sql, args![tag, provider]).await?.as_ref().map(from_row).transpose()
 }
 
+/// A line of the journal with its desktop.
+#[derive(Clone, Debug)]
+pub struct KnownPart {
+    /// The line.
+    pub part: DesktopPart,
+    /// The desktop's name.
+    pub desktop: String,
+    /// Its machine is there, and nobody changes anything about it.
+    pub settled: bool,
+}
+
+/// Every line of the journal that is about a provider, also those that are gone.
+pub async fn all_at(tx: &mut Tx, provider: i64) -> Result<Vec<KnownPart>, Error> {
+    let sql = "SELECT p.*, d.name AS desktop, d.state AS desktop_state FROM desktop_parts p JOIN desktops d ON d.id = p.desktop_id \
+               WHERE p.provider_id = $1 ORDER BY p.id";
+    let rows = tx.all(sql, args![provider]).await?;
+    let known = |row: &Row| {
+        let settled = row.text("desktop_state")? == "ready";
+        Ok(KnownPart { part: from_row(row)?, desktop: row.text("desktop")?, settled })
+    };
+    rows.iter().map(known).collect()
+}
+
 /// Machines of desktops that are ready, at a provider.
 pub async fn vms_there(tx: &mut Tx, provider: i64) -> Result<Vec<DesktopPart>, Error> {
     let sql = "SELECT p.* FROM desktop_parts p JOIN desktops d ON d.id = p.desktop_id \

@@ -70,6 +70,15 @@ impl DesktopEnvironment {
 }
 
 impl RemoteAccess {
+    /// The TCP port on which it listens.
+    pub fn port(self) -> Option<u16> {
+        match self {
+            Self::None => None,
+            Self::X2go => Some(22),
+            Self::Xrdp => Some(3389),
+        }
+    }
+
     const WORDS: [(Self, &str); 3] = [(Self::None, "none"), (Self::X2go, "x2go"), (Self::Xrdp, "xrdp")];
 
     /// The word for it.

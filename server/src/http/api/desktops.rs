@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Asking, Rejection};
 use crate::{
-    app::desktops::{self, Desktop, DesktopRecord, NewDesktop},
+    app::desktops::{self, Desktop, DesktopPlan, DesktopRecord, DesktopView, NewDesktop},
     context::Ctx,
     domain::desktop::PowerOrder,
     http::extract::Json,
@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
+        .routes(routes!(plan))
         .routes(routes!(show, delete))
         .routes(routes!(power))
         .routes(routes!(rebuild))
@@ -49,11 +50,21 @@ async fn create(
     Ok((StatusCode::CREATED, Json(desktops::create(&ctx, &new, &actor.name).await?)))
 }
 
-/// A desktop, with the providers that were tried and the journal of everything that was made for it.
-#[utoipa::path(get, path = "/desktops/{name}", responses((status = 200, body = DesktopRecord)))]
-async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<DesktopRecord>, Rejection> {
+/// Shows what would be made for a desktop, and where; nothing is made.
+#[utoipa::path(post, path = "/desktop-plans", request_body = NewDesktop, responses((status = 200, body = DesktopPlan)))]
+async fn plan(
+    State(ctx): State<Ctx>,
+    Asking(actor): Asking,
+    Json(new): Json<NewDesktop>,
+) -> Result<Json<DesktopPlan>, Rejection> {
+    Ok(Json(desktops::plan(&ctx, &new, &actor.name).await?))
+}
+
+/// A desktop: its way in stages, how to connect, which providers were tried, and the journal of everything that was made for it.
+#[utoipa::path(get, path = "/desktops/{name}", responses((status = 200, body = DesktopView)))]
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<DesktopView>, Rejection> {
     let mut tx = ctx.db.read().await?;
-    Ok(Json(desktops::get(&mut tx, &name).await?))
+    Ok(Json(desktops::view(&ctx, &mut tx, &name).await?))
 }
 
 /// Orders its machine to be started, stopped or restarted.

@@ -257,6 +257,7 @@ pub const ROUTES: &[Route] = &[
     (DELETE, "/api/v1/provider-pools/{name}", Role::Admin),
     (GET, "/api/v1/desktops", Role::Viewer),
     (POST, "/api/v1/desktops", Role::Operator),
+    (POST, "/api/v1/desktop-plans", Role::Operator),
     (GET, "/api/v1/desktops/{name}", Role::Viewer),
     (POST, "/api/v1/desktops/{name}/power", Role::Helpdesk),
     (POST, "/api/v1/desktops/{name}/rebuild", Role::Operator),

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{Rejection, tag};
 use crate::{
     app::{
-        providers::{self, IsoWish, NewProvider, ProviderChange, ProviderTest},
+        providers::{self, IsoWish, NewProvider, ProviderChange, ProviderTest, ProviderView},
         tag as content,
     },
     context::Ctx,
@@ -48,19 +48,19 @@ async fn create(
 }
 
 /// A provider.
-#[utoipa::path(get, path = "/providers/{name}", responses((status = 200, body = ProviderRecord, headers(("ETag" = String, description = "Changes with what is wanted of it, for `If-Match`.")))))]
+#[utoipa::path(get, path = "/providers/{name}", responses((status = 200, body = ProviderView, headers(("ETag" = String, description = "Changes with what is wanted of it, for `If-Match`.")))))]
 async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Response, Rejection> {
     view(&ctx, &name).await
 }
 
 async fn view(ctx: &Ctx, name: &str) -> Result<Response, Rejection> {
     let mut tx = ctx.db.read().await?;
-    let record = providers::get(&mut tx, name).await?;
-    Ok((tag::header(content::of(&record.wish)), Json(record)).into_response())
+    let view = providers::view(&mut tx, name).await?;
+    Ok((tag::header(content::of(&view.record.wish)), Json(view)).into_response())
 }
 
 /// Changes a provider: what is wanted of it, whole, and its keys where new ones are given.
-#[utoipa::path(put, path = "/providers/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the provider was changed since.")), request_body = ProviderChange, responses((status = 200, body = ProviderRecord)))]
+#[utoipa::path(put, path = "/providers/{name}", params(("If-Match" = Option<String>, Header, description = "The ETag that was read; 412 when the provider was changed since.")), request_body = ProviderChange, responses((status = 200, body = ProviderView)))]
 async fn update(
     State(ctx): State<Ctx>,
     Path(name): Path<String>,

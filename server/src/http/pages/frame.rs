@@ -67,6 +67,7 @@ const NAVIGATION: &[(&str, &[(&str, &str)])] = &[
         &[
             ("/", "nav-overview"),
             ("/clients", "nav-clients"),
+            ("/desktops", "nav-desktops"),
             ("/discovered", "nav-discovered"),
             ("/jobs", "nav-jobs"),
             ("/groups", "nav-groups"),
@@ -87,7 +88,12 @@ const NAVIGATION: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "nav-part-installation",
-        &[("/layouts", "nav-layouts"), ("/images", "nav-images"), ("/job-scripts", "nav-job-scripts")],
+        &[
+            ("/layouts", "nav-layouts"),
+            ("/images", "nav-images"),
+            ("/providers", "nav-providers"),
+            ("/job-scripts", "nav-job-scripts"),
+        ],
     ),
     (
         "nav-part-administration",

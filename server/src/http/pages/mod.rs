@@ -14,6 +14,7 @@ mod chart;
 mod client;
 mod clients;
 mod columns;
+mod desktops;
 mod discovered;
 mod frame;
 mod groups;
@@ -28,6 +29,7 @@ mod moment;
 mod oidc;
 mod overview;
 mod package_search;
+mod providers;
 mod report_mails;
 mod reports;
 mod repositories;
@@ -112,6 +114,22 @@ pub const ROUTES: &[Route] = &[
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
+    (GET, "/desktops", Role::Viewer),
+    (GET, "/new-desktop", Role::Operator),
+    (POST, "/new-desktop", Role::Operator),
+    (GET, "/desktops/{name}", Role::Viewer),
+    (GET, "/desktops/{name}/do/{order}", Role::Helpdesk),
+    (POST, "/desktops/{name}/do/{order}", Role::Helpdesk),
+    (GET, "/providers", Role::Operator),
+    (POST, "/providers", Role::Admin),
+    (GET, "/new-provider", Role::Admin),
+    (POST, "/new-provider", Role::Admin),
+    (GET, "/providers/{name}", Role::Operator),
+    (POST, "/providers/{name}", Role::Admin),
+    (GET, "/providers/{name}/edit", Role::Admin),
+    (POST, "/providers/{name}/edit", Role::Admin),
+    (POST, "/providers/{name}/delete", Role::Admin),
+    (POST, "/provider-pools/{name}/delete", Role::Admin),
     (GET, "/rollouts", Role::Viewer),
     (GET, "/rollouts/{id}", Role::Viewer),
     (GET, "/rollouts/{id}/clients", Role::Viewer),
@@ -221,6 +239,8 @@ pub fn router(ctx: Ctx) -> Router {
     let guarded = overview::router()
         .merge(clients::router())
         .merge(batches::router())
+        .merge(desktops::router())
+        .merge(providers::router())
         .merge(rollouts::router())
         .merge(groups::router())
         .merge(selections::router())

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::call::{known, number, text, yes};
-use crate::vm::{DiskOffer, NetworkOffer, Offer, PublicAddress, Rule, Vm, VmState};
+use crate::vm::{DiskOffer, Iso, NetworkOffer, Offer, PublicAddress, Rule, Vm, VmState, Volume};
 
 /// Id, name and zone of anything.
 pub(super) fn offer(value: &Value, about: String, usable: bool) -> Offer {
@@ -47,6 +47,27 @@ pub(super) fn image(value: &Value) -> Offer {
     offer(value, about, usable)
 }
 
+/// What the management server writes while it is at it; everything else is why it gave up.
+fn is_progress(said: &str) -> bool {
+    said.is_empty()
+        || said.ends_with("% Downloaded")
+        || [
+            "Processing",
+            "Installing ISO",
+            "Installing Template",
+            "Download Complete",
+            "Successfully Installed",
+        ]
+        .contains(&said)
+}
+
+pub(super) fn iso(value: &Value) -> Iso {
+    let (ready, said) = (yes(value, "isready").unwrap_or(false), text(value, "status"));
+    let percent = said.strip_suffix("% Downloaded").and_then(|percent| percent.trim().parse().ok());
+    let failed = !ready && !is_progress(&said);
+    Iso { id: text(value, "id"), name: text(value, "name"), ready, failed, percent, said }
+}
+
 pub(super) fn vm(value: &Value) -> Vm {
     let state_text = text(value, "state");
     let state = match state_text.as_str() {
@@ -66,6 +87,15 @@ pub(super) fn vm(value: &Value) -> Vm {
         state_text,
         address: main.map(|nic| text(nic, "ipaddress")).unwrap_or_default(),
         iso: known(value, "isoid"),
+    }
+}
+
+pub(super) fn volume(value: &Value) -> Volume {
+    Volume {
+        id: text(value, "id"),
+        name: text(value, "name"),
+        vm: text(value, "virtualmachineid"),
+        vm_name: text(value, "vmname"),
     }
 }
 
@@ -112,6 +142,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn whether_an_image_comes_is_read_from_its_status() {
+        let read = |ready: bool, status: &str| iso(&json!({ "id": 1, "isready": ready, "status": status }));
+        let coming = read(false, "37% Downloaded");
+        assert_eq!((coming.ready, coming.failed, coming.percent), (false, false, Some(37)));
+        assert!(!read(false, "Installing ISO").failed && !read(false, "").failed);
+        assert!(read(true, "Successfully Installed").ready);
+        assert!(read(false, "Failed post download script: checksum did not match").failed);
+    }
 
     #[test]
     fn answers_of_old_and_new_servers_are_read() {

@@ -15,8 +15,8 @@ use self::{
     faults::Effect,
 };
 use super::{
-    AccountLimit, Begun, Capabilities, Doing, Error, NewIso, NewRule, NewVm, Offers, Progress, Provider,
-    ProviderAnswer, RulesOf, Vm, VmState,
+    AccountLimit, Begun, Capabilities, Doing, Error, Iso, NewIso, NewRule, NewVm, Offers, Progress, Provider,
+    ProviderAnswer, RulesOf, Vm, VmState, Volume,
 };
 use crate::{
     clock::Clock,
@@ -34,13 +34,14 @@ const PAGES: usize = 1000;
 const LONGEST_USER_DATA: usize = 2048;
 
 /// Calls without which no desktop can be made and removed.
-const NEEDED: [&str; 22] = [
+const NEEDED: [&str; 24] = [
     "listZones",
     "listServiceOfferings",
     "listDiskOfferings",
     "listNetworks",
     "listIsos",
     "registerIso",
+    "deleteIso",
     "listVirtualMachines",
     "deployVirtualMachine",
     "startVirtualMachine",
@@ -48,6 +49,7 @@ const NEEDED: [&str; 22] = [
     "rebootVirtualMachine",
     "destroyVirtualMachine",
     "detachIso",
+    "listVolumes",
     "listPublicIpAddresses",
     "createPortForwardingRule",
     "deletePortForwardingRule",
@@ -153,15 +155,24 @@ impl CloudStack {
             yes(policy, "egressdefaultpolicy").map(|open| !open)
         };
         let mut images = Vec::new();
-        for (command, filter, item) in
-            [("listTemplates", "templatefilter", "template"), ("listIsos", "isofilter", "iso")]
-        {
+        // What the account has is shown there whether or not it can be used already; what others share only here.
+        for (command, filter, item, which) in [
+            ("listTemplates", "templatefilter", "template", "executable"),
+            ("listIsos", "isofilter", "iso", "executable"),
+            ("listIsos", "isofilter", "iso", "self"),
+        ] {
             let mut params = all();
-            params.push((filter, "executable".to_owned()));
-            images.push(self.list(command, item, params).await?.iter().map(answers::image).collect());
+            params.push((filter, which.to_owned()));
+            let found = self.list(command, item, params).await?;
+            images.push(found.iter().map(answers::image).collect::<Vec<_>>());
         }
+        let own = images.pop().unwrap_or_default();
+        let mut isos = images.pop().unwrap_or_default();
+        isos.extend(
+            own.into_iter().filter(|iso| !isos.iter().any(|known| known.id == iso.id)).collect::<Vec<_>>(),
+        );
         Ok(Offers {
-            isos: images.pop().unwrap_or_default(),
+            isos,
             templates: images.pop().unwrap_or_default(),
             zones: zones.iter().map(answers::zone).collect(),
             offerings: offerings.iter().map(answers::offering).collect(),
@@ -299,6 +310,23 @@ impl Provider for CloudStack {
         Box::pin(self.register_there(new))
     }
 
+    fn keeps_images(&self) -> bool {
+        true
+    }
+
+    fn isos<'a>(&'a self, name: &'a str) -> Doing<'a, Vec<Iso>> {
+        Box::pin(async move {
+            let params = self.scoped(params!["isofilter": "self", "name": name]);
+            let found = self.list("listIsos", "iso", params).await?;
+            // The server finds every image whose name contains it.
+            Ok(found.iter().map(answers::iso).filter(|iso| iso.name == name).collect())
+        })
+    }
+
+    fn delete_iso<'a>(&'a self, id: &'a str) -> Doing<'a, Begun> {
+        Box::pin(self.change("removing the boot image", "deleteIso", params!["id": id]))
+    }
+
     fn deploy<'a>(&'a self, new: &'a NewVm<'a>) -> Doing<'a, Begun> {
         Box::pin(self.deploy_there(new))
     }
@@ -340,6 +368,13 @@ impl Provider for CloudStack {
     fn destroy<'a>(&'a self, id: &'a str) -> Doing<'a, Begun> {
         let params = params!["id": id, "expunge": true];
         Box::pin(self.change("removing the machine", "destroyVirtualMachine", params))
+    }
+
+    fn volumes(&self) -> Doing<'_, Vec<Volume>> {
+        Box::pin(async move {
+            let found = self.list("listVolumes", "volume", self.scoped(Vec::new())).await?;
+            Ok(found.iter().map(answers::volume).collect())
+        })
     }
 
     fn addresses<'a>(&'a self, network: &'a str) -> Doing<'a, Vec<super::PublicAddress>> {

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     app::{
-        boot_timeline, clients, images, inventory, job_records,
+        boot_timeline, clients, desktops, images, inventory, job_records,
         notes::{self, Note, ServerEvent},
         selections::{self, Standing},
     },
@@ -75,6 +75,8 @@ struct View {
     alarm: bool,
     rescue: bool,
     was_installed: bool,
+    /// Where it is in its life as a desktop; none of a client that is no desktop.
+    desktop: Option<&'static str>,
     looked_up: String,
     may: May,
     fingerprint: Option<String>,
@@ -176,6 +178,7 @@ async fn show(
     let mut tx = ctx.db.read().await?;
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
+    let desktop = desktops::of_client(&mut tx, client.id).await?.map(|desktop| desktop.state.as_str());
     let inventory = inventory::summary(&mut tx, client.id).await?;
     let newest_agent = images::agent_version(&mut tx).await?;
     let selections = selections::of_client(&mut tx, &name).await?;
@@ -201,6 +204,7 @@ async fn show(
         status: Status::new(&ctx, &standing, language),
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
         rescue,
+        desktop,
         looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),
