@@ -102,6 +102,53 @@ pub enum StepWork {
     Rescue,
     /// The disk in parameter `disk` by the method in parameter `method`.
     WipeDisk,
+    /// A virtual machine on this host, by the parameters that go by the names of [`wire::vm`].
+    Vm(VmStep),
+}
+
+/// What a step does with virtual machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VmStep {
+    /// Makes a host, by the parameters `bridge` and `address`.
+    Prepare,
+    /// Makes a machine, by the parameters of a [`wire::vm::NewMachine`].
+    Create,
+    /// Switches the machine in parameter `name`, by parameter `order`.
+    Power,
+    /// Its snapshot in parameter `snapshot`, by parameter `order`.
+    Snapshot,
+    /// Empties its drives.
+    Eject,
+    /// Removes it.
+    Delete,
+}
+
+impl VmStep {
+    /// Its word in the declaration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Create => "create",
+            Self::Power => "power",
+            Self::Snapshot => "snapshot",
+            Self::Eject => "eject",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The parameters that it cannot do without.
+    fn params(self) -> &'static [&'static str] {
+        match self {
+            Self::Prepare => &["bridge", "address"],
+            Self::Create => {
+                &["name", "title", "processors", "memory_mib", "disk_gib", "boot", "mac", "user_data"]
+            }
+            Self::Power => &["name", "order"],
+            Self::Snapshot => &["name", "snapshot", "order"],
+            Self::Eject | Self::Delete => &["name"],
+        }
+    }
 }
 
 /// A file as declared.
@@ -170,6 +217,7 @@ struct RawStep {
     #[serde(rename = "write-file")]
     write_file: Option<Vec<RawFile>>,
     packages: Option<PackageAction>,
+    vm: Option<VmStep>,
     /// A kind without values of its own.
     kind: Option<String>,
 }
@@ -290,6 +338,7 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         StepWork::WipeDisk => &["disk", "method"],
         StepWork::UpgradeAgent => &["limit"],
         StepWork::SendPackages => &["packages"],
+        StepWork::Vm(step) => step.params(),
         StepWork::Packages(action) if !works_on_everything(*action) => &["packages"],
         _ => &[],
     };
@@ -325,13 +374,15 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::SendPackages
         | StepWork::Facts
         | StepWork::Reboot
-        | StepWork::Shutdown => step.root == Root::Target,
+        | StepWork::Shutdown
+        | StepWork::Vm(_) => step.root == Root::Target,
     };
     if installs && realm != Some(Realm::Installer) {
         return Err(format!("the step `{}` works only with `realm: installer`", step.id));
     }
     // The installer's agent is gone with the next start of the machine, and its packages are nobody's.
-    if matches!(step.work, StepWork::UpgradeAgent | StepWork::SendPackages) && realm != Some(Realm::System) {
+    let stays = matches!(step.work, StepWork::UpgradeAgent | StepWork::SendPackages | StepWork::Vm(_));
+    if stays && realm != Some(Realm::System) {
         return Err(format!("the step `{}` works only with `realm: system`", step.id));
     }
     Ok(())
@@ -343,11 +394,12 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
         raw.script_param.is_some(),
         raw.write_file.is_some(),
         raw.packages.is_some(),
+        raw.vm.is_some(),
         raw.kind.is_some(),
     ];
     if named.into_iter().filter(|named| *named).count() != 1 {
         return Err(
-            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `kind`"
+            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `vm`, `kind`"
                 .to_owned(),
         );
     }
@@ -378,6 +430,8 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
             return Err("`packages` is one of refresh, install, remove, purge, upgrade, security-upgrade, hold, unhold, apply".to_owned());
         }
         ("packages".to_owned(), StepWork::Packages(action))
+    } else if let Some(step) = raw.vm {
+        ("vm".to_owned(), StepWork::Vm(step))
     } else {
         let kind = raw.kind.unwrap_or_default();
         let work = simple(&kind).ok_or_else(|| format!("there is no step kind `{kind}`"))?;

@@ -18,7 +18,7 @@ use std::{
 
 pub use self::own::Files;
 pub use distribution::{Distribution, NamedDistribution, Source};
-pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork};
+pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork, VmStep};
 
 use crate::domain::layout::{Layout, LayoutProblem};
 

@@ -19,6 +19,9 @@ const REST_S: i64 = 30;
 /// ... and at most for so long, in seconds.
 const LONGEST_REST_S: i64 = 1800;
 
+/// What pool, network and boot image of a host with KVM are called.
+pub const HOST_NAME: &str = "lotse";
+
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +29,8 @@ pub enum ProviderKind {
     /// The API of Apache `CloudStack`.
     #[default]
     Cloudstack,
+    /// The queue of a client that hosts machines with KVM.
+    Kvm,
 }
 
 /// What a size of ours is there.
@@ -49,6 +54,12 @@ pub struct ProviderWish {
     pub kind: ProviderKind,
     /// Where its API is, `https://HOST/client/api`.
     pub endpoint: String,
+    /// The client that hosts the machines, for KVM.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// So many machines of Lotse may be on that host; absent: as many as it has room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_machines: Option<u32>,
     /// Certificates in PEM that it is checked by; empty: those of this system.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ca_pem: String,
@@ -88,6 +99,8 @@ impl Default for ProviderWish {
         Self {
             kind: ProviderKind::default(),
             endpoint: String::new(),
+            host: String::new(),
+            most_machines: None,
             ca_pem: String::new(),
             fingerprint: None,
             zone: String::new(),
@@ -107,14 +120,48 @@ impl Default for ProviderWish {
 }
 
 impl ProviderWish {
+    /// A client that hosts machines, with the names that the job `vm-host` gives.
+    pub fn kvm(host: &str) -> Self {
+        Self {
+            kind: ProviderKind::Kvm,
+            host: host.to_owned(),
+            network: HOST_NAME.to_owned(),
+            iso: HOST_NAME.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Where machines are made there: the zone, or the host.
+    pub fn location(&self) -> &str {
+        match self.kind {
+            ProviderKind::Cloudstack => &self.zone,
+            ProviderKind::Kvm => &self.host,
+        }
+    }
+
     /// What is wrong with it.
     pub fn check(&self) -> Vec<FieldProblem> {
         let mut wrong = Vec::new();
         let mut say = |field: &str, message: &str| {
             wrong.push(FieldProblem { field: field.to_owned(), message: message.to_owned() });
         };
-        if !self.endpoint.starts_with("https://") || self.endpoint.len() > 500 {
-            say("endpoint", "must be an address such as https://cloud.example.org/client/api");
+        match self.kind {
+            ProviderKind::Cloudstack => {
+                if !self.endpoint.starts_with("https://") || self.endpoint.len() > 500 {
+                    say("endpoint", "must be an address such as https://cloud.example.org/client/api");
+                }
+                if !self.host.is_empty() || self.most_machines.is_some() {
+                    say("host", "belongs to a provider of the kind kvm");
+                }
+            }
+            ProviderKind::Kvm => {
+                if !is_name(&self.host) {
+                    say("host", "must be the name of the client that hosts the machines");
+                }
+                if !self.endpoint.is_empty() {
+                    say("endpoint", "a client that hosts machines has none: its agent comes to the server");
+                }
+            }
         }
         if self.endpoint.contains(['?', '#', '@']) {
             say("endpoint", "must have no query, no fragment and no user");

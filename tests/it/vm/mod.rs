@@ -6,6 +6,7 @@ mod cloudstack;
 mod conformance;
 mod desktops;
 mod faults;
+mod kvm;
 mod site;
 
 use harness::server::Engine;
@@ -35,6 +36,9 @@ on_both_engines! {
     desktops::what_is_lost_or_unknown_at_a_provider_is_seen,
     desktops::a_provider_is_registered_tested_changed_and_removed,
     desktops::the_boot_image_leaves_the_drive_when_the_installation_needs_it_no_more,
+    kvm::a_host_does_what_every_provider_must,
+    kvm::a_desktop_is_made_on_a_host_switched_and_deleted,
+    kvm::what_does_not_fit_on_a_host_goes_to_the_next_provider,
     faults::an_answer_that_is_lost_never_makes_two_machines,
     faults::many_desktops_at_random_faults_leave_no_orphan_and_no_missing_record,
 }
