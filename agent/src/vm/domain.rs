@@ -129,9 +129,11 @@ pub(crate) fn described(domain: &Element) -> Described {
         .flat_map(|devices| devices.all("disk"))
         .filter(|disk| disk.attribute("device") == "cdrom")
         .filter_map(|drive| {
+            // One that was emptied while the machine runs keeps a source that has only a number.
             let file = drive.find(&["source"])?.attribute("file").to_owned();
             Some((drive.find(&["target"])?.attribute("dev").to_owned(), file))
         })
+        .filter(|(_, file)| !file.is_empty())
         .collect();
     Described {
         ours: mark.is_some(),
@@ -167,4 +169,24 @@ pub(crate) fn empty_drives(domain: &mut Element) -> bool {
         }
     }
     any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_that_was_emptied_while_the_machine_ran_is_empty() {
+        // As QEMU's driver shows it.
+        let drive = |source: &str| {
+            let text = format!(
+                "<domain><devices><disk type='file' device='cdrom'><driver name='qemu' type='raw'/>{source}\
+                 <target dev='sda' bus='sata'/><readonly/></disk></devices></domain>"
+            );
+            described(&Element::read(&text).unwrap()).full_drives
+        };
+        assert_eq!(drive("<source index='4'/>"), Vec::<String>::new());
+        assert_eq!(drive(""), Vec::<String>::new());
+        assert_eq!(drive("<source file='/a.iso' index='4'/>"), ["sda"]);
+    }
 }

@@ -61,7 +61,7 @@ impl Attic {
         let libvirt = Libvirt::start().unwrap();
         let host = hardware(mac, Clock::system().now())
             .with_file("/proc/meminfo", "MemTotal: 16777216 kB\n")
-            .with_file("/proc/cpuinfo", "processor : 0\nprocessor : 1\nprocessor : 2\nprocessor : 3\n");
+            .with_file("/proc/cpuinfo", "processor : 0\n\nprocessor : 1\n\nprocessor : 2\n\nprocessor : 3\n");
         host.run_by(libvirt.program());
         let command = helpdesk::enrol_command(&server.ctx, name, "test").await.unwrap().command;
         let token = command.split(' ').find_map(|word| word.strip_prefix("LOTSE_TOKEN=")).unwrap().to_owned();

@@ -111,13 +111,12 @@ impl Kvm {
     ) -> Result<Begun, Error> {
         params["name"] = json!(id);
         let order = HostOrder { attempt, job_type, params, secret: None };
-        let is_there = |view: &View| match view.told.machines.iter().any(|machine| machine.name == id) {
-            true => Ok(()),
-            false => Err(Error::new(
-                FaultClass::Gone,
-                attempt,
-                format!("there is no machine {id} on {}", view.name),
-            )),
+        let is_there = |view: &View| {
+            if view.told.machines.iter().any(|machine| machine.name == id) {
+                return Ok(());
+            }
+            let reason = format!("there is no machine {id} on {}", view.name);
+            Err(Error::new(FaultClass::Gone, attempt, reason))
         };
         let job = self.host.order(order, &is_there).await?;
         Ok(Begun { id: None, job: Some(job) })

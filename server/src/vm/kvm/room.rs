@@ -84,7 +84,7 @@ pub(super) fn fits(view: &View, wanted: &Coming, most: Option<u32>) -> Result<()
         );
     }
     let (processors, memory, disk) = all(view);
-    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     if wanted.processors > view.threads || given.processors.saturating_add(wanted.processors) > processors {
         return against(
             FaultClass::Capacity,
@@ -104,9 +104,9 @@ pub(super) fn fits(view: &View, wanted: &Coming, most: Option<u32>) -> Result<()
                 format!(
                     "{} has {} of {what} for machines, {} are given out, and this one needs {}",
                     view.name,
-                    gib(all),
-                    gib(given),
-                    gib(wanted)
+                    mib(all),
+                    mib(given),
+                    mib(wanted)
                 ),
             );
         }
