@@ -22,8 +22,8 @@ use tower_http::{
 
 use crate::{
     app::{
-        accounts as app_accounts, cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs,
-        providers::OpenProviders, source_lists,
+        cache, images::Builds, job_scripts, login::Tries, overview::EndedJobs, providers::OpenProviders,
+        second_factors, source_lists,
     },
     auth::{ldap::Directory, oidc::LoginService},
     blobs::Blobs,
@@ -118,7 +118,7 @@ impl Server {
             presence,
         });
         job_scripts::reload(&ctx).await?;
-        app_accounts::seal_second_factors(&ctx).await?;
+        second_factors::seal_all(&ctx).await?;
         cache::apply_settings(&ctx).await?;
         source_lists::reload(&ctx).await?;
         let first_login = first_run(&ctx).await?;

@@ -271,10 +271,10 @@ async fn a_second_factor_is_sealed_in_the_database_and_an_open_one_is_sealed_at_
     let open =
         format!("UPDATE users SET totp_secret = '{secret}', totp_offered = '{secret}' WHERE name = 'ann'");
     server.meddle(&open).await.unwrap();
-    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    server::app::second_factors::seal_all(&server.ctx).await.unwrap();
     let (again, offered) = kept(&server).await;
     assert!(again.starts_with("sealed1.") && offered.starts_with("sealed1.") && again != sealed);
-    server::app::accounts::seal_second_factors(&server.ctx).await.unwrap();
+    server::app::second_factors::seal_all(&server.ctx).await.unwrap();
     assert_eq!(kept(&server).await.0, again);
     clock.advance(30);
     let mut login = Browser::new(&server).unwrap();

@@ -263,13 +263,10 @@ impl Site {
         self.run_lotse(&[("LOTSE_TOKEN", &self.token), ("HOME", &home)], argv).await
     }
 
-    async fn run_lotse(&self, environment: &[(&'static str, &str)], argv: &[&str]) -> Result<String> {
-        let mut environment: Vec<_> =
-            environment.iter().map(|&(name, value)| (name, value.to_owned())).collect();
-        environment.push(("LOTSE_DATA", self.data().display().to_string()));
-        let mut words = vec![self.programs.lotse.display().to_string()];
-        words.extend(argv.iter().map(|&word| word.to_owned()));
-        tokio::task::spawn_blocking(move || run_with(&words, &environment)).await?
+    async fn run_lotse(&self, environment: &[(&str, &str)], argv: &[&str]) -> Result<String> {
+        let (data, program) = (self.data().display().to_string(), self.programs.lotse.display().to_string());
+        let environment = [environment, &[("LOTSE_DATA", &data)]].concat();
+        run_with(&[&[program.as_str()], argv].concat(), &environment).await
     }
 
     /// Runs `lotse` and understands its JSON.

@@ -388,7 +388,7 @@ pub(super) async fn code_fits(
     code: &str,
 ) -> Result<bool, Error> {
     let Some(secret) = &credentials.totp_secret else { return Ok(false) };
-    let secret = super::accounts::open_second_factor(ctx, account.id, secret)?;
+    let secret = super::second_factors::open(ctx, account.id, secret)?;
     let step = totp::step_of(&secret, code, ctx.now()).map_err(|error| Error::Internal(error.into()))?;
     let mut tx = ctx.db.write().await?;
     #[expect(clippy::single_match_else, reason = "two cases of one question")]

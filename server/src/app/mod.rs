@@ -49,6 +49,7 @@ pub mod retirement;
 pub mod rollouts;
 pub mod rules;
 pub mod search;
+pub mod second_factors;
 pub mod selections;
 pub mod sessions;
 pub mod settings;

@@ -90,10 +90,12 @@ pub async fn list(tx: &mut Tx, job: JobId) -> Result<Vec<Attempt>, Error> {
     tx.all(&sql, args![job]).await?.iter().map(from_row).collect()
 }
 
-/// Running attempts whose lease ran out.
+/// Running attempts whose lease ran out, the longest ago first: in the order of the index, since in that of the table SQLite reads the
+/// whole history.
 pub async fn expired(tx: &mut Tx, now: i64) -> Result<Vec<Attempt>, Error> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM attempts WHERE state = 'running' AND leased_until <= $1 ORDER BY id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM attempts WHERE state = 'running' AND leased_until <= $1 ORDER BY leased_until"
+    );
     tx.all(&sql, args![now]).await?.iter().map(from_row).collect()
 }
 

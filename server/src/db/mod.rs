@@ -262,6 +262,7 @@ pub enum Tx {
 macro_rules! on_engine {
     ($tx:expr, $sql:expr, $args:expr, $call:ident) => {{
         let sql: &str = $sql;
+        tracing::trace!(target: "lotse::sql", statement = sql);
         macro_rules! bound {
             () => {{
                 // Every statement is a constant of this folder; what users type is always bound, never spliced.

@@ -25,11 +25,17 @@ rollout-client-cancelled = abgebrochen
 rollout-why-failed = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }
-} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind höchstens { $limit }.
+} { $count ->
+    [1] ist ein Client von { $of }
+   *[other] sind { $count } von { $of } Clients
+} fehlgeschlagen; erlaubt sind höchstens { $limit }.
 rollout-why-failed-percent = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }
-} sind { $count } von { $of } Clients fehlgeschlagen; erlaubt sind höchstens { $limit } %.
+} { $count ->
+    [1] ist ein Client von { $of }
+   *[other] sind { $count } von { $of } Clients
+} fehlgeschlagen; erlaubt sind höchstens { $limit } %.
 rollout-why-few = { $wave ->
     [0] Insgesamt
    *[other] In Welle { $wave }

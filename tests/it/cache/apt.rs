@@ -1,6 +1,6 @@
 //! The real apt, with directories of its own, against the server.
 
-use std::{path::Path, process::Output};
+use std::{collections::BTreeSet, path::Path, process::Output};
 
 use tempfile::TempDir;
 
@@ -66,13 +66,20 @@ fn read(path: &Path) -> Vec<u8> {
 #[tokio::test]
 async fn apt_updates_and_downloads_and_the_second_client_costs_the_mirror_nothing() {
     let (site, hello) = Site::with(|archive| archive.package("hello", "1", 300_000).unwrap()).await;
+    // A transfer that breaks off is taken up again, so a path may stand there twice; but never because of a second client.
+    let mut asked_by_first = 0;
     for client in 0..2 {
         let apt = Apt::new(&site);
         apt.well(&["update"]).await;
         apt.well(&["--download-only", "install", "hello"]).await;
         assert_eq!(read(&apt.archives().join("hello_1_all.deb")), hello.content);
         let asked = site.mirror.asked();
-        assert_eq!(asked.len(), 3, "client {client}: {asked:#?}");
+        let paths: BTreeSet<_> = asked.iter().map(|asked| &asked.path).collect();
+        assert_eq!(paths.len(), 3, "{asked:#?}");
+        match client {
+            0 => asked_by_first = asked.len(),
+            _ => assert_eq!(asked.len(), asked_by_first, "{asked:#?}"),
+        }
     }
     assert_eq!(site.mirror.count(&hello.path), 1);
     site.stop().await;

@@ -30,7 +30,8 @@ pub(super) async fn a_rollout_is_shown_made_and_ordered_about_on_pages(engine: E
         ("params", "text=true"),
         ("query", "name:pc-*"),
         ("waves", "2/1h\nrest"),
-        ("max_failed_percent", "10"),
+        // One of two that failed does not halt it yet: whether the runner looks between the two is chance.
+        ("max_failed_percent", "60"),
         ("expire_after", "7d"),
         ("zone", "Europe/Berlin"),
     ];
@@ -66,7 +67,7 @@ pub(super) async fn a_rollout_is_shown_made_and_ordered_about_on_pages(engine: E
     }
     let page = get(&browser, &format!("/rollouts/{id}"), "de").await;
     assert!(
-        page.text.contains("In Welle 1 sind 2 von 2 Clients fehlgeschlagen; erlaubt sind höchstens 10 %."),
+        page.text.contains("In Welle 1 sind 2 von 2 Clients fehlgeschlagen; erlaubt sind höchstens 60 %."),
         "{}",
         page.text
     );

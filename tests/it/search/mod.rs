@@ -1,5 +1,6 @@
 //! Searching clients: what the database finds is what a naive reading of the same expression finds, on both databases.
 
+mod plans;
 mod reference;
 
 use harness::postgres;

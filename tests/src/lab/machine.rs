@@ -32,6 +32,7 @@ done
 exec "$@""#;
 
 const POLL: Duration = Duration::from_millis(200);
+const TO_START: Duration = Duration::from_secs(60);
 
 /// What runs before the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +161,9 @@ impl Machine {
         let words: Vec<&str> = words.chain(options.iter().map(String::as_str)).collect();
         let output = self.directory.join(format!("qemu-{start}.log"));
         let process = Process::start(&network.wrap(&words), &output, self.limit)?;
-        Ok(Running { process, serial: Serial::new(&log), monitor, started: Instant::now() })
+        let mut running = Running { process, serial: Serial::new(&log), monitor, started: Instant::now() };
+        running.comes_up()?;
+        Ok(running)
     }
 
     fn options(&self, log: &Path, monitor: &Path) -> Vec<String> {
@@ -201,7 +204,7 @@ impl Machine {
                 "-drive",
                 format!("if=none,id=cd,format=raw,media=cdrom,readonly=on,file={}", image.display()),
             );
-            add("-device", format!("ide-cd,drive=cd,bootindex={}", self.place(Boot::Cdrom)));
+            add("-device", format!("ide-cd,bus=ide.1,drive=cd,bootindex={}", self.place(Boot::Cdrom)));
         }
         for (number, image) in self.media.iter().enumerate() {
             let drive = format!(
@@ -209,7 +212,8 @@ impl Machine {
                 image.display()
             );
             add("-drive", drive);
-            add("-device", format!("ide-cd,drive=medium{number}"));
+            // One drive on each bus of this controller; a disk takes the first.
+            add("-device", format!("ide-cd,bus=ide.{},drive=medium{number}", 2 + number));
         }
         for (number, disk) in self.disks.iter().enumerate() {
             options.extend(disk.options(&format!("disk{number}"), self.place(Boot::Disk) + number));
@@ -245,6 +249,23 @@ pub struct Running {
 }
 
 impl Running {
+    /// QEMU's monitor answers once it has made all devices.
+    fn comes_up(&mut self) -> Result<()> {
+        loop {
+            let answer = self.monitor("info status");
+            if answer.is_ok() {
+                return Ok(());
+            }
+            if !self.process.is_running()? {
+                bail!("the machine did not start: {}", self.process.output()?);
+            }
+            if self.started.elapsed() > TO_START {
+                return answer.context("the machine did not start");
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// Waits until this text appears on the serial line, behind the text that was waited for last.
     /// Gives the time since power-on.
     ///

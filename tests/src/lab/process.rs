@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -23,21 +23,25 @@ const LEAVING: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// It cannot be started, or ends with another status than 0; the error carries its standard error.
+#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
 pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
-    run_with(argv, &[])
+    let (program, arguments) = argv.split_first().context("running an empty command")?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    said(argv, output)
 }
 
-/// The same with additional environment, which no error and no process list shows.
+/// The same with additional environment, which no error and no process list shows; it ends when nobody waits for it any more.
 #[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
-pub(crate) fn run_with<S: AsRef<OsStr>>(argv: &[S], environment: &[(&str, String)]) -> Result<String> {
+pub(crate) async fn run_with<S: AsRef<OsStr>>(argv: &[S], environment: &[(&str, &str)]) -> Result<String> {
     let (program, arguments) = argv.split_first().context("running an empty command")?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    said(argv, command.output().await)
+}
+
+fn said<S: AsRef<OsStr>>(argv: &[S], output: std::io::Result<Output>) -> Result<String> {
     let shown = shown(argv);
-    let output = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("starting {shown}"))?;
+    let output = output.with_context(|| format!("starting {shown}"))?;
     if !output.status.success() {
         bail!("{shown}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -15,9 +15,10 @@ use super::{Asking, Rejection, tag};
 use crate::{
     app::{
         Error,
-        accounts::{self, AccountChange, Login, LoginLink, NewAccount, RecoveryCodes, SecondFactor},
+        accounts::{self, AccountChange, Login, LoginLink, NewAccount},
         login::{self, LoginOrder},
         people::{self, ShownToken},
+        second_factors::{self, RecoveryCodes, SecondFactor},
         sessions::{self, Origin},
         tag as content,
     },
@@ -154,7 +155,7 @@ async fn reset_second_factor(
     Asking(actor): Asking,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Rejection> {
-    accounts::reset_second_factor(&ctx, &name, &actor.name).await?;
+    second_factors::reset(&ctx, &name, &actor.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -209,7 +210,7 @@ async fn offer_second_factor(
     State(ctx): State<Ctx>,
     Asking(actor): Asking,
 ) -> Result<Json<SecondFactor>, Rejection> {
-    Ok(Json(accounts::offer_second_factor(&ctx, &actor).await?))
+    Ok(Json(second_factors::offer(&ctx, &actor).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -226,7 +227,7 @@ async fn confirm_second_factor(
     Asking(actor): Asking,
     Json(code): Json<Code>,
 ) -> Result<Json<RecoveryCodes>, Rejection> {
-    Ok(Json(accounts::confirm_second_factor(&ctx, &actor, &code.code).await?))
+    Ok(Json(second_factors::confirm(&ctx, &actor, &code.code).await?))
 }
 
 /// Ends one's second factor; it takes a code of it, or a recovery code.
@@ -236,7 +237,7 @@ async fn end_second_factor(
     Asking(actor): Asking,
     Json(code): Json<Code>,
 ) -> Result<StatusCode, Rejection> {
-    accounts::end_second_factor(&ctx, &actor, &code.code).await?;
+    second_factors::end(&ctx, &actor, &code.code).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -18,7 +18,7 @@ use crate::{
     app::{
         Error,
         accounts::{self, Login},
-        sessions,
+        second_factors, sessions,
     },
     auth::totp,
     context::Ctx,
@@ -125,7 +125,7 @@ async fn account_page(
         rights: rights::shown(&account.rights),
         has_password: account.has_password,
         has_second_factor: account.has_second_factor,
-        recovery_codes: accounts::recovery_codes_left(ctx, account.id).await?,
+        recovery_codes: second_factors::recovery_codes_left(ctx, account.id).await?,
         logins: logins.into_iter().map(row).collect(),
         languages: LANGUAGES,
         language: visitor.language,
@@ -245,14 +245,14 @@ async fn second_factor(
         codes: Vec::new(),
     };
     if !code.code.trim().is_empty() {
-        match accounts::confirm_second_factor(&ctx, &actor, &code.code).await {
+        match second_factors::confirm(&ctx, &actor, &code.code).await {
             Ok(found) => view.codes = found.codes,
             Err(Error::Invalid { .. }) => view.wrong = true,
             Err(error) => return Err(error.into()),
         }
     }
     if view.codes.is_empty() {
-        let offered = accounts::offer_second_factor(&ctx, &actor).await?;
+        let offered = second_factors::offer(&ctx, &actor).await?;
         (view.side, view.picture) =
             totp::picture(&offered.address).map_err(|error| Error::Internal(error.into()))?;
         let groups = offered.secret.as_bytes().chunks(4).map(String::from_utf8_lossy);
@@ -266,7 +266,7 @@ async fn end_second_factor(
     visitor: Visitor,
     Form(code): Form<Code>,
 ) -> Result<Response, Rejection> {
-    let ended = accounts::end_second_factor(&ctx, &visitor.actor()?, &code.code).await;
+    let ended = second_factors::end(&ctx, &visitor.actor()?, &code.code).await;
     or_problem(&ctx, &visitor, ended, "second-factor-off").await
 }
 

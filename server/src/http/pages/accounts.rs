@@ -21,7 +21,7 @@ use crate::{
     app::{
         Error,
         accounts::{self, AccountChange, LoginLink, NewAccount},
-        groups, sessions,
+        groups, second_factors, sessions,
     },
     context::Ctx,
     domain::people::{Account, Rights, Role, Source},
@@ -296,7 +296,7 @@ async fn end_second_factor(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, Rejection> {
-    accounts::reset_second_factor(&ctx, &name, visitor.name()).await?;
+    second_factors::reset(&ctx, &name, visitor.name()).await?;
     Ok(done(&name, "second-factor-off"))
 }
 

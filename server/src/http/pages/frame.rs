@@ -41,8 +41,15 @@ pub(super) struct Frame {
     user: String,
     role: &'static str,
     path: String,
-    navigation: Vec<Item>,
+    navigation: Vec<Part>,
     pending: i64,
+}
+
+/// Pages about one matter; a label that is empty has no heading.
+#[derive(Clone, Debug, Serialize)]
+struct Part {
+    label: &'static str,
+    items: Vec<Item>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -53,30 +60,46 @@ struct Item {
     count: i64,
 }
 
-/// Pages that somebody may not see are left out.
-const NAVIGATION: &[(&str, &str)] = &[
-    ("/", "nav-overview"),
-    ("/clients", "nav-clients"),
-    ("/discovered", "nav-discovered"),
-    ("/jobs", "nav-jobs"),
-    ("/groups", "nav-groups"),
-    ("/selections", "nav-selections"),
-    ("/rollouts", "nav-rollouts"),
-    ("/approvals", "nav-approvals"),
-    ("/layouts", "nav-layouts"),
-    ("/job-scripts", "nav-job-scripts"),
-    ("/images", "nav-images"),
-    ("/packages", "nav-packages"),
-    ("/source-lists", "nav-source-lists"),
-    ("/repositories", "nav-repositories"),
-    ("/package-cache", "nav-package-cache"),
-    ("/reports", "nav-reports"),
-    ("/accounts", "nav-accounts"),
-    ("/tokens", "nav-tokens"),
-    ("/audit", "nav-audit"),
-    ("/channels", "nav-channels"),
-    ("/settings", "nav-settings"),
-    ("/about", "nav-about"),
+/// The pages by what they are about; those that somebody may not see are left out. What is used most comes first, without a heading.
+const NAVIGATION: &[(&str, &[(&str, &str)])] = &[
+    (
+        "",
+        &[
+            ("/", "nav-overview"),
+            ("/clients", "nav-clients"),
+            ("/discovered", "nav-discovered"),
+            ("/jobs", "nav-jobs"),
+            ("/groups", "nav-groups"),
+            ("/approvals", "nav-approvals"),
+            ("/reports", "nav-reports"),
+        ],
+    ),
+    (
+        "nav-part-software",
+        &[
+            ("/rollouts", "nav-rollouts"),
+            ("/selections", "nav-selections"),
+            ("/packages", "nav-packages"),
+            ("/source-lists", "nav-source-lists"),
+            ("/repositories", "nav-repositories"),
+            ("/package-cache", "nav-package-cache"),
+        ],
+    ),
+    (
+        "nav-part-installation",
+        &[("/layouts", "nav-layouts"), ("/images", "nav-images"), ("/job-scripts", "nav-job-scripts")],
+    ),
+    (
+        "nav-part-administration",
+        &[
+            ("/accounts", "nav-accounts"),
+            ("/tokens", "nav-tokens"),
+            ("/audit", "nav-audit"),
+            ("/channels", "nav-channels"),
+            ("/settings", "nav-settings"),
+            ("/about", "nav-about"),
+        ],
+    ),
 ];
 
 impl Visitor {
@@ -121,16 +144,16 @@ impl Visitor {
             self.who.as_ref().is_some_and(|who| access::is_open(super::ROUTES, &who.actor, path))
         };
         let pending = if may("/approvals") { self.pending } else { 0 };
-        let items = NAVIGATION
-            .iter()
-            .filter(|(href, _)| may(href))
-            .map(|&(href, label)| Item {
-                href,
-                label,
-                current: href == current,
-                count: if href == "/approvals" { pending } else { 0 },
-            })
-            .collect();
+        let item = |&(href, label): &(&'static str, &'static str)| Item {
+            href,
+            label,
+            current: href == current,
+            count: if href == "/approvals" { pending } else { 0 },
+        };
+        let parts = NAVIGATION.iter().map(|&(label, items)| Part {
+            label,
+            items: items.iter().filter(|(href, _)| may(href)).map(item).collect(),
+        });
         Frame {
             lang: self.language,
             other_lang: LANGUAGES.into_iter().find(|other| *other != self.language).unwrap_or(self.language),
@@ -138,7 +161,7 @@ impl Visitor {
             role,
             path: self.path.clone(),
             pending,
-            navigation: items,
+            navigation: parts.filter(|part| !part.items.is_empty()).collect(),
         }
     }
 }
