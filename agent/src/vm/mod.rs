@@ -31,8 +31,8 @@ pub(crate) fn stamp(host: &dyn Host) -> u64 {
     if !is_host(host) {
         return 0;
     }
-    let stamps = STATE.map(|path| host.stamp(Path::new(path)));
-    stamps.into_iter().fold(1, |all, stamp| all ^ stamp.rotate_left(all.count_ones()))
+    let [defined, running] = STATE.map(|path| host.stamp(Path::new(path)));
+    (defined.rotate_left(1) ^ running).max(1)
 }
 
 /// The name of a machine's disk in the pool.

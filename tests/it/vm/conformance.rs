@@ -8,12 +8,12 @@ use server::{
 };
 
 /// A job is looked at this often.
-const GLANCE: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Looks at a job until it is over.
 async fn over(provider: &dyn Provider, begun: &Begun) -> Option<String> {
     let Some(job) = &begun.job else { return begun.id.clone() };
-    for _ in 0..1000 {
+    for _ in 0..2000 {
         match provider.job(job).await.unwrap() {
             // An agent may be at it, which has a pace of its own.
             Progress::Pending => tokio::time::sleep(GLANCE).await,

@@ -217,8 +217,19 @@ pub(super) async fn a_desktop_is_made_on_a_host_switched_and_deleted(engine: Eng
     let (_, state) = attic.libvirt.ask(&["domstate", &machines[0]], None).unwrap();
     assert_eq!(state.trim(), "running");
     // The token is on the disc of the machine, and neither in a job nor in a plan.
-    let jobs = server.get("/api/v1/clients/attic/jobs").await.unwrap().text;
-    assert!(!jobs.contains("lotse_") && !jobs.contains("token="), "{jobs}");
+    let jobs = server.get("/api/v1/jobs?limit=100").await.unwrap();
+    let create = jobs.json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["job_type"] == "vm-create")
+        .unwrap()["id"]
+        .clone();
+    let plan = server.get(&format!("/api/v1/jobs/{create}/plan")).await.unwrap().text;
+    assert!(plan.contains("vm ann-desk-lotse-"), "{plan}");
+    for text in [jobs.text, plan] {
+        assert!(!text.contains("lotse_") && !text.contains("token="), "{text}");
+    }
     let burnt = attic.host.command_lines().into_iter().filter(|line| line.starts_with("xorriso")).count();
     assert_eq!(burnt, 1);
 
