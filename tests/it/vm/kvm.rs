@@ -218,13 +218,8 @@ pub(super) async fn a_desktop_is_made_on_a_host_switched_and_deleted(engine: Eng
     assert_eq!(state.trim(), "running");
     // The token is on the disc of the machine, and neither in a job nor in a plan.
     let jobs = server.get("/api/v1/jobs?limit=100").await.unwrap();
-    let create = jobs.json()["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|job| job["job_type"] == "vm-create")
-        .unwrap()["id"]
-        .clone();
+    let made = server.get("/api/v1/jobs?type=vm-create").await.unwrap().json();
+    let create = &made["items"][0]["id"];
     let plan = server.get(&format!("/api/v1/jobs/{create}/plan")).await.unwrap().text;
     assert!(plan.contains("vm ann-desk-lotse-"), "{plan}");
     for text in [jobs.text, plan] {
