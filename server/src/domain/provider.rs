@@ -321,4 +321,15 @@ mod tests {
             assert!(!with(wrong).check().is_empty(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_host_is_named_by_its_client_and_has_no_address() {
+        let host = ProviderWish::kvm("attic-01");
+        assert_eq!((host.check(), host.location()), (Vec::new(), "attic-01"));
+        let with_address = ProviderWish { endpoint: "https://attic-01/".to_owned(), ..host.clone() };
+        let cloud_with_host = ProviderWish { kind: ProviderKind::Cloudstack, ..with_address.clone() };
+        for wrong in [ProviderWish::kvm(""), ProviderWish::kvm("attic 01"), with_address, cloud_with_host] {
+            assert_eq!(wrong.check().len(), 1, "{wrong:?}");
+        }
+    }
 }

@@ -100,3 +100,18 @@ fn checked_name(name: &str, of: &str) -> Result<String, Error> {
         "`{name}` cannot be the name of a {of}: it has small letters, digits and hyphens, at least one letter, and begins with no hyphen"
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_taken_for_anything_else() {
+        for name in ["web", "7-of-9", "ann-desk-lotse-0123456789ab"] {
+            assert!(checked_name(name, "machine").is_ok(), "{name}");
+        }
+        for name in ["", "7", "-web", "Web", "we b", "../web", "web.xml", &"a".repeat(101)] {
+            assert!(checked_name(name, "machine").is_err(), "{name}");
+        }
+    }
+}
