@@ -40,25 +40,30 @@ struct Given {
 
 fn given(view: &View) -> Given {
     let told = &view.told.machines;
-    let coming: Vec<_> =
-        view.coming.iter().filter(|coming| told.iter().all(|there| there.name != coming.name)).collect();
-    Given {
+    let is_told = |coming: &&Coming| told.iter().any(|there| there.name == coming.name);
+    let coming: Vec<_> = view.coming.iter().filter(|coming| !is_told(coming)).collect();
+    // Machines of others need memory and processors as well.
+    let there = told.iter().map(|machine| (machine.processors, machine.memory_bytes, machine.disk_bytes));
+    let all = there.chain(coming.iter().map(|new| (new.processors, new.memory_bytes, new.disk_bytes)));
+    let nothing = Given {
         machines: told.iter().filter(|machine| machine.ours).count() + coming.len(),
-        // Machines of others need memory and processors as well.
-        processors: told.iter().map(|machine| machine.processors).sum::<u32>()
-            + coming.iter().map(|coming| coming.processors).sum::<u32>(),
-        memory_bytes: told.iter().map(|machine| machine.memory_bytes).sum::<u64>()
-            + coming.iter().map(|coming| coming.memory_bytes).sum::<u64>(),
-        disk_bytes: told.iter().map(|machine| machine.disk_bytes).sum::<u64>()
-            + coming.iter().map(|coming| coming.disk_bytes).sum::<u64>(),
-    }
+        processors: 0,
+        memory_bytes: 0,
+        disk_bytes: 0,
+    };
+    all.fold(nothing, |sum, (processors, memory_bytes, disk_bytes)| Given {
+        machines: sum.machines,
+        processors: sum.processors.saturating_add(processors),
+        memory_bytes: sum.memory_bytes.saturating_add(memory_bytes),
+        disk_bytes: sum.disk_bytes.saturating_add(disk_bytes),
+    })
 }
 
 fn all(view: &View) -> (u32, u64, u64) {
     let memory = view.memory_bytes.saturating_sub(OWN_MEMORY.max(view.memory_bytes / 16));
     // What our disks have taken already is theirs; what else lies there is not.
-    let used: u64 = view.told.machines.iter().map(|machine| machine.disk_used_bytes).sum();
-    let disk = (view.told.disk_free_bytes + used).saturating_sub(OWN_DISK);
+    let used = view.told.machines.iter().map(|machine| machine.disk_used_bytes);
+    let disk = used.fold(view.told.disk_free_bytes, u64::saturating_add).saturating_sub(OWN_DISK);
     (view.threads.saturating_mul(SHARED), memory, disk)
 }
 
