@@ -180,7 +180,7 @@ fn begun(start: &BytesStart<'_>) -> Result<Element, Error> {
     let mut element = Element::new(start.name().as_ref());
     for attribute in start.attributes() {
         let attribute = attribute?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(quick_xml::Error::from)?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0)?;
         element.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
     }
     Ok(element)

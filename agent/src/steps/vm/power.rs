@@ -20,7 +20,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, name: &str, order: VmPower) -
     match order {
         VmPower::Start | VmPower::Resume if state == "paused" => change(ctx, &["resume", &machine]).await?,
         VmPower::Start | VmPower::Reboot | VmPower::Reset if is_off => {
-            change(ctx, &["start", &machine]).await?
+            change(ctx, &["start", &machine]).await?;
         }
         VmPower::Stop if is_off || state == "paused" => off(ctx, name).await?,
         VmPower::Stop => stop(ctx, name).await?,
@@ -32,7 +32,7 @@ pub(super) async fn execute(ctx: &StepContext<'_>, name: &str, order: VmPower) -
             return Err(StepError::Refused(format!("the machine {name} is off")));
         }
         VmPower::Start | VmPower::Pause | VmPower::Resume => {
-            ctx.say(&format!("the machine {name} is {state}"))
+            ctx.say(&format!("the machine {name} is {state}"));
         }
         VmPower::Unknown => {
             return Err(StepError::Refused("this agent does not know such an order".to_owned()));
