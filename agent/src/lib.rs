@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`host`] (the one door to the machine), [`server`] (the one door to the server), [`steps`] (what a plan
 //! can do); then [`config`], [`metadata`], [`trust`] and [`identity`] (who speaks to whom), [`journal`] and [`spool`] (what survives),
-//! [`report`] and [`runner`] (one attempt), [`session`] (the whole life), [`upgrade`] (how an agent is replaced).
+//! [`report`] and [`runner`] (one attempt), [`session`] (the whole life), [`upgrade`] (how an agent is replaced), `vm` (machines that
+//! this one hosts).
 
 pub mod backoff;
 pub mod cli;
@@ -25,4 +26,5 @@ pub mod steps;
 pub mod tools;
 pub mod trust;
 pub mod upgrade;
+mod vm;
 pub mod voice;

@@ -13,6 +13,7 @@ use wire::{
     plan::{Plan, SignedPlan},
     step::{StepKind, WipeMethod},
     storage::{StorageAction, StorageWork, Volume},
+    vm::VmWork,
 };
 
 use crate::host::Power;
@@ -113,7 +114,9 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::Facts {}
         | StepKind::Reboot {}
         | StepKind::Shutdown {}
-        | StepKind::Rescue { .. } => true,
+        | StepKind::Rescue { .. }
+        // It looks first what is there.
+        | StepKind::Vm { .. } => true,
         StepKind::Script { .. }
         // It could go on. But a package that takes the machine down with it would do so for ever: attempts are counted.
         | StepKind::Packages(_)
@@ -132,6 +135,7 @@ pub fn needs_tools(kind: &StepKind) -> bool {
 fn newer(kind: &StepKind) -> Option<&'static str> {
     match kind {
         StepKind::Unknown => Some("kind"),
+        StepKind::Vm { work: VmWork::Unknown } => Some("work on virtual machines"),
         StepKind::Storage(work) if is_newer(work) => Some("storage work"),
         StepKind::Mount { mounts } if mounts.iter().any(|entry| entry.volume == Volume::Unknown) => {
             Some("kind of volume")

@@ -7,6 +7,7 @@ pub mod cookies;
 pub mod directory;
 pub mod fleet;
 pub mod lab;
+pub mod libvirt;
 pub mod postgres;
 pub mod room;
 pub mod sample;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Mac, enrol::Realm};
+use crate::{Mac, enrol::Realm, vm::VmHost};
 
 /// A machine, as measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,9 @@ pub struct Facts {
     pub nics: Vec<Nic>,
     /// The running system.
     pub os: OperatingSystem,
+    /// The virtual machines that it hosts; absent when it is no host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vm_host: Option<VmHost>,
 }
 
 /// Which firmware starts the machine.

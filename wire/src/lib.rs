@@ -1,7 +1,7 @@
 //! What server and agent say to each other: types only, no IO, no clock.
 //!
 //! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`package_work`], [`event`], [`facts`],
-//! [`packages`], [`problem`], [`user_data`].
+//! [`packages`], [`problem`], [`user_data`], [`vm`].
 //!
 //! Invariants: a message of any released version still parses (`golden/`); an enum value that this version does not
 //! know parses as `Unknown`, so old agents and new servers live together. Times are microseconds since the Unix epoch,
@@ -20,5 +20,6 @@ pub mod step;
 pub mod storage;
 pub mod trust;
 pub mod user_data;
+pub mod vm;
 
 pub use ids::{AttemptId, ClientId, GroupId, JobId, Mac, Sha256};

@@ -10,6 +10,7 @@ use crate::{
     facts::Firmware,
     package_work::PackageWork,
     storage::{DiskExpectation, MountEntry, StorageWork},
+    vm::VmWork,
 };
 
 /// One entry of a plan.
@@ -143,6 +144,11 @@ pub enum StepKind {
         disk: DiskExpectation,
         /// How thoroughly.
         method: WipeMethod,
+    },
+    /// Makes, switches or removes a virtual machine on this host.
+    Vm {
+        /// What is done.
+        work: VmWork,
     },
     /// A step of a newer version: refused, and the attempt fails with a reason that says so.
     #[serde(other)]

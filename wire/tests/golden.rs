@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data,
+    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data, vm,
 };
 
 fn root() -> PathBuf {
@@ -182,6 +182,9 @@ fn golden_names() -> BTreeSet<String> {
         storage::StorageWork,
         trust::Trust,
         user_data::UserData,
+        vm::HostedMachine,
+        vm::NewMachine,
+        vm::VmHost,
     );
     check!(
         names,
@@ -207,6 +210,11 @@ fn golden_names() -> BTreeSet<String> {
         storage::StorageAction,
         storage::TableFormat,
         storage::Volume,
+        vm::SnapshotOrder,
+        vm::VmBoot,
+        vm::VmNetwork,
+        vm::VmPower,
+        vm::VmWork,
     );
     names
 }
@@ -277,6 +285,11 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
     newer("", &step::WipeMethod::Unknown);
     newer("on", &storage::Volume::Unknown);
     newer("action", &storage::StorageAction::Unknown);
+    newer("", &vm::SnapshotOrder::Unknown);
+    newer("from", &vm::VmBoot::Unknown);
+    newer("how", &vm::VmNetwork::Unknown);
+    newer("", &vm::VmPower::Unknown);
+    newer("do", &vm::VmWork::Unknown);
     // One that is missing above would go untested.
     let with_unknown = declared()
         .into_iter()
@@ -284,7 +297,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
             enumeration.as_ref().is_some_and(|(_, variants)| variants.contains(&"unknown".to_owned()))
         })
         .count();
-    assert_eq!(with_unknown, 17);
+    assert_eq!(with_unknown, 22);
 }
 
 #[test]

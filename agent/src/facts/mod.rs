@@ -18,7 +18,7 @@ use wire::{
     facts::{Facts, Firmware},
 };
 
-use crate::host::Host;
+use crate::{host::Host, vm::inventory};
 
 /// Measures the machine.
 pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
@@ -38,6 +38,7 @@ pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
         disks: block::disks(host),
         nics: net::gather(host).await,
         os: os::gather(host),
+        vm_host: inventory::gather(host).await,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     server::{self, Server},
     spool::Spool,
     upgrade::Upgrade,
+    vm,
 };
 
 use super::{
@@ -61,7 +62,8 @@ enum Round {
 struct State<'a> {
     credentials: Credentials,
     server: Arc<dyn Server>,
-    facts_sent: bool,
+    /// Of the machines that this one hosted when facts were sent last.
+    facts_sent: Option<u64>,
     packages: Told,
     backoff: &'a mut Backoff,
     /// Of the attempt that the agent holds, in seconds.
@@ -80,7 +82,7 @@ impl Life<'_> {
         let mut state = State {
             credentials,
             server,
-            facts_sent: false,
+            facts_sent: None,
             packages: Told::default(),
             backoff,
             lease_s: None,
@@ -126,17 +128,18 @@ impl Life<'_> {
             }
             return self.poll(state, Some(journal)).await;
         }
-        if !state.facts_sent {
+        let hosted = vm::stamp(session.host.as_ref());
+        if state.facts_sent != Some(hosted) {
             let sent = tokio::select! {
                 sent = self.send_facts(state) => sent,
                 () = self.stop.cancelled() => return Ok(stopped()),
             };
             match sent {
-                Ok(()) => state.facts_sent = true,
+                Ok(()) => state.facts_sent = Some(hosted),
                 // Facts that the server cannot use must not keep the machine from its work.
                 Err(error) if !error.is_transient() && !error.is_unknown_identity() => {
                     tracing::error!(error = chain(&error), "the server refused the facts");
-                    state.facts_sent = true;
+                    state.facts_sent = Some(hosted);
                 }
                 Err(error) => return Ok(self.failed(state, "sending the facts", &error)),
             }

@@ -36,6 +36,7 @@ mod storage;
 pub(crate) mod testing;
 pub mod unpack;
 mod upgrade_agent;
+mod vm;
 mod wipe_disk;
 mod write_file;
 
@@ -158,6 +159,7 @@ pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepE
         StepKind::Facts {} => facts::execute(ctx).await,
         StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,
         StepKind::WipeDisk { disk, method } => wipe_disk::execute(ctx, disk, *method).await,
+        StepKind::Vm { work } => vm::execute(ctx, work).await,
         StepKind::Unknown => Err(StepError::Refused("this agent cannot carry out such a step".to_owned())),
     }
 }

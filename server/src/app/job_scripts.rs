@@ -189,6 +189,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
         StepWork::Shutdown => ("shutdown", String::new()),
         StepWork::Rescue => ("rescue", String::new()),
         StepWork::WipeDisk => ("wipe-disk", String::new()),
+        StepWork::Vm(step) => ("vm", step.as_str().to_owned()),
     };
     StepRow {
         id: declared.id.clone(),

@@ -7,6 +7,7 @@ use wire::{
     JobId,
     plan::{Plan, SignedPlan},
     step::StepKind,
+    vm::VmWork,
 };
 
 use super::{Error, settings, source_lists};
@@ -100,6 +101,9 @@ pub fn names_secret(plan: &str, reference: &str) -> bool {
             StepKind::Script { secrets, .. } => secrets.values().any(|named| named == reference),
             StepKind::Packages(work) => {
                 work.answers.iter().any(|answer| answer.secret.as_deref() == Some(reference))
+            }
+            StepKind::Vm { work: VmWork::Create { machine } } => {
+                machine.user_data.as_deref() == Some(reference)
             }
             _ => false,
         })

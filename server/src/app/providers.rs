@@ -1,5 +1,6 @@
 //! Providers: registered, looked at, tested, changed, removed; pools of them; and the open connection to each.
 
+mod host;
 mod images;
 mod opened;
 mod pools;
@@ -11,14 +12,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::problem::FieldProblem;
 
-pub(super) use self::{
-    images::{BootImage, boot_image, keep as keep_image},
-    opened::{OpenProvider, open},
-};
 pub use self::{
+    host::QueuedHost,
     images::{images_of, keep_images},
     opened::{OpenProviders, seal_purpose},
     pools::{delete_pool, pool, pools, set_pool},
+};
+pub(super) use self::{
+    images::{BootImage, boot_image, keep as keep_image},
+    opened::{OpenProvider, open},
 };
 use super::{Error, tag};
 use crate::{
@@ -30,7 +32,7 @@ use crate::{
     domain::{
         client::is_name,
         desktop::FaultClass,
-        provider::{ProviderStanding, ProviderWish},
+        provider::{ProviderKind, ProviderStanding, ProviderWish},
         provider_image::ProviderImage,
     },
     vm::{self, Offers, ProviderAnswer},
@@ -44,12 +46,13 @@ pub struct NewProvider {
     pub name: String,
     /// What is wanted of it.
     pub wish: ProviderWish,
-    /// The account's keys; they are never shown again.
+    /// The account's keys; they are never shown again. A client that hosts machines needs none.
+    #[serde(default)]
     pub keys: ProviderKeys,
 }
 
 /// Keys of an account at a provider.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderKeys {
     /// The API key.
@@ -121,7 +124,7 @@ fn checked_name(name: &str, what: &str) -> Result<(), Error> {
 
 fn check(wish: &ProviderWish, keys: Option<&ProviderKeys>) -> Result<(), Error> {
     let mut wrong = wish.check();
-    if let Some(keys) = keys {
+    if let Some(keys) = keys.filter(|_| wish.kind == ProviderKind::Cloudstack) {
         for (field, value) in [("api_key", &keys.api_key), ("secret_key", &keys.secret_key)] {
             if value.is_empty() || value.len() > 500 || value.contains(char::is_whitespace) {
                 let message = "must be the key, without blanks".to_owned();

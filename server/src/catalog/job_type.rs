@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{enrol::Realm, package_work::PackageAction, step::Root};
 
-use super::{Fault, params::Params, read, render, shell_check::check_shell, yaml};
+use super::{Fault, VmStep, params::Params, read, render, shell_check::check_shell, yaml};
 
 /// A type of job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -102,6 +102,8 @@ pub enum StepWork {
     Rescue,
     /// The disk in parameter `disk` by the method in parameter `method`.
     WipeDisk,
+    /// A virtual machine on this host, by the parameters that go by the names of [`wire::vm`].
+    Vm(VmStep),
 }
 
 /// A file as declared.
@@ -170,6 +172,7 @@ struct RawStep {
     #[serde(rename = "write-file")]
     write_file: Option<Vec<RawFile>>,
     packages: Option<PackageAction>,
+    vm: Option<VmStep>,
     /// A kind without values of its own.
     kind: Option<String>,
 }
@@ -290,6 +293,7 @@ fn uses_declared(step: &StepDeclaration, params: &Params) -> Result<(), String> 
         StepWork::WipeDisk => &["disk", "method"],
         StepWork::UpgradeAgent => &["limit"],
         StepWork::SendPackages => &["packages"],
+        StepWork::Vm(step) => step.params(),
         StepWork::Packages(action) if !works_on_everything(*action) => &["packages"],
         _ => &[],
     };
@@ -325,13 +329,15 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::SendPackages
         | StepWork::Facts
         | StepWork::Reboot
-        | StepWork::Shutdown => step.root == Root::Target,
+        | StepWork::Shutdown
+        | StepWork::Vm(_) => step.root == Root::Target,
     };
     if installs && realm != Some(Realm::Installer) {
         return Err(format!("the step `{}` works only with `realm: installer`", step.id));
     }
     // The installer's agent is gone with the next start of the machine, and its packages are nobody's.
-    if matches!(step.work, StepWork::UpgradeAgent | StepWork::SendPackages) && realm != Some(Realm::System) {
+    let stays = matches!(step.work, StepWork::UpgradeAgent | StepWork::SendPackages | StepWork::Vm(_));
+    if stays && realm != Some(Realm::System) {
         return Err(format!("the step `{}` works only with `realm: system`", step.id));
     }
     Ok(())
@@ -343,11 +349,12 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
         raw.script_param.is_some(),
         raw.write_file.is_some(),
         raw.packages.is_some(),
+        raw.vm.is_some(),
         raw.kind.is_some(),
     ];
     if named.into_iter().filter(|named| *named).count() != 1 {
         return Err(
-            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `kind`"
+            "each step needs exactly one of `script`, `script-param`, `write-file`, `packages`, `vm`, `kind`"
                 .to_owned(),
         );
     }
@@ -378,6 +385,8 @@ fn step(raw: RawStep, template: &impl Fn(&str) -> Result<String, String>) -> Res
             return Err("`packages` is one of refresh, install, remove, purge, upgrade, security-upgrade, hold, unhold, apply".to_owned());
         }
         ("packages".to_owned(), StepWork::Packages(action))
+    } else if let Some(step) = raw.vm {
+        ("vm".to_owned(), StepWork::Vm(step))
     } else {
         let kind = raw.kind.unwrap_or_default();
         let work = simple(&kind).ok_or_else(|| format!("there is no step kind `{kind}`"))?;

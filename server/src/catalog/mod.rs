@@ -9,6 +9,7 @@ mod own;
 pub mod params;
 pub mod render;
 mod shell_check;
+mod vm_step;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use std::{
 pub use self::own::Files;
 pub use distribution::{Distribution, NamedDistribution, Source};
 pub use job_type::{FileDeclaration, JobType, Retry, StepDeclaration, StepWork};
+pub use vm_step::VmStep;
 
 use crate::domain::layout::{Layout, LayoutProblem};
 

@@ -28,9 +28,9 @@ pub(super) enum ProviderCommand {
         /// Its name.
         name: Name,
     },
-    /// Register an account at a CloudStack; its two keys are read from a file or from standard input
+    /// Register an account at a CloudStack, whose two keys are read from a file or from standard input; or a client that hosts machines
     #[command(
-        after_help = "Example:\n  lotse provider add north --endpoint https://cloud.example.org/client/api --keys keys.txt --zone north \\\n    --network desktops --iso lotse --size standard=medium,custom,40\nThe file with the keys has the API key in its first line and the secret key in its second."
+        after_help = "Example:\n  lotse provider add north --endpoint https://cloud.example.org/client/api --keys keys.txt --zone north \\\n    --network desktops --iso lotse --size standard=medium,custom,40\n  lotse provider add attic --host attic-01 --size standard=2x4096,lotse,40\nThe file with the keys has the API key in its first line and the secret key in its second."
     )]
     Add {
         /// Its name.
@@ -96,6 +96,12 @@ pub(super) struct Wanted {
     /// Where its API is.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// The client that hosts the machines with KVM, instead of an account.
+    #[arg(long, value_name = "CLIENT", conflicts_with_all = ["endpoint", "keys"])]
+    host: Option<Name>,
+    /// So many machines of Lotse may be on that host.
+    #[arg(long, value_name = "NUMBER")]
+    most_machines: Option<u32>,
     /// File with API key and secret key, one a line; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -120,7 +126,7 @@ pub(super) struct Wanted {
     /// The project in which everything is made.
     #[arg(long)]
     project: Option<String>,
-    /// A size, NAME=OFFERING,DISK or NAME=OFFERING,DISK,GIB; repeat it for several.
+    /// A size, NAME=OFFERING,DISK or NAME=OFFERING,DISK,GIB (on a host, OFFERING is PROCESSORSxMIB); repeat it for several.
     #[arg(long = "size", value_name = "SIZE", value_parser = size)]
     sizes: Vec<(String, SizeThere)>,
     /// The public address that is shared by forwarded ports.
@@ -199,6 +205,10 @@ impl Wanted {
                 *field = given;
             }
         }
+        if let Some(host) = self.host {
+            wish.host = host.to_string();
+        }
+        wish.most_machines = self.most_machines.or(wish.most_machines);
         if let Some(path) = &self.provider_ca {
             (wish.ca_pem, wish.fingerprint) = (fs_err::read_to_string(path)?, None);
         }
@@ -226,9 +236,15 @@ pub(super) async fn run(api: &Api, command: ProviderCommand) -> anyhow::Result<(
         ProviderCommand::List => list(api).await,
         ProviderCommand::Show { name } => show(api, &name).await,
         ProviderCommand::Add { name, wanted } => {
-            let keys = wanted.read_keys()?.context("the account's keys are missing: give --keys FILE")?;
-            let new =
-                NewProvider { name: name.to_string(), wish: wanted.apply(ProviderWish::default())?, keys };
+            let (empty, keys) = match &wanted.host {
+                Some(host) => (ProviderWish::kvm(&host.to_string()), ProviderKeys::default()),
+                None => {
+                    let keys =
+                        wanted.read_keys()?.context("the account's keys are missing: give --keys FILE")?;
+                    (ProviderWish::default(), keys)
+                }
+            };
+            let new = NewProvider { name: name.to_string(), wish: wanted.apply(empty)?, keys };
             let made: ProviderRecord = api.send_json(Method::POST, "/providers", &new).await?;
             if !api.wrote_json(&made)? {
                 say(&format!(
@@ -296,18 +312,19 @@ async fn list(api: &Api) -> anyhow::Result<()> {
                 (true, 0) => "on".to_owned(),
                 (true, until) => format!("left alone until {}", time(until)),
             };
-            let sizes: Vec<_> = provider.wish.sizes.into_keys().collect();
+            let sizes: Vec<_> = provider.wish.sizes.keys().cloned().collect();
+            let location = provider.wish.location().to_owned();
             vec![
                 provider.name,
                 provider.wish.endpoint,
-                provider.wish.zone,
+                location,
                 sizes.join(","),
                 state,
                 provider.standing.problem,
             ]
         })
         .collect();
-    table(&["NAME", "ENDPOINT", "ZONE", "SIZES", "STATE", "LAST PROBLEM"], &rows);
+    table(&["NAME", "ENDPOINT", "ZONE OR HOST", "SIZES", "STATE", "LAST PROBLEM"], &rows);
     Ok(())
 }
 
@@ -343,7 +360,7 @@ async fn test(api: &Api, name: &Name) -> anyhow::Result<()> {
         api.send_json(Method::POST, &format!("/providers/{name}/test"), &json!({})).await?;
     if !api.wrote_json(&test)? {
         if let Some(answer) = &test.answer {
-            say(&format!("CloudStack {}", answer.version));
+            say(&format!("Version {}", answer.version));
             let rows: Vec<_> = answer
                 .limits
                 .iter()

@@ -275,6 +275,13 @@ pub async fn set_secret(
     Ok(())
 }
 
+/// Forgets a secret of a client.
+pub async fn forget_secret(tx: &mut Tx, id: ClientId, reference: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM secrets WHERE client_id = $1 AND reference = $2";
+    tx.execute(sql, args![id, reference]).await?;
+    Ok(())
+}
+
 /// A secret of a client.
 pub async fn find_secret(tx: &mut Tx, id: ClientId, reference: &str) -> Result<Option<String>, Error> {
     let sql = "SELECT value FROM secrets WHERE client_id = $1 AND reference = $2";

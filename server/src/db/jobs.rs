@@ -456,6 +456,13 @@ pub(super) fn plan_from_row(row: &Row) -> Result<SignedPlan, Error> {
     })
 }
 
+/// Whether a job of the client, of a type like this (`LIKE`), has ended otherwise than well after a time.
+pub async fn failed_since(tx: &mut Tx, client: ClientId, types: &str, after: i64) -> Result<bool, Error> {
+    let sql = "SELECT id FROM jobs WHERE client_id = $1 AND job_type LIKE $2 AND finished_at > $3 \
+               AND state IN ('failed', 'cancelled', 'expired') LIMIT 1";
+    Ok(tx.optional(sql, args![client, types, after]).await?.is_some())
+}
+
 /// The newest job of a client that has failed and after which none has succeeded: number, type and reason.
 pub async fn last_failed(tx: &mut Tx, client: ClientId) -> Result<Option<(JobId, String, String)>, Error> {
     let sql =

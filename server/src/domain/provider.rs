@@ -22,6 +22,9 @@ const REST_S: i64 = 30;
 /// ... and at most for so long, in seconds.
 const LONGEST_REST_S: i64 = 1800;
 
+/// What pool, network and boot image of a host with KVM are called.
+pub const HOST_NAME: &str = "lotse";
+
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -29,6 +32,8 @@ pub enum ProviderKind {
     /// The API of Apache `CloudStack`.
     #[default]
     Cloudstack,
+    /// The queue of a client that hosts machines with KVM.
+    Kvm,
 }
 
 /// What a size of ours is there.
@@ -52,6 +57,12 @@ pub struct ProviderWish {
     pub kind: ProviderKind,
     /// Where its API is, `https://HOST/client/api`.
     pub endpoint: String,
+    /// The client that hosts the machines, for KVM.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// So many machines of Lotse may be on that host; absent: as many as it has room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_machines: Option<u32>,
     /// Certificates in PEM that it is checked by; empty: those of this system.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ca_pem: String,
@@ -91,6 +102,8 @@ impl Default for ProviderWish {
         Self {
             kind: ProviderKind::default(),
             endpoint: String::new(),
+            host: String::new(),
+            most_machines: None,
             ca_pem: String::new(),
             fingerprint: None,
             zone: String::new(),
@@ -117,14 +130,48 @@ impl ProviderWish {
         Self { network, ..self.clone() }
     }
 
+    /// A client that hosts machines, with the names that the job `vm-host` gives.
+    pub fn kvm(host: &str) -> Self {
+        Self {
+            kind: ProviderKind::Kvm,
+            host: host.to_owned(),
+            network: HOST_NAME.to_owned(),
+            iso: HOST_NAME.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Where machines are made there: the zone, or the host.
+    pub fn location(&self) -> &str {
+        match self.kind {
+            ProviderKind::Cloudstack => &self.zone,
+            ProviderKind::Kvm => &self.host,
+        }
+    }
+
     /// What is wrong with it.
     pub fn check(&self) -> Vec<FieldProblem> {
         let mut wrong = Vec::new();
         let mut say = |field: &str, message: &str| {
             wrong.push(FieldProblem { field: field.to_owned(), message: message.to_owned() });
         };
-        if !self.endpoint.starts_with("https://") || self.endpoint.len() > 500 {
-            say("endpoint", "must be an address such as https://cloud.example.org/client/api");
+        match self.kind {
+            ProviderKind::Cloudstack => {
+                if !self.endpoint.starts_with("https://") || self.endpoint.len() > 500 {
+                    say("endpoint", "must be an address such as https://cloud.example.org/client/api");
+                }
+                if !self.host.is_empty() || self.most_machines.is_some() {
+                    say("host", "belongs to a provider of the kind kvm");
+                }
+            }
+            ProviderKind::Kvm => {
+                if !is_name(&self.host) {
+                    say("host", "must be the name of the client that hosts the machines");
+                }
+                if !self.endpoint.is_empty() {
+                    say("endpoint", "a client that hosts machines has none: its agent comes to the server");
+                }
+            }
         }
         if self.endpoint.contains(['?', '#', '@']) {
             say("endpoint", "must have no query, no fragment and no user");
@@ -341,6 +388,17 @@ mod tests {
         assert!(with("https://cloud.example.org/client/api").check().is_empty());
         for wrong in ["", "http://cloud.example.org/", "https://user@cloud/", "https://cloud/?apiKey=1"] {
             assert!(!with(wrong).check().is_empty(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_named_by_its_client_and_has_no_address() {
+        let host = ProviderWish::kvm("attic-01");
+        assert_eq!((host.check(), host.location()), (Vec::new(), "attic-01"));
+        let with_address = ProviderWish { endpoint: "https://attic-01/".to_owned(), ..host.clone() };
+        let cloud_with_host = ProviderWish { kind: ProviderKind::Cloudstack, ..with_address.clone() };
+        for wrong in [ProviderWish::kvm(""), ProviderWish::kvm("attic 01"), with_address, cloud_with_host] {
+            assert_eq!(wrong.check().len(), 1, "{wrong:?}");
         }
     }
 }

@@ -81,6 +81,7 @@ fn every_command_on_the_pages_is_understood() {
         "user-data.md",
         "desktops.md",
         "cloudstack.md",
+        "kvm.md",
     ] {
         let commands = commands(page);
         assert!(!commands.is_empty(), "{page} has no commands");

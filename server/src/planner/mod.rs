@@ -14,6 +14,7 @@ mod sources;
 pub mod storage;
 mod upgrade;
 mod view;
+mod vm;
 
 use std::collections::BTreeMap;
 
@@ -259,6 +260,7 @@ impl<'a> Planning<'a> {
             StepWork::Shutdown => StepKind::Shutdown {},
             StepWork::Rescue => StepKind::Rescue { authorized_keys: self.list_param("authorized_keys") },
             StepWork::WipeDisk => self.wipe_disk()?,
+            StepWork::Vm(step) => StepKind::Vm { work: vm::work(*step, self.request)? },
         })
     }
 

@@ -78,7 +78,7 @@ pub fn images(catalog: &Catalog) -> BTreeMap<String, Image> {
         .distributions()
         .flat_map(|(name, _)| [format!("{name}/virtual"), format!("{name}/metal")])
         .map(|name| made_up(&name, "archive"))
-        .chain([made_up(image::AGENT, "package")])
+        .chain([made_up(image::AGENT, image::PACKAGE), made_up(image::ISO, image::FILE)])
         .collect()
 }
 

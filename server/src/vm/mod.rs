@@ -6,6 +6,7 @@
 
 pub mod cloudstack;
 mod error;
+pub mod kvm;
 mod place;
 
 use futures_util::future::BoxFuture;

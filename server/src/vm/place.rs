@@ -36,7 +36,7 @@ pub struct Place {
 /// What is missing.
 pub fn place(wish: &ProviderWish, size: &str, offers: &Offers) -> Result<Place, Vec<String>> {
     let mut missing = Vec::new();
-    let zone = find(&mut missing, "zone", &wish.zone, "", offers.zones.iter()).unwrap_or_default();
+    let zone = find(&mut missing, "zone", wish.location(), "", offers.zones.iter()).unwrap_or_default();
     let mut place = Place { zone: zone.id, hypervisor: wish.hypervisor.clone(), ..Place::default() };
     place.address.clone_from(&wish.address);
     match wish.sizes.get(size) {

@@ -1,11 +1,12 @@
-//! The open connection to each provider: its client, made once for each version of its record, and what it offered last.
+//! The open connection to each provider: its client, made once for each version of its record, and what it offered last. One whose machines
+//! are hosted by a client has none.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::super::Error;
+use super::{super::Error, host::QueuedHost};
 use crate::{
     clock::SECOND,
     context::Ctx,
@@ -14,6 +15,7 @@ use crate::{
     vm::{
         self, Offers, Provider,
         cloudstack::{CloudStack, Keys},
+        kvm::Kvm,
     },
 };
 
@@ -48,6 +50,14 @@ pub(crate) async fn open(ctx: &Ctx, record: &ProviderRecord) -> Result<OpenProvi
     if let Some(opened) = known().get(&record.id).filter(|opened| opened.version == record.version) {
         return Ok(Arc::clone(opened));
     }
+    let opened = |provider| {
+        Arc::new(Opened { version: record.version, provider, offers: tokio::sync::Mutex::default() })
+    };
+    if record.wish.kind == ProviderKind::Kvm {
+        // Nothing is open: it is the queue of a client. And what holds the server's doors is not kept behind one of them.
+        let host = QueuedHost::new(ctx.clone(), &record.wish.host, record.wish.timeout_s);
+        return Ok(opened(Box::new(Kvm::new(Box::new(host), record.wish.clone()))));
+    }
     let sealed = {
         let mut tx = ctx.db.read().await?;
         providers::keys(&mut tx, record.id).await?
@@ -61,14 +71,9 @@ pub(crate) async fn open(ctx: &Ctx, record: &ProviderRecord) -> Result<OpenProvi
         )
     })?;
     let keys: Keys = serde_json::from_str(&text).map_err(|error| Error::Internal(error.into()))?;
-    let provider: Box<dyn Provider> = match record.wish.kind {
-        ProviderKind::Cloudstack => {
-            let provider = CloudStack::new(&record.wish, keys, ctx.clock.clone());
-            Box::new(provider.map_err(|reason| Error::invalid(reason, "change the provider's certificates"))?)
-        }
-    };
-    let opened =
-        Arc::new(Opened { version: record.version, provider, offers: tokio::sync::Mutex::default() });
+    let provider = CloudStack::new(&record.wish, keys, ctx.clock.clone());
+    let provider = provider.map_err(|reason| Error::invalid(reason, "change the provider's certificates"))?;
+    let opened = opened(Box::new(provider));
     known().insert(record.id, Arc::clone(&opened));
     Ok(opened)
 }
