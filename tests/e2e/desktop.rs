@@ -27,7 +27,10 @@ use crate::{
 
 const NAME: &str = "ann-desk";
 const USER: &str = "ann";
-const DISK_GIB: u64 = 8;
+const GROUP: &str = "office";
+const DISK_GIB: u64 = 20;
+/// What its group is given.
+const SELECTION: &str = "name: small\ninstall: [xterm]\n";
 
 /// What happens to machines, in order.
 enum Change {
@@ -134,7 +137,21 @@ fn serve(site: &Site, router: &UserData) -> Result<()> {
     Ok(())
 }
 
+/// With a selection of packages as its only programs.
 pub(crate) async fn desktop_on_cloudstack(programs: Programs, directory: PathBuf) -> Result<()> {
+    on_cloudstack(programs, directory, "none", "xterm").await
+}
+
+pub(crate) async fn desktop_mate_on_cloudstack(programs: Programs, directory: PathBuf) -> Result<()> {
+    on_cloudstack(programs, directory, "mate", "mate-session").await
+}
+
+async fn on_cloudstack(
+    programs: Programs,
+    directory: PathBuf,
+    environment: &str,
+    program: &str,
+) -> Result<()> {
     let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
     site.build_images(&["iso"]).await?;
     let iso = boot_iso(&site).await?;
@@ -145,7 +162,7 @@ pub(crate) async fn desktop_on_cloudstack(programs: Programs, directory: PathBuf
     let mut hardware = Hardware { site: &site, iso, router, machines: HashMap::new() };
     tokio::select! {
         ended = hardware.work(changes) => ended.and_then(|()| bail!("the cloud has ended")),
-        ended = story(&site, &cloud) => ended,
+        ended = story(&site, &cloud, environment, program) => ended,
     }
 }
 
@@ -157,12 +174,13 @@ async fn boot_iso(site: &Site) -> Result<PathBuf> {
     Ok(iso)
 }
 
-async fn story(site: &Site, cloud: &Cloud) -> Result<()> {
+async fn story(site: &Site, cloud: &Cloud, environment: &str, program: &str) -> Result<()> {
     let (key, public) = key_pair(&site.directory)?;
     add_provider(site, cloud).await?;
+    add_selection(site).await?;
     let wishes = [
         &["--user", USER, "--ssh-keys", &public, "--distribution", "debian-12"][..],
-        &["--remote", "x2go", "--serial-console", CONSOLE],
+        &["--desktop", environment, "--remote", "x2go", "--group", GROUP, "--serial-console", CONSOLE],
     ]
     .concat();
     site.lotse(&[&["desktop", "create", NAME, "--provider", "north", "--watch"], &wishes[..]].concat())
@@ -170,6 +188,7 @@ async fn story(site: &Site, cloud: &Cloud) -> Result<()> {
     let newcomer = Newcomer::new("", NAME, "debian-12");
     newcomer.becomes_installed(site).await?;
     newcomer.job_succeeds(site, "desktop").await?;
+    newcomer.job_succeeds(site, "package-selection").await?;
 
     let client = site.json(&["client", "show", NAME]).await?;
     let timeline = site.json(&["client", "timeline", NAME]).await?.to_string();
@@ -190,7 +209,8 @@ async fn story(site: &Site, cloud: &Cloud) -> Result<()> {
         .with_context(|| format!("no address in {client}"))?
         .to_owned();
     // As X2Go's client begins: it logs in by SSH, and asks for the sessions.
-    login(USER, &address, &key, "x2golistsessions && command -v x2gostartagent").await?;
+    let there = format!("x2golistsessions && command -v x2gostartagent && command -v {program}");
+    login(USER, &address, &key, &there).await?;
 
     site.lotse(&["desktop", "delete", NAME, "--yes", "--watch"]).await?;
     ensure!(cloud.left() == Left::default(), "something is left: {:?}", cloud.left());
@@ -199,11 +219,20 @@ async fn story(site: &Site, cloud: &Cloud) -> Result<()> {
     Ok(())
 }
 
+async fn add_selection(site: &Site) -> Result<()> {
+    let file = site.directory.join("small.yaml");
+    fs_err::write(&file, SELECTION)?;
+    site.lotse(&["selection", "import", &file.display().to_string()]).await?;
+    site.lotse(&["group", "create", GROUP]).await?;
+    site.lotse(&["selection", "attach", "small", GROUP]).await.map(drop)
+}
+
 async fn add_provider(site: &Site, cloud: &Cloud) -> Result<()> {
     let (keys, ca) = (site.directory.join("keys.txt"), site.directory.join("cloud.pem"));
     fs_err::write(&keys, format!("{}\n{}\n", KEYS.0, KEYS.1))?;
     fs_err::write(&ca, &cloud.ca_pem)?;
     let (keys, ca) = (keys.display().to_string(), ca.display().to_string());
+    // The boot image is not named: Lotse registers its own there, and waits until the provider has it.
     let size = format!("standard=medium,custom,{DISK_GIB}");
     let words =
         [
@@ -218,7 +247,7 @@ async fn add_provider(site: &Site, cloud: &Cloud) -> Result<()> {
                 "--provider-ca",
                 &ca,
             ][..],
-            &["--zone", "north", "--network", "desktops", "--iso", "lotse", "--size", &size],
+            &["--zone", "north", "--network", "desktops", "--size", &size],
         ]
         .concat();
     site.lotse(&words).await?;
