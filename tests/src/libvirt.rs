@@ -86,7 +86,10 @@ impl Libvirt {
             )?;
         }
         let file = file.display().to_string();
-        let quoted = |word: &&str| format!("'{}'", if *word == "/dev/stdin" { file.as_str() } else { word });
+        let quoted = |word: &&str| {
+            let word = if *word == "/dev/stdin" { file.as_str() } else { *word };
+            format!("'{word}'")
+        };
         let line = words.iter().map(quoted).collect::<Vec<_>>().join(" ");
         writeln!(virsh.commands, "{line}\n{}", MARK.0)?;
         virsh.commands.flush()?;

@@ -126,7 +126,7 @@ pub(super) struct Wanted {
     /// The project in which everything is made.
     #[arg(long)]
     project: Option<String>,
-    /// A size, NAME=OFFERING,DISK or NAME=OFFERING,DISK,GIB (on a host, OFFERING is PROCESSORSxMIB); repeat it for several.
+    /// A size, NAME=OFFERING,DISK or NAME=OFFERING,DISK,GIB (on a host, OFFERING is processors and MiB: 2x4096); repeat it for several.
     #[arg(long = "size", value_name = "SIZE", value_parser = size)]
     sizes: Vec<(String, SizeThere)>,
     /// The public address that is shared by forwarded ports.
@@ -236,13 +236,11 @@ pub(super) async fn run(api: &Api, command: ProviderCommand) -> anyhow::Result<(
         ProviderCommand::List => list(api).await,
         ProviderCommand::Show { name } => show(api, &name).await,
         ProviderCommand::Add { name, wanted } => {
-            let (empty, keys) = match &wanted.host {
-                Some(host) => (ProviderWish::kvm(&host.to_string()), ProviderKeys::default()),
-                None => {
-                    let keys =
-                        wanted.read_keys()?.context("the account's keys are missing: give --keys FILE")?;
-                    (ProviderWish::default(), keys)
-                }
+            let (empty, keys) = if let Some(host) = &wanted.host {
+                (ProviderWish::kvm(&host.to_string()), ProviderKeys::default())
+            } else {
+                let keys = wanted.read_keys()?.context("the account's keys are missing: give --keys FILE")?;
+                (ProviderWish::default(), keys)
             };
             let new = NewProvider { name: name.to_string(), wish: wanted.apply(empty)?, keys };
             let made: ProviderRecord = api.send_json(Method::POST, "/providers", &new).await?;

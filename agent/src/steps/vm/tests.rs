@@ -103,7 +103,7 @@ async fn a_machine_is_made_of_image_user_data_and_disk_and_described_at_last() {
     assert_eq!(known.full_drives, ["sda", "sdb"]);
     // The token is on the disc alone.
     assert!(stage.host.file(&format!("/run/lotse-agent/vm/{NAME}/user-data")).is_none());
-    let all = stage.host.commands().iter().map(|command| format!("{command:?}")).collect::<String>();
+    let all = format!("{:?}", stage.host.commands());
     assert!(!all.contains("hidden") && !stage.said().contains("hidden"));
     assert!(stage.host.file(&format!("{DIRECTORY}/{NAME}.unfinished")).is_none());
 }
