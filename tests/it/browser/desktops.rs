@@ -32,6 +32,7 @@ async fn boots(cloud: &Cloud) {
     let host = FakeHost::new(Clock::system().now())
         .with_file("/sys/class/net/eth0/address", MAC)
         .with_file("/sys/class/net/eth0/carrier", "1")
+        .with_file("/sys/class/net/eth0/device/vendor", "0x1af4")
         .with_file("/sys/class/dmi/id/product_uuid", "6a3d7a0e-0000-4000-8000-000000000065");
     let config = Config::from_command_line(&words).unwrap();
     let session =

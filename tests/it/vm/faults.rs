@@ -46,7 +46,7 @@ pub(super) async fn an_answer_that_is_lost_never_makes_two_machines(engine: Engi
     // The server ends while it waits for the answer.
     site.clouds[0].next("deployVirtualMachine", Fault::Hangs);
     site.order("last").await;
-    let cut = tokio::time::timeout(Duration::from_millis(700), work(&site.ctx)).await;
+    let cut = tokio::time::timeout(Duration::from_millis(1500), work(&site.ctx)).await;
     assert!(cut.is_err() && site.left().machines == 7);
     site.restart().await;
     site.clock.advance(121);
