@@ -150,6 +150,8 @@ async fn order(server: &TestServer, name: &str, provider: Option<&str>) {
         provider: provider.map(str::to_owned),
         pool: provider.is_none().then(|| "all".to_owned()),
         size: "standard".to_owned(),
+        network: None,
+        selection: None,
     };
     desktops::create(&server.ctx, &new, "test").await.unwrap();
 }
