@@ -174,7 +174,7 @@ async fn until(server: &TestServer, name: &str, holds: impl Fn(&DesktopRecord) -
     };
     match tokio::time::timeout(PATIENCE, waiting).await {
         Ok(record) => record,
-        Err(_) => panic!("{:#?}", get(server, name).await),
+        Err(late) => panic!("{late}: {:#?}", get(server, name).await),
     }
 }
 
