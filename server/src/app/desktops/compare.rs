@@ -1,5 +1,5 @@
 //! Comparing what is at a provider with the journal, both ways: a machine that is there although the journal says that it is gone is removed;
-//! one that is gone without having been deleted here is lost. Whatever else differs is named, and left alone ([`differences`]).
+//! one that is gone without having been deleted here is lost. Whatever else differs is named, and left alone ([`mod@differences`]).
 
 mod differences;
 mod there;
