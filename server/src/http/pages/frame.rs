@@ -67,9 +67,9 @@ const NAVIGATION: &[(&str, &[(&str, &str)])] = &[
         &[
             ("/", "nav-overview"),
             ("/clients", "nav-clients"),
-            ("/desktops", "nav-desktops"),
             ("/discovered", "nav-discovered"),
             ("/jobs", "nav-jobs"),
+            ("/desktops", "nav-desktops"),
             ("/groups", "nav-groups"),
             ("/approvals", "nav-approvals"),
             ("/reports", "nav-reports"),
