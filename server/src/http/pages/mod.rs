@@ -41,6 +41,7 @@ mod session;
 mod settings;
 mod source_lists;
 mod status;
+mod take_over;
 mod tokens;
 mod words;
 
@@ -111,6 +112,9 @@ pub const ROUTES: &[Route] = &[
     (GET, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (POST, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (GET, "/clients/{name}/comparison", Role::Viewer),
+    (GET, "/take-over", Role::Operator),
+    (POST, "/take-over", Role::Operator),
+    (GET, "/clients/{name}/integration", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
@@ -262,6 +266,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())
+        .merge(take_over::router())
         .merge(tokens::router())
         .merge(approvals::router())
         .merge(channels::router())

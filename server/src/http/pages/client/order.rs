@@ -66,6 +66,8 @@ struct View {
     typed: bool,
     /// What is written and destroyed.
     disks: Vec<PreviewView>,
+    /// What is lost beside that.
+    warnings: Vec<String>,
     /// Jobs that are queued.
     jobs: Vec<String>,
     /// Disks to choose from: serial number or path, and description.
@@ -124,6 +126,7 @@ async fn show(
         order: order.to_owned(),
         typed,
         disks: Vec::new(),
+        warnings: Vec::new(),
         jobs: Vec::new(),
         choice: Vec::new(),
         mistyped: !form.confirmed.is_empty() && form.confirmed.trim() != name,
@@ -138,6 +141,10 @@ async fn show(
         }
         let chain = crate::planner::installation(&client);
         view.jobs = chain.iter().map(|entry| job_title(ctx, visitor.language, &entry.job_type)).collect();
+    }
+    if matches!(order, "redo" | "recover") {
+        let mut tx = ctx.db.read().await?;
+        view.warnings = installation::warnings(&mut tx, &client).await?;
     }
     if order == "recover" {
         let mut tx = ctx.db.read().await?;
