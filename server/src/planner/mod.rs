@@ -8,7 +8,7 @@ mod error;
 pub mod joining;
 mod packages;
 #[cfg(test)]
-mod rendered;
+pub(crate) mod rendered;
 pub mod sample;
 mod sources;
 pub mod storage;

@@ -1,7 +1,7 @@
 //! Desktops in good days, and in bad ones that are known.
 
 use harness::{
-    cloudstack::{Fault, Left},
+    cloudstack::{Fault, Left, keys},
     server::Engine,
 };
 use server::{
@@ -209,7 +209,7 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     let new = providers::NewProvider {
         name: "same".to_owned(),
         wish: wish(&other.clouds[0]),
-        keys: super::site::keys(),
+        keys: keys(),
     };
     providers::create(&other.ctx, &new).await.unwrap();
     compare(&other.ctx).await.unwrap();
@@ -258,7 +258,7 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
     work(ctx).await.unwrap();
     let waits = site.get("desk").await;
     assert!(waits.desktop.reason.contains("tried again soon"), "{waits:#?}");
-    let change = ProviderChange { wish: wish(cloud), keys: Some(super::site::keys()) };
+    let change = ProviderChange { wish: wish(cloud), keys: Some(keys()) };
     providers::update(ctx, "cloud-0", &change, None).await.unwrap();
     site.until("desk", DesktopState::Ready).await;
 

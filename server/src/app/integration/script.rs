@@ -30,3 +30,49 @@ pub(super) fn render(name: &str, addresses: &Addresses, package: &Sha256, token:
 pub(super) fn command(script: &str) -> String {
     format!("sh <<'LOTSE'\n{script}LOTSE\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::rendered::complaints;
+
+    fn rendered() -> (String, Token) {
+        let addresses = Addresses {
+            https: "https://server:8443".to_owned(),
+            agents: "https://server:8444".to_owned(),
+            boot: "http://server:8080".to_owned(),
+            ca: "a".repeat(64),
+            pid: 1,
+        };
+        let token = Token::new();
+        (render("pc-07", &addresses, &Sha256::from_bytes([7; 32]), &token).unwrap(), token)
+    }
+
+    #[test]
+    fn the_command_is_a_here_document_and_the_token_stands_in_it_once() {
+        let (script, token) = rendered();
+        let command = command(&script);
+        assert!(command.starts_with("sh <<'LOTSE'\n") && command.ends_with("\nLOTSE\n"), "{command}");
+        assert_eq!(command.matches(token.reveal()).count(), 1);
+        assert!(!script.lines().any(|line| line.trim() == "LOTSE"), "it would end there");
+        let uses: Vec<&str> = script.lines().filter(|line| line.contains(token.reveal())).collect();
+        assert_eq!(uses, [format!("    export LOTSE_TOKEN='{}'", token.reveal())], "no argument of a program");
+    }
+
+    #[test]
+    fn nothing_begins_before_the_whole_text_is_there_and_nobody_reads_from_it() {
+        let (script, _) = rendered();
+        let last = script.lines().last().unwrap();
+        assert_eq!(last, "take_over < /dev/null");
+        let outside = script.lines().filter(|line| !line.starts_with([' ', '#', '}']) && !line.is_empty());
+        assert_eq!(outside.collect::<Vec<_>>(), ["take_over() {", "take_over < /dev/null"]);
+    }
+
+    #[test]
+    fn shellcheck_has_nothing_against_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("take-over.sh");
+        fs_err::write(&file, format!("#!/bin/sh\n{}", rendered().0)).unwrap();
+        assert_eq!(complaints(&file), "");
+    }
+}

@@ -27,6 +27,7 @@ mod machine_form;
 mod mass;
 mod moment;
 mod oidc;
+mod orders;
 mod overview;
 mod package_search;
 mod providers;

@@ -18,10 +18,7 @@ use super::{
     moment::Moment,
 };
 use crate::{
-    app::{
-        Error,
-        integration::{self, IntegrationOrder, TakeOver},
-    },
+    app::integration::{self, IntegrationOrder, TakeOver},
     context::Ctx,
     domain::{
         integration::{Difference, SeenSource},
@@ -88,12 +85,11 @@ async fn begin(
             view.until = Some(Moment::new(made.expires_at, ctx.now(), visitor.language));
             view.made = Some(made);
         }
-        Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
-            let (faults, problem) = problem::of_form(error);
+        Err(error) => {
+            let (faults, problem) = problem::of_typed(error)?;
             view.faults = faults.into_iter().map(|fault| (fault.field, fault.message)).collect();
             view.problem = problem;
         }
-        Err(error) => return Err(error.into()),
     }
     Ok(page(&ctx, &visitor, "pages/take-over.html", &view)?.into_response())
 }

@@ -15,6 +15,7 @@ use super::{
         super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
+        orders::{Known, must_be_typed},
         words::job_title,
     },
     hardware::{PreviewView, preview_view},
@@ -24,7 +25,6 @@ use crate::{
         Error, clients, helpdesk, installation,
         jobs::{self, JobOrder},
         layouts, notes,
-        reach::{self, About},
         recovery, retirement, user_data,
     },
     context::Ctx,
@@ -40,8 +40,8 @@ pub(super) fn router() -> Router<Ctx> {
         .route("/clients/{name}/packages", post(packages))
 }
 
-/// Every order: its word, the least role, and whether the name must be typed.
-const ORDERS: [(&str, Role, bool); 14] = [
+/// Every order.
+const ORDERS: [Known; 14] = [
     ("restart", Role::Helpdesk, false),
     ("upgrade-agent", Role::Operator, false),
     ("redo", Role::Helpdesk, true),
@@ -88,14 +88,6 @@ struct Typed {
     method: String,
 }
 
-async fn known(ctx: &Ctx, visitor: &Visitor, name: &str, order: &str) -> Result<bool, Error> {
-    let found = ORDERS.iter().find(|(word, ..)| *word == order);
-    let (_, needed, typed) = found.ok_or_else(|| Error::not_found(format!("the order {order}")))?;
-    let mut tx = ctx.db.read().await?;
-    reach::require(&mut tx, &visitor.actor()?.reach, About::Client(name), *needed).await?;
-    Ok(*typed)
-}
-
 async fn client_of(ctx: &Ctx, name: &str) -> Result<Client, Error> {
     let mut tx = ctx.db.read().await?;
     clients::get(&mut tx, name).await
@@ -118,7 +110,7 @@ async fn show(
     problem: Option<Problem>,
     shown: Option<String>,
 ) -> Result<Page, Rejection> {
-    let typed = known(ctx, visitor, name, order).await?;
+    let typed = must_be_typed(ctx, visitor, &ORDERS, name, order).await?;
     let client = client_of(ctx, name).await?;
     let mut view = View {
         page: visitor.frame("/clients"),
@@ -172,7 +164,7 @@ async fn carry_out(
     Path((name, order)): Path<(String, String)>,
     Form(form): Form<Typed>,
 ) -> Result<Response, Rejection> {
-    let typed = known(&ctx, &visitor, &name, &order).await?;
+    let typed = must_be_typed(&ctx, &visitor, &ORDERS, &name, &order).await?;
     if typed && form.confirmed.trim() != name {
         let confirmed = if form.confirmed.is_empty() { " ".to_owned() } else { form.confirmed.clone() };
         let form = Typed { confirmed, ..form };

@@ -377,12 +377,7 @@ async fn again(
     form: Words,
     error: Error,
 ) -> Result<Response, Rejection> {
-    let (faults, problem) = match error {
-        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => {
-            problem::of_form(error)
-        }
-        error => return Err(error.into()),
-    };
+    let (faults, problem) = problem::of_typed(error)?;
     Ok(show(ctx, visitor, new, form, &faults, problem).await?.into_response())
 }
 
