@@ -97,7 +97,9 @@ async fn archive(site: &Site) -> Result<PathBuf> {
 fn prepare(base: &Path, public: &str) -> Result<()> {
     let base_text = base.display().to_string();
     let inside = |command: &str| Site::run(&["chroot", &base_text, "/bin/sh", "-euc", command]);
-    inside("useradd --create-home --shell /bin/bash --comment 'Ann Example' --groups sudo ann && rm -f /etc/resolv.conf")?;
+    inside(
+        "useradd --create-home --shell /bin/bash --comment 'Ann Example' --groups sudo ann && rm -f /etc/resolv.conf",
+    )?;
     fs_err::write(base.join("root/password"), format!("ann:{PASSWORD}\n"))?;
     inside("chpasswd < /root/password && rm /root/password && ssh-keygen -A")?;
     fs_err::create_dir_all(base.join("root/.ssh"))?;
@@ -105,9 +107,11 @@ fn prepare(base: &Path, public: &str) -> Result<()> {
     fs_err::create_dir_all(base.join("etc/network"))?;
     let interfaces = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n\taddress 192.0.2.50/24\n\tgateway 192.0.2.1\n\tdns-nameservers 192.0.2.1\n";
     fs_err::write(base.join("etc/network/interfaces"), interfaces)?;
-    let sources = "deb http://deb.example/debian bookworm main\ndeb https://ann:secret@other.example/apt stable main\n";
+    let sources =
+        "deb http://deb.example/debian bookworm main\ndeb https://ann:secret@other.example/apt stable main\n";
     fs_err::write(base.join("etc/apt/sources.list"), sources)?;
-    let config = "PermitRootLogin prohibit-password\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n";
+    let config =
+        "PermitRootLogin prohibit-password\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n";
     fs_err::create_dir_all(base.join("etc/ssh/sshd_config.d"))?;
     fs_err::write(base.join("etc/ssh/sshd_config.d/10-school.conf"), config)?;
     Ok(())
@@ -117,7 +121,8 @@ async fn copied_command(site: &Site, machine: &Machine, directory: &Path) -> Res
     // One whose package was changed on the way changes nothing.
     let made = site.json(&["client", "integrate", "first", "--group", "office"]).await?;
     let command = made["command"].as_str().context("no command")?;
-    let hash = command.split('\'').find(|word| word.len() == 64 && command.contains(&format!("sha256='{word}'")));
+    let hash =
+        command.split('\'').find(|word| word.len() == 64 && command.contains(&format!("sha256='{word}'")));
     let forged = command.replace(hash.context("no hash in the command")?, &"0".repeat(64));
     ensure!(paste(machine, directory, &forged).await.is_err(), "a package that is not there was installed");
     machine.only_the_agent_is_new().await?;
@@ -159,7 +164,10 @@ async fn over_ssh(site: &Site, machine: &Machine) -> Result<()> {
     ensure!(asked.is_err(), "a host key was accepted that nobody has seen");
 
     let bad = site.lotse_given("wrong", &[&words[..], &["--host-key", &host_key]].concat()).await;
-    ensure!(bad.err().is_some_and(|error| error.to_string().contains("ermission denied")), "a wrong password let in");
+    ensure!(
+        bad.err().is_some_and(|error| error.to_string().contains("ermission denied")),
+        "a wrong password let in"
+    );
     machine.only_the_agent_is_new().await?;
 
     // The key is pinned now.
@@ -176,7 +184,8 @@ async fn over_ssh(site: &Site, machine: &Machine) -> Result<()> {
 }
 
 async fn is_taken_over(site: &Site, machine: &Machine, name: &str, hostname: &str) -> Result<()> {
-    let has_looked = |client: &Value| client["stage"] == "installed" && client["config"]["users"][0]["name"] == "ann";
+    let has_looked =
+        |client: &Value| client["stage"] == "installed" && client["config"]["users"][0]["name"] == "ann";
     let client = site.wait_for_client(name, "is taken over", minutes(2), has_looked).await?;
     ensure!(client["origin"] == "integrated", "{client}");
     let config = &client["config"];
@@ -186,7 +195,9 @@ async fn is_taken_over(site: &Site, machine: &Machine, name: &str, hostname: &st
     let view = site.json(&["client", "integration", name]).await?;
     let differs = |part: &str, there: &str| {
         let all = view["differences"].as_array();
-        all.into_iter().flatten().any(|it| it["part"] == part && it["there"].as_str().is_some_and(|it| it.contains(there)))
+        all.into_iter()
+            .flatten()
+            .any(|it| it["part"] == part && it["there"].as_str().is_some_and(|it| it.contains(there)))
     };
     ensure!(differs("name", hostname), "{view}");
     ensure!(differs("sources", "other.example"), "{view}");

@@ -8,8 +8,7 @@ use super::{
     approvals::{self, Wish},
     desktops, groups as group_cases, installation, layouts,
     passwords::{Hashes, Passwords},
-    providers,
-    search,
+    providers, search,
 };
 use crate::{
     context::Ctx,
@@ -21,7 +20,7 @@ use crate::{
         approval::Risk,
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
-        integration::Origin,
+        integration::SystemOrigin,
         job::{Surroundings, waits_for},
     },
     presence::ONLINE_FOR,
@@ -78,7 +77,7 @@ pub struct Standing {
     /// How many of its packages could be newer; `None`: nobody knows.
     pub updates: Option<i64>,
     /// Who has installed its system.
-    pub origin: Origin,
+    pub origin: SystemOrigin,
 }
 
 /// A client that must exist, by name.
@@ -406,7 +405,7 @@ pub async fn standings(ctx: &Ctx, tx: &mut Tx, clients: Vec<Client>) -> Result<V
             groups.sort_unstable();
             let mut standing = one_standing(ctx, client, deeds, groups, found_in);
             if integrated.contains(&standing.client.id) {
-                standing.origin = Origin::Integrated;
+                standing.origin = SystemOrigin::Integrated;
             }
             standings.push(standing);
         }
@@ -451,6 +450,6 @@ fn one_standing(
         groups,
         found_in,
         updates: deeds.updates,
-        origin: Origin::default(),
+        origin: SystemOrigin::default(),
     }
 }

@@ -108,7 +108,9 @@ pub async fn warnings(tx: &mut Tx, client: &Client) -> Result<Vec<String>, Error
     let name = &client.name;
     let mut warnings = Vec::new();
     if let Some(provider) = providers::hosted_by(tx, name).await? {
-        warnings.push(format!("client {name} hosts the machines of provider {provider}: all of them are lost with its disks"));
+        warnings.push(format!(
+            "client {name} hosts the machines of provider {provider}: all of them are lost with its disks"
+        ));
     }
     if integrations::find(tx, client.id).await?.is_some() {
         warnings.push(format!(

@@ -25,7 +25,7 @@ use crate::{
     domain::{
         client::{Client, ClientConfig, Stage},
         image,
-        integration::{self, Difference, KnownList, SeenSource},
+        integration::{self, KnownList, SeenSource, SurveyDifference},
     },
     identity::token::Token,
 };
@@ -99,7 +99,7 @@ pub struct IntegrationView {
     /// Its package sources, and which source lists of this server they are.
     pub sources: Vec<SeenSource>,
     /// Where it differs from its record. Nothing of it is written to the machine.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<SurveyDifference>,
 }
 
 /// Orders that a machine is taken over, and gives what does it. It replaces a token that nobody used.
@@ -110,7 +110,8 @@ pub async fn begin(ctx: &Ctx, order: &IntegrationOrder, actor: &str) -> Result<T
     let hashes = Passwords::default().hash().await?;
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
-    let package = images::find(&mut tx, image::AGENT).await?.and_then(|mut image| image.parts.remove(image::PACKAGE));
+    let package =
+        images::find(&mut tx, image::AGENT).await?.and_then(|mut image| image.parts.remove(image::PACKAGE));
     let package = package.ok_or_else(|| {
         Error::conflict(
             "this server has no package of the agent yet",
@@ -137,13 +138,15 @@ pub async fn begin(ctx: &Ctx, order: &IntegrationOrder, actor: &str) -> Result<T
     integrations::order(&mut tx, client.id, place, actor, now).await?;
     let token = Token::new();
     let expires_at = now + WITHIN;
-    identities::create_token(&mut tx, &token.hash(), client.id, None, TokenUse::Once, expires_at, now).await?;
+    identities::create_token(&mut tx, &token.hash(), client.id, None, TokenUse::Once, expires_at, now)
+        .await?;
     let survey = survey_of(ctx, &mut tx, &client, actor).await?;
     let object = format!("client {}", client.name);
     audit::note(&mut tx, "client.integrate", &object, &(), order).await?;
     events::add(&mut tx, "client.integrate", Some(client.id), None, actor, place.0, now).await?;
-    let script = script::render(&client.name, &ctx.addresses, &package.sha256, &token)
-        .map_err(|reason| Error::Internal(anyhow::anyhow!("rendering what takes a machine over: {reason}")))?;
+    let script = script::render(&client.name, &ctx.addresses, &package.sha256, &token).map_err(|reason| {
+        Error::Internal(anyhow::anyhow!("rendering what takes a machine over: {reason}"))
+    })?;
     tx.commit().await?;
     ctx.presence.work_waits_for(client.id);
     ctx.presence.events_came();
@@ -157,12 +160,16 @@ fn check_may_be_taken_over(client: &Client, known: Option<&Integration>) -> Resu
         Stage::Registered => Ok(()),
         Stage::Installed if known.is_some() => Ok(()),
         Stage::Installed => Err(Error::conflict(
-            format!("client {name} has a system that Lotse has installed, or that enrolled by itself: there is nothing to take over"),
+            format!(
+                "client {name} has a system that Lotse has installed, or that enrolled by itself: there is nothing to take over"
+            ),
             format!("to let its agent in anew: `lotse client enrol-command {name}`"),
         )),
         Stage::Discovered => Err(Error::conflict(
             format!("client {name} runs the installer and waits for adoption"),
-            format!("take the machine over under a name of its own; this entry is gone after `lotse client forget {name}`"),
+            format!(
+                "take the machine over under a name of its own; this entry is gone after `lotse client forget {name}`"
+            ),
         )),
         Stage::Installing => Err(Error::conflict(
             format!("client {name} is being installed"),
@@ -189,7 +196,10 @@ fn check_host_key(order: &IntegrationOrder, pinned: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::conflict(
-        format!("the SSH server of {} has the host key {}, and {pinned} is pinned: it is another machine, was installed anew, or somebody is between", order.name, ssh.host_key),
+        format!(
+            "the SSH server of {} has the host key {}, and {pinned} is pinned: it is another machine, was installed anew, or somebody is between",
+            order.name, ssh.host_key
+        ),
         format!("when you know why it has changed, say so: `--host-key {}`", ssh.host_key),
     ))
 }
@@ -200,7 +210,8 @@ async fn survey_of(ctx: &Ctx, tx: &mut Tx, client: &Client, actor: &str) -> Resu
     if let Some(job) = open.iter().find(|job| job.job_type == SURVEY) {
         return Ok(job.id);
     }
-    let order = JobOrder { job_type: SURVEY.to_owned(), params: serde_json::json!({}), ..JobOrder::default() };
+    let order =
+        JobOrder { job_type: SURVEY.to_owned(), params: serde_json::json!({}), ..JobOrder::default() };
     jobs::add(ctx, tx, client, &order, actor).await
 }
 
@@ -271,7 +282,8 @@ pub async fn of_client(ctx: &Ctx, tx: &mut Tx, name: &str) -> Result<Integration
 async fn known_lists(ctx: &Ctx, tx: &mut Tx, client: &Client) -> Result<Vec<KnownList>, Error> {
     let distribution = &client.config.distribution;
     let lists = source_lists::list(ctx, tx).await?.into_iter();
-    let fitting = lists.filter(|list| list.wish.distribution.as_ref().is_none_or(|name| name == distribution));
+    let fitting =
+        lists.filter(|list| list.wish.distribution.as_ref().is_none_or(|name| name == distribution));
     let mut known: Vec<KnownList> =
         fitting.map(|list| KnownList { name: list.name, sources: list.wish.sources }).collect();
     known.sort_by_key(|list| list.name != *distribution);

@@ -1,7 +1,7 @@
 //! A system that was there before Lotse: what of its survey goes into the client's record, and where the two differ. Pure.
 //!
 //! Invariant: what a record cannot hold stays out of it ([`taken_over`] gives only configurations that are in order), and is a
-//! [`Difference`] instead; nothing here is ever written to the machine.
+//! [`SurveyDifference`] instead; nothing here is ever written to the machine.
 
 mod differences;
 mod network;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use wire::survey::{FoundUser, Survey};
 
 pub use self::{
-    differences::{Difference, Part, differences},
+    differences::{SurveyDifference, SurveyPart, differences},
     sources::{KnownList, SeenSource, seen},
 };
 use super::client::{ClientConfig, User};
@@ -23,7 +23,7 @@ const ADMINS: [&str; 3] = ["sudo", "wheel", "admin"];
 /// Who has installed a client's system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum SystemOrigin {
     /// Lotse, or nobody yet.
     #[default]
     Lotse,

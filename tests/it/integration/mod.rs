@@ -154,11 +154,15 @@ async fn a_machine_becomes_a_client_as_it_is(engine: Engine) {
     let known = client(&server, "pc-07").await;
     assert_eq!((&known["stage"], &known["origin"]), (&json!("installed"), &json!("integrated")));
     let config = &known["config"];
-    assert_eq!((&config["distribution"], &config["timezone"]), (&json!("debian-12"), &json!("Europe/Berlin")));
+    assert_eq!(
+        (&config["distribution"], &config["timezone"]),
+        (&json!("debian-12"), &json!("Europe/Berlin"))
+    );
     assert_eq!((&config["domain"], &config["locale"]), (&json!("school.example"), &json!("de_DE.UTF-8")));
     assert_eq!(config["users"][0]["name"], "ann");
     assert_eq!(config["network"]["interfaces"][0]["ipv4"]["address"], "192.168.1.50");
-    let lists: Vec<&Value> = view["sources"].as_array().unwrap().iter().map(|source| &source["list"]).collect();
+    let lists: Vec<&Value> =
+        view["sources"].as_array().unwrap().iter().map(|source| &source["list"]).collect();
     assert_eq!(lists, [&json!("debian-12"), &Value::Null]);
     assert!(!view.to_string().contains("secret@"), "{view}");
     let differing: Vec<&str> =
@@ -187,9 +191,10 @@ async fn what_was_changed_in_the_record_stays_when_the_machine_is_looked_at_agai
     let again = surveyed(&server, "pc-07", first["surveyed_at"].as_i64().unwrap()).await;
     assert_eq!(again["taken_over_at"], first["taken_over_at"]);
     assert_eq!(client(&server, "pc-07").await["config"]["timezone"], "Etc/UTC");
-    let has = again["differences"].as_array().unwrap().iter().any(|it| {
-        it["part"] == "timezone" && it["there"] == "Europe/Berlin" && it["recorded"] == "Etc/UTC"
-    });
+    let has =
+        again["differences"].as_array().unwrap().iter().any(|it| {
+            it["part"] == "timezone" && it["there"] == "Europe/Berlin" && it["recorded"] == "Etc/UTC"
+        });
     assert!(has, "{again}");
     running.stop().await;
     server.stop().await.unwrap();
@@ -200,7 +205,12 @@ async fn what_a_group_brings_waits_for_somebody(engine: Engine) {
     let selection = json!({ "contents": { "install": ["vlc"], "remove": [] } });
     server.send(Method::PUT, "/api/v1/selections/media", &selection).await.unwrap().ok().unwrap();
     let made = ordered(&server, &json!({ "name": "pc-07", "groups": ["office"] })).await;
-    server.send(Method::PUT, "/api/v1/selections/media/groups/office", &json!({})).await.unwrap().ok().unwrap();
+    server
+        .send(Method::PUT, "/api/v1/selections/media/groups/office", &json!({}))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
     let running = Running::start(&server, &machine(), &made);
     surveyed(&server, "pc-07", 0).await;
     server::app::selections::follow(&server.ctx).await.unwrap();
@@ -237,17 +247,17 @@ async fn only_machines_of_others_are_taken_over(engine: Engine) {
         let answer = server.send(Method::POST, "/api/v1/integrations", &new).await.unwrap();
         assert_eq!(answer.is_problem(409), refused, "{name}: {answer:?}");
     }
-    let wrong = server.send(Method::POST, "/api/v1/integrations", &json!({ "name": "No Name" })).await.unwrap();
+    let wrong =
+        server.send(Method::POST, "/api/v1/integrations", &json!({ "name": "No Name" })).await.unwrap();
     assert!(wrong.is_problem(422) && wrong.json()["fields"][0]["field"] == "name", "{wrong:?}");
     server.stop().await.unwrap();
 }
 
 async fn another_host_key_than_the_pinned_one_is_refused_unless_somebody_knows_why(engine: Engine) {
     let server = site(engine).await;
-    let order = |key: &str, replaces: bool| {
-        json!({ "name": "pc-07", "ssh": { "address": "ann@pc-07:22", "host_key": key, "replaces": replaces } })
-    };
-    let wrong = server.send(Method::POST, "/api/v1/integrations", &order("SHA256:short", false)).await.unwrap();
+    let order = |key: &str, replaces: bool| json!({ "name": "pc-07", "ssh": { "address": "ann@pc-07:22", "host_key": key, "replaces": replaces } });
+    let wrong =
+        server.send(Method::POST, "/api/v1/integrations", &order("SHA256:short", false)).await.unwrap();
     assert!(wrong.is_problem(422), "{wrong:?}");
     let first = ordered(&server, &order(KEY, false)).await;
     let again = ordered(&server, &order(KEY, false)).await;
@@ -281,7 +291,8 @@ async fn the_page_makes_the_command_and_shows_what_was_found(engine: Engine) {
     let running = Running::start(&server, &machine(), &made);
     surveyed(&server, "pc-07", 0).await;
     let found = browser.get("/clients/pc-07/integration").await.unwrap();
-    for text in ["old-name", "192.168.1.50/24", "Ann Example", "https://other.example/apt", "not known here"] {
+    for text in ["old-name", "192.168.1.50/24", "Ann Example", "https://other.example/apt", "not known here"]
+    {
         assert!(found.text.contains(text), "{text} is not in {}", found.text);
     }
     let shown = browser.get("/clients/pc-07").await.unwrap();

@@ -206,11 +206,7 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     // Another server of ours, or one that was set back: named, and left alone.
     let mut other = Site::new(engine, 0).await;
     other.clouds = site.clouds;
-    let new = providers::NewProvider {
-        name: "same".to_owned(),
-        wish: wish(&other.clouds[0]),
-        keys: keys(),
-    };
+    let new = providers::NewProvider { name: "same".to_owned(), wish: wish(&other.clouds[0]), keys: keys() };
     providers::create(&other.ctx, &new).await.unwrap();
     compare(&other.ctx).await.unwrap();
     let mut tx = other.ctx.db.read().await.unwrap();

@@ -121,8 +121,7 @@ impl Attic {
 async fn site(engine: Engine) -> TestServer {
     let server = TestServer::start(engine).await.unwrap();
     let blob = server.http.post(format!("{}/api/v1/blobs", server.ctx.addresses.https));
-    let blob =
-        blob.bearer_auth(server.token(Role::Admin)).body(b"boot image".to_vec());
+    let blob = blob.bearer_auth(server.token(Role::Admin)).body(b"boot image".to_vec());
     let blob = harness::server::answer(blob).await.unwrap().ok().unwrap();
     let image = json!({ "name": "iso", "recipe": "0".repeat(64), "parts": { "file": blob } });
     server.send(Method::POST, "/api/v1/images", &image).await.unwrap().ok().unwrap();
@@ -290,7 +289,8 @@ pub(super) async fn a_host_is_registered_on_the_page(engine: Engine) {
     assert!(form.text.contains("<option value=\"attic\""), "{}", form.text);
     let words = [("kind", "kvm"), ("name", "attic"), ("host", "attic"), ("most_machines", "")];
     let size = [("size", "standard"), ("offering", "2x4096"), ("disk", "lotse"), ("gib", "20")];
-    let wrong = browser.post("/new-provider", &[&words[..3], &[("most_machines", "x")], &size].concat()).await;
+    let wrong =
+        browser.post("/new-provider", &[&words[..3], &[("most_machines", "x")], &size].concat()).await;
     assert!(wrong.unwrap().text.contains("must be a number"));
     let made = browser.post("/new-provider", &[&words[..], &size].concat()).await.unwrap();
     assert_eq!(made.headers["location"], "/providers/attic", "{}", made.text);

@@ -81,7 +81,8 @@ impl Copies {
         enrol: &str,
         services: &str,
     ) -> Result<Copy> {
-        let command = format!("{services}; [ -e /etc/lotse-agent/config.toml ] || {enrol}; exec lotse-agent run");
+        let command =
+            format!("{services}; [ -e /etc/lotse-agent/config.toml ] || {enrol}; exec lotse-agent run");
         self.run(network, name, last, &command)
     }
 

@@ -15,7 +15,12 @@ const TEXT: &str = include_str!("take-over.sh.tera");
 ///
 /// # Errors
 /// A value cannot stand in shell text.
-pub(super) fn render(name: &str, addresses: &Addresses, package: &Sha256, token: &Token) -> Result<String, String> {
+pub(super) fn render(
+    name: &str,
+    addresses: &Addresses,
+    package: &Sha256,
+    token: &Token,
+) -> Result<String, String> {
     let mut context = Context::new();
     context.insert("name", name);
     context.insert("server", &addresses.https);
@@ -56,7 +61,11 @@ mod tests {
         assert_eq!(command.matches(token.reveal()).count(), 1);
         assert!(!script.lines().any(|line| line.trim() == "LOTSE"), "it would end there");
         let uses: Vec<&str> = script.lines().filter(|line| line.contains(token.reveal())).collect();
-        assert_eq!(uses, [format!("    export LOTSE_TOKEN='{}'", token.reveal())], "no argument of a program");
+        assert_eq!(
+            uses,
+            [format!("    export LOTSE_TOKEN='{}'", token.reveal())],
+            "no argument of a program"
+        );
     }
 
     #[test]

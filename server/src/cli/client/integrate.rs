@@ -14,7 +14,7 @@ use crate::{
         api::{Api, Name},
         output::{note, say, table, time},
     },
-    domain::integration::Part,
+    domain::integration::SurveyPart,
 };
 
 /// How a machine is taken over.
@@ -55,11 +55,8 @@ pub(super) async fn integrate(api: &Api, words: Integrate) -> anyhow::Result<()>
     let seen = look(target).await?;
     accept(&seen, host_key.as_deref(), &pinned(api, &name).await?)?;
     let password = password.then(read_password).transpose()?;
-    let place = SshPlace {
-        address: seen.address(),
-        host_key: seen.host_key.clone(),
-        replaces: host_key.is_some(),
-    };
+    let place =
+        SshPlace { address: seen.address(), host_key: seen.host_key.clone(), replaces: host_key.is_some() };
     let made = order(api, &name, &groups, Some(place)).await?;
     let account = Account { identity: identity.as_deref(), password: password.as_deref() };
     seen.run(&account, &made.script, |line| note(line)).await?;
@@ -98,7 +95,10 @@ fn accept(seen: &Seen, given: Option<&str>, pinned: &str) -> anyhow::Result<()> 
         return if given == key {
             Ok(())
         } else {
-            refuse(format!("{address} shows the host key {key} ({}), not {given}\n  → nothing was sent to it", seen.kind))
+            refuse(format!(
+                "{address} shows the host key {key} ({}), not {given}\n  → nothing was sent to it",
+                seen.kind
+            ))
         };
     }
     if pinned == key {
@@ -113,7 +113,10 @@ fn accept(seen: &Seen, given: Option<&str>, pinned: &str) -> anyhow::Result<()> 
     if !std::io::stdin().is_terminal() {
         return Err(Failure::error(
             Exit::Usage,
-            format!("{address} shows the host key {key} ({})\n  → nobody can be asked here; when it is right: --host-key {key}", seen.kind),
+            format!(
+                "{address} shows the host key {key} ({})\n  → nobody can be asked here; when it is right: --host-key {key}",
+                seen.kind
+            ),
         ));
     }
     note(&format!(
@@ -122,7 +125,11 @@ fn accept(seen: &Seen, given: Option<&str>, pinned: &str) -> anyhow::Result<()> 
     ));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    if line.trim() == "yes" { Ok(()) } else { Err(Failure::error(Exit::Failed, "nothing was sent to the machine")) }
+    if line.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(Failure::error(Exit::Failed, "nothing was sent to the machine"))
+    }
 }
 
 fn read_password() -> anyhow::Result<String> {
@@ -183,19 +190,19 @@ pub(super) async fn show(api: &Api, name: &Name) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn word(part: Part) -> &'static str {
+fn word(part: SurveyPart) -> &'static str {
     match part {
-        Part::Name => "name",
-        Part::Domain => "domain",
-        Part::Distribution => "distribution",
-        Part::Locale => "locale",
-        Part::Keyboard => "keyboard",
-        Part::Timezone => "time zone",
-        Part::Ntp => "time servers",
-        Part::Proxy => "proxy",
-        Part::Network => "network",
-        Part::Users => "users",
-        Part::Keys => "SSH keys",
-        Part::Sources => "sources",
+        SurveyPart::Name => "name",
+        SurveyPart::Domain => "domain",
+        SurveyPart::Distribution => "distribution",
+        SurveyPart::Locale => "locale",
+        SurveyPart::Keyboard => "keyboard",
+        SurveyPart::Timezone => "time zone",
+        SurveyPart::Ntp => "time servers",
+        SurveyPart::Proxy => "proxy",
+        SurveyPart::Network => "network",
+        SurveyPart::Users => "users",
+        SurveyPart::Keys => "SSH keys",
+        SurveyPart::Sources => "sources",
     }
 }

@@ -51,7 +51,8 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "must be USER@HOST or USER@HOST:PORT, an IPv6 address as USER@[ADDRESS]:PORT".to_owned();
+        let wrong =
+            || "must be USER@HOST or USER@HOST:PORT, an IPv6 address as USER@[ADDRESS]:PORT".to_owned();
         let (user, place) = text.split_once('@').ok_or_else(wrong)?;
         let (host, port) = match place.strip_prefix('[') {
             Some(rest) => {
@@ -138,7 +139,10 @@ impl Seen {
                 words.extend(["PasswordAuthentication=no", "KbdInteractiveAuthentication=no"]);
             }
             (None, Some(password)) => {
-                words.extend(["PubkeyAuthentication=no", "PreferredAuthentications=password,keyboard-interactive"]);
+                words.extend([
+                    "PubkeyAuthentication=no",
+                    "PreferredAuthentications=password,keyboard-interactive",
+                ]);
                 words.push("NumberOfPasswordPrompts=1");
                 let (pipe, program) = self.answers(password)?;
                 answers = Some(pipe);
@@ -170,14 +174,21 @@ impl Seen {
             .mode(0o700)
             .open(&program)
             .with_context(|| format!("writing {}", program.display()))?;
-        let text = "#!/bin/sh\nIFS= read -r password < \"${0%/*}/password\" && printf '%s\\n' \"$password\"\n";
+        let text =
+            "#!/bin/sh\nIFS= read -r password < \"${0%/*}/password\" && printf '%s\\n' \"$password\"\n";
         file.write_all(text.as_bytes()).with_context(|| format!("writing {}", program.display()))?;
         Ok((open, program))
     }
 }
 
 /// The words of ssh(1). What the person has configured counts, but for what has to be as it is here.
-fn argv(target: &Target, known: &Path, words: &[&str], identity: Option<&Path>, command: &str) -> Vec<String> {
+fn argv(
+    target: &Target,
+    known: &Path,
+    words: &[&str],
+    identity: Option<&Path>,
+    command: &str,
+) -> Vec<String> {
     let known = format!("UserKnownHostsFile={}", known.display());
     let alias = format!("HostKeyAlias={ALIAS}");
     let fixed = [
@@ -239,7 +250,17 @@ mod tests {
         assert_eq!(shown("root@pc-07"), Ok("root@pc-07:22".to_owned()));
         assert_eq!(shown("ann@pc-07.school.example:2222"), Ok("ann@pc-07.school.example:2222".to_owned()));
         assert_eq!(shown("root@[fd00::7]:2222"), Ok("root@[fd00::7]:2222".to_owned()));
-        let wrong = ["pc-07", "@pc-07", "root@", "root@-oProxyCommand=x", "-l@host", "root@host:0", "root@host:x", "a b@host", "root@fd00::7"];
+        let wrong = [
+            "pc-07",
+            "@pc-07",
+            "root@",
+            "root@-oProxyCommand=x",
+            "-l@host",
+            "root@host:0",
+            "root@host:x",
+            "a b@host",
+            "root@fd00::7",
+        ];
         for text in wrong {
             assert!(shown(text).is_err(), "{text}");
         }
@@ -247,8 +268,10 @@ mod tests {
 
     #[test]
     fn a_host_key_has_the_fingerprint_that_ssh_keygen_shows() {
-        let line = "lotse-machine ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-        let expected = ("ssh-ed25519".to_owned(), "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU".to_owned());
+        let line =
+            "lotse-machine ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+        let expected =
+            ("ssh-ed25519".to_owned(), "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU".to_owned());
         assert_eq!(fingerprint(line), Some(expected));
         assert_eq!(fingerprint("# nothing"), None);
     }

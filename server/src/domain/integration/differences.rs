@@ -10,7 +10,7 @@ use crate::domain::client::ClientConfig;
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub enum SurveyPart {
     /// The host name.
     Name,
     /// The DNS domain.
@@ -39,9 +39,9 @@ pub enum Part {
 
 /// Something that is otherwise on the machine than in its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Difference {
+pub struct SurveyDifference {
     /// What.
-    pub part: Part,
+    pub part: SurveyPart,
     /// How it is on the machine; empty: it is not there.
     pub there: String,
     /// What the record has, so what an installation would write; empty: nothing.
@@ -54,38 +54,38 @@ pub fn differences(
     config: &ClientConfig,
     survey: &Survey,
     sources: &[SeenSource],
-) -> Vec<Difference> {
+) -> Vec<SurveyDifference> {
     let mut found = Found(Vec::new());
     let keyboard = [survey.keyboard.as_str(), survey.keyboard_variant.as_str()];
     let proxy = if survey.proxy_secret { format!("{} (…@)", survey.proxy) } else { survey.proxy.clone() };
-    found.word(Part::Name, &survey.hostname, name);
-    found.word(Part::Domain, &survey.domain, &config.domain);
-    found.word(Part::Distribution, &distribution_name(survey), &config.distribution);
-    found.word(Part::Locale, &locale(&survey.locale), &config.locale);
-    found.word(Part::Keyboard, keyboard.join(" ").trim_end(), &config.keyboard);
-    found.word(Part::Timezone, &survey.timezone, &config.timezone);
-    found.word(Part::Ntp, &survey.ntp.join(", "), &config.ntp.join(", "));
-    found.word(Part::Proxy, &proxy, &config.proxy);
+    found.word(SurveyPart::Name, &survey.hostname, name);
+    found.word(SurveyPart::Domain, &survey.domain, &config.domain);
+    found.word(SurveyPart::Distribution, &distribution_name(survey), &config.distribution);
+    found.word(SurveyPart::Locale, &locale(&survey.locale), &config.locale);
+    found.word(SurveyPart::Keyboard, keyboard.join(" ").trim_end(), &config.keyboard);
+    found.word(SurveyPart::Timezone, &survey.timezone, &config.timezone);
+    found.word(SurveyPart::Ntp, &survey.ntp.join(", "), &config.ntp.join(", "));
+    found.word(SurveyPart::Proxy, &proxy, &config.proxy);
     found.network(config, survey);
     found.people(config, survey);
     for source in sources.iter().filter(|source| source.list.is_none() && source.found.enabled) {
         let found_source = &source.found;
         let parts = [&found_source.types, &found_source.uris, &found_source.suites, &found_source.components];
         let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        found.add(Part::Sources, words.join(" "), String::new());
+        found.add(SurveyPart::Sources, words.join(" "), String::new());
     }
     found.0
 }
 
-struct Found(Vec<Difference>);
+struct Found(Vec<SurveyDifference>);
 
 impl Found {
-    fn add(&mut self, part: Part, there: String, recorded: String) {
-        self.0.push(Difference { part, there, recorded });
+    fn add(&mut self, part: SurveyPart, there: String, recorded: String) {
+        self.0.push(SurveyDifference { part, there, recorded });
     }
 
     /// A value of which the machine says something.
-    fn word(&mut self, part: Part, there: &str, recorded: &str) {
+    fn word(&mut self, part: SurveyPart, there: &str, recorded: &str) {
         if !there.is_empty() && there != recorded {
             self.add(part, there.to_owned(), recorded.to_owned());
         }
@@ -97,23 +97,24 @@ impl Found {
             let recorded = config.network.interfaces.iter().find(|known| known.mac == there.mac);
             if as_recorded.is_none() || as_recorded.as_ref() != recorded {
                 let recorded = recorded.map(network::line).unwrap_or_default();
-                self.add(Part::Network, network::found_line(there), recorded);
+                self.add(SurveyPart::Network, network::found_line(there), recorded);
             }
             // A record has one address of each kind.
             let kinds = there.fixed.iter().filter(|address| address.contains(':')).count();
             for address in there.fixed.iter().filter(|_| as_recorded.is_some()) {
                 let same_kind = if address.contains(':') { kinds } else { there.fixed.len() - kinds };
-                let is_recorded =
-                    recorded.is_some_and(|known| network::line(known).split_whitespace().any(|word| word == address.as_str()));
+                let is_recorded = recorded.is_some_and(|known| {
+                    network::line(known).split_whitespace().any(|word| word == address.as_str())
+                });
                 if same_kind > 1 && !is_recorded {
-                    self.add(Part::Network, format!("{} {address}", there.name), String::new());
+                    self.add(SurveyPart::Network, format!("{} {address}", there.name), String::new());
                 }
             }
         }
         for recorded in &config.network.interfaces {
             let is_there = survey.interfaces.iter().any(|there| there.mac == recorded.mac);
             if recorded.mac.is_some() && !is_there {
-                self.add(Part::Network, String::new(), network::line(recorded));
+                self.add(SurveyPart::Network, String::new(), network::line(recorded));
             }
         }
     }
@@ -125,7 +126,7 @@ impl Found {
                 let same = recorded.is_some_and(|known| known.sudo == person(there).sudo);
                 if !same {
                     let recorded = recorded.map(|known| account(&known.name, known.sudo)).unwrap_or_default();
-                    self.add(Part::Users, account(&there.name, person(there).sudo), recorded);
+                    self.add(SurveyPart::Users, account(&there.name, person(there).sudo), recorded);
                 }
             }
             let known = match recorded {
@@ -134,12 +135,16 @@ impl Found {
                 None => 0,
             };
             if there.key_fingerprints.len() != known {
-                self.add(Part::Keys, keys(there), if known == 0 { String::new() } else { known.to_string() });
+                self.add(
+                    SurveyPart::Keys,
+                    keys(there),
+                    if known == 0 { String::new() } else { known.to_string() },
+                );
             }
         }
         for recorded in &config.users {
             if !survey.users.iter().any(|there| there.name == recorded.name) {
-                self.add(Part::Users, String::new(), account(&recorded.name, recorded.sudo));
+                self.add(SurveyPart::Users, String::new(), account(&recorded.name, recorded.sudo));
             }
         }
     }

@@ -82,16 +82,16 @@ fn what_was_taken_over_differs_only_in_what_a_record_cannot_hold() {
     let survey = survey();
     let taken = taken_over(&ClientConfig::default(), &survey, |_| true);
     let found = differences("pc-07", &taken, &survey, &[]);
-    let parts: Vec<(Part, &str)> = found.iter().map(|it| (it.part, it.there.as_str())).collect();
+    let parts: Vec<(SurveyPart, &str)> = found.iter().map(|it| (it.part, it.there.as_str())).collect();
     assert_eq!(
         parts,
         [
-            (Part::Name, "old-name"),
-            (Part::Keyboard, "de nodeadkeys"),
-            (Part::Proxy, "http://proxy:3128 (…@)"),
-            (Part::Network, "br0 bridge DHCP (ifupdown)"),
-            (Part::Keys, "root: SHA256:a"),
-            (Part::Users, "Bob.Old"),
+            (SurveyPart::Name, "old-name"),
+            (SurveyPart::Keyboard, "de nodeadkeys"),
+            (SurveyPart::Proxy, "http://proxy:3128 (…@)"),
+            (SurveyPart::Network, "br0 bridge DHCP (ifupdown)"),
+            (SurveyPart::Keys, "root: SHA256:a"),
+            (SurveyPart::Users, "Bob.Old"),
         ]
     );
 }
@@ -107,10 +107,10 @@ fn a_record_that_was_changed_differs_where_it_was_changed() {
     let has = |part, there: &str, recorded: &str| {
         found.iter().any(|it| it.part == part && it.there == there && it.recorded == recorded)
     };
-    assert!(has(Part::Timezone, "Europe/Berlin", "Etc/UTC"), "{found:?}");
-    assert!(has(Part::Users, "", "carl"), "{found:?}");
+    assert!(has(SurveyPart::Timezone, "Europe/Berlin", "Etc/UTC"), "{found:?}");
+    assert!(has(SurveyPart::Users, "", "carl"), "{found:?}");
     let (there, recorded) = ("enp1s0 192.168.1.50/24 (ifupdown)", "52:54:00:00:00:01 DHCP, IPv6 auto");
-    assert!(has(Part::Network, there, recorded), "{found:?}");
+    assert!(has(SurveyPart::Network, there, recorded), "{found:?}");
 }
 
 #[test]
@@ -149,6 +149,6 @@ fn a_source_that_is_no_list_differs_and_one_that_is_not_used_does_not() {
     let sources = seen(&[source("http://a.example", &["x"]), unused], &[]);
     let found = differences("pc-07", &config, &survey, &sources);
     let sources: Vec<&str> =
-        found.iter().filter(|it| it.part == Part::Sources).map(|it| it.there.as_str()).collect();
+        found.iter().filter(|it| it.part == SurveyPart::Sources).map(|it| it.there.as_str()).collect();
     assert_eq!(sources, ["deb http://a.example x"]);
 }

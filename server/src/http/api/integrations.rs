@@ -30,10 +30,7 @@ async fn begin(
 
 /// How a client was taken over, how its system is set up, and where that differs from its record.
 #[utoipa::path(get, path = "/clients/{name}/integration", responses((status = 200, body = IntegrationView)))]
-async fn show(
-    State(ctx): State<Ctx>,
-    Path(name): Path<String>,
-) -> Result<Json<IntegrationView>, Rejection> {
+async fn show(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<Json<IntegrationView>, Rejection> {
     let mut tx = ctx.db.read().await?;
     Ok(Json(integration::of_client(&ctx, &mut tx, &name).await?))
 }

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         client::{ClientConfig, Stage},
         client_status::{Activity, Health},
-        integration::Origin,
+        integration::SystemOrigin,
         job::{Attempt, Job},
     },
 };
@@ -91,7 +91,7 @@ pub struct ClientView {
     pub updates: Option<i64>,
     /// Who has installed its system.
     #[serde(default)]
-    pub origin: Origin,
+    pub origin: SystemOrigin,
     /// Hardware in one line.
     pub hardware: String,
     /// Hardware and system, as far as searches look at them.

@@ -21,15 +21,13 @@ use crate::{
     app::integration::{self, IntegrationOrder, TakeOver},
     context::Ctx,
     domain::{
-        integration::{Difference, SeenSource},
+        integration::{SeenSource, SurveyDifference},
         people::Role,
     },
 };
 
 pub(super) fn router() -> Router<Ctx> {
-    Router::new()
-        .route("/take-over", get(form).post(begin))
-        .route("/clients/{name}/integration", get(found))
+    Router::new().route("/take-over", get(form).post(begin)).route("/clients/{name}/integration", get(found))
 }
 
 /// What somebody types.
@@ -64,11 +62,7 @@ impl View {
     }
 }
 
-async fn form(
-    State(ctx): State<Ctx>,
-    visitor: Visitor,
-    Query(wish): Query<Wish>,
-) -> Result<Page, Rejection> {
+async fn form(State(ctx): State<Ctx>, visitor: Visitor, Query(wish): Query<Wish>) -> Result<Page, Rejection> {
     page(&ctx, &visitor, "pages/take-over.html", &View::new(&visitor, wish))
 }
 
@@ -105,7 +99,7 @@ struct FoundView {
     surveyed: Option<Moment>,
     survey: Option<Survey>,
     sources: Vec<SeenSource>,
-    differences: Vec<Difference>,
+    differences: Vec<SurveyDifference>,
     may_order: bool,
 }
 

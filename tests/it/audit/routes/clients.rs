@@ -68,8 +68,13 @@ pub(super) async fn about_clients(walk: &mut Walk<'_>) {
     images::create(&mut tx, &image).await.unwrap();
     tx.commit().await.unwrap();
     let order = json!({ "name": "web-01", "groups": ["lab"] });
-    walk.step(p(Method::POST, "/api/v1/integrations"), &[], &order, ("client.integrate", "client web-01", NEW))
-        .await;
+    walk.step(
+        p(Method::POST, "/api/v1/integrations"),
+        &[],
+        &order,
+        ("client.integrate", "client web-01", NEW),
+    )
+    .await;
     walk.step(
         p(Method::POST, "/api/v1/clients/{name}/enrol-command"),
         lab,

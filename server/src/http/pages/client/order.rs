@@ -24,8 +24,7 @@ use crate::{
     app::{
         Error, clients, helpdesk, installation,
         jobs::{self, JobOrder},
-        layouts, notes,
-        recovery, retirement, user_data,
+        layouts, notes, recovery, retirement, user_data,
     },
     context::Ctx,
     domain::{client::Client, people::Role},
