@@ -16,6 +16,7 @@ use super::{
     Rejection,
     frame::{Frame, Page, Visitor, page},
     moment::Moment,
+    words,
 };
 use crate::{
     app::integration::{self, IntegrationOrder, TakeOver},
@@ -81,7 +82,7 @@ async fn begin(
         }
         Err(error) => {
             let (faults, problem) = problem::of_typed(error)?;
-            view.faults = faults.into_iter().map(|fault| (fault.field, fault.message)).collect();
+            view.faults = words::faults(&ctx, visitor.language, str::to_owned, &faults);
             view.problem = problem;
         }
     }
