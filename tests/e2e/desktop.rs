@@ -152,7 +152,7 @@ async fn on_cloudstack(
     environment: &str,
     program: &str,
 ) -> Result<()> {
-    let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
+    let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-13").await?;
     site.build_images(&["iso"]).await?;
     let iso = boot_iso(&site).await?;
     let router = UserData::default();
@@ -179,13 +179,13 @@ async fn story(site: &Site, cloud: &Cloud, environment: &str, program: &str) -> 
     add_provider(site, cloud).await?;
     add_selection(site).await?;
     let wishes = [
-        &["--user", USER, "--ssh-keys", &public, "--distribution", "debian-12"][..],
+        &["--user", USER, "--ssh-keys", &public, "--distribution", "debian-13"][..],
         &["--desktop", environment, "--remote", "x2go", "--group", GROUP, "--serial-console", CONSOLE],
     ]
     .concat();
     site.lotse(&[&["desktop", "create", NAME, "--provider", "north", "--watch"], &wishes[..]].concat())
         .await?;
-    let newcomer = Newcomer::new("", NAME, "debian-12");
+    let newcomer = Newcomer::new("", NAME, "debian-13");
     newcomer.becomes_installed(site).await?;
     newcomer.job_succeeds(site, "desktop").await?;
     newcomer.job_succeeds(site, "package-selection").await?;
