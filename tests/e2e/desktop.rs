@@ -100,8 +100,7 @@ impl Hardware<'_> {
 
     fn start(&mut self, there: &MachineThere) -> Result<()> {
         if !self.machines.contains_key(&there.id) {
-            // Its name there is too long for the path of a socket.
-            let directory = self.site.directory.join(format!("machine-{}", self.machines.len()));
+            let directory = self.site.directory.join(&there.name);
             let disk = Disk::create(&directory_of(&directory)?.join("disk.img"), "CLOUD-01", DISK_GIB)?;
             let machine = Machine::new(&directory, Firmware::Bios)?
                 .disk(disk)
