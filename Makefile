@@ -12,7 +12,7 @@ BENCH ?= all
 help:
 	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
 	@echo 'make test        everything that CI checks, but for real machines'
-	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short three)'
+	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short four)'
 	@echo 'make bench       what is fast and small, beside what it is built on (BENCH=queue, fanout, console, rollouts, desktops, systems, agent, idle, cache or installation)'
 	@echo 'make screenshots every page in light, dark, German and on a telephone'
 	@echo 'make api-fuzz    requests of every kind against the described API, on both databases'

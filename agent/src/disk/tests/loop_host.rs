@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::{event::Stream, storage::DiskExpectation};
 
-use crate::host::{Command, DiskFile, Error, Host, Power, Unpacker, real::RealHost};
+use crate::host::{Command, DiskFile, Error, Host, Power, Room, Unpacker, real::RealHost};
 
 const NAME: &str = "vdz";
 /// The serial number of the disk.
@@ -353,6 +353,10 @@ impl Host for LoopHost {
     fn unmount(&self, target: &Path) -> Result<(), Error> {
         self.spend(target)?;
         RealHost.unmount(target)
+    }
+
+    fn room(&self, path: &Path) -> Result<Room, Error> {
+        RealHost.room(&self.real_path(path))
     }
 
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {
