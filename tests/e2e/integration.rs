@@ -123,7 +123,10 @@ async fn copied_command(site: &Site, machine: &Machine, directory: &Path) -> Res
     let command = made["command"].as_str().context("no command")?;
     let forged = command.replace("url=$boot/boot/blobs/$sha256", "url=$boot/boot/ca.pem");
     ensure!(forged != command, "the command has another form: {command}");
-    ensure!(paste(machine, directory, &forged).await.is_err(), "something else than the package was installed");
+    ensure!(
+        paste(machine, directory, &forged).await.is_err(),
+        "something else than the package was installed"
+    );
     machine.only_the_agent_is_new().await?;
     ensure!(machine.root("dpkg-query -W lotse-agent").await.is_err(), "a package was left behind");
 

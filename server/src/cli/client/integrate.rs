@@ -59,7 +59,7 @@ pub(super) async fn integrate(api: &Api, words: Integrate) -> anyhow::Result<()>
         SshPlace { address: seen.address(), host_key: seen.host_key.clone(), replaces: host_key.is_some() };
     let made = order(api, &name, &groups, Some(place)).await?;
     let account = Account { identity: identity.as_deref(), password: password.as_deref() };
-    seen.run(&account, &made.script, |line| note(line)).await?;
+    seen.run(&account, &made.script, note).await?;
     if !api.wrote_json(&json!({ "name": made.name, "survey": made.survey }))? {
         say(&format!(
             "{name} is taken over; job {} looks at how it is set up, and `lotse client integration {name}` shows it.",
