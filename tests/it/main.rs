@@ -67,6 +67,7 @@ mod cache;
 mod database;
 mod directory;
 mod fleet;
+mod integration;
 mod inventory;
 mod login;
 mod metadata;

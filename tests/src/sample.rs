@@ -4,6 +4,7 @@
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
 pub mod desktops;
+mod integration;
 mod machines;
 mod packages;
 mod report;
@@ -73,6 +74,8 @@ pub struct Sample {
     pub preview: JobId,
     /// A layout of the site's own.
     pub layout: &'static str,
+    /// A client that somebody else has installed.
+    pub integrated: &'static str,
 }
 
 /// Starts a server that is filled with the sample.
@@ -138,6 +141,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     selections::fill(ctx).await?;
     let preview = site.preview("lab-01").await?;
     sources::fill(ctx).await?;
+    integration::fill(ctx, "office-09").await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",
@@ -149,6 +153,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
         selection: "writing",
         preview,
         layout: "lab-disk",
+        integrated: "office-09",
     })
 }
 

@@ -12,7 +12,8 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data, vm,
+    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, survey, trust,
+    user_data, vm,
 };
 
 fn root() -> PathBuf {
@@ -180,6 +181,10 @@ fn golden_structs() -> BTreeSet<String> {
         storage::MountEntry,
         storage::Partition,
         storage::StorageWork,
+        survey::FoundInterface,
+        survey::FoundSource,
+        survey::FoundUser,
+        survey::Survey,
         trust::Trust,
         user_data::UserData,
         vm::HostedMachine,
@@ -215,6 +220,7 @@ fn golden_enums() -> BTreeSet<String> {
         storage::StorageAction,
         storage::TableFormat,
         storage::Volume,
+        survey::AddressMethod,
         vm::SnapshotOrder,
         vm::VmBoot,
         vm::VmNetwork,
@@ -290,6 +296,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
     newer("", &step::WipeMethod::Unknown);
     newer("on", &storage::Volume::Unknown);
     newer("action", &storage::StorageAction::Unknown);
+    newer("", &survey::AddressMethod::Unknown);
     newer("", &vm::SnapshotOrder::Unknown);
     newer("from", &vm::VmBoot::Unknown);
     newer("how", &vm::VmNetwork::Unknown);
@@ -302,7 +309,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
             enumeration.as_ref().is_some_and(|(_, variants)| variants.contains(&"unknown".to_owned()))
         })
         .count();
-    assert_eq!(with_unknown, 22);
+    assert_eq!(with_unknown, 23);
 }
 
 #[test]

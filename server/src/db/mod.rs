@@ -23,6 +23,7 @@ pub mod groups;
 pub mod health;
 pub mod identities;
 pub mod images;
+pub mod integrations;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;

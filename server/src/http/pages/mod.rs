@@ -27,6 +27,7 @@ mod machine_form;
 mod mass;
 mod moment;
 mod oidc;
+mod orders;
 mod overview;
 mod package_search;
 mod providers;
@@ -41,6 +42,7 @@ mod session;
 mod settings;
 mod source_lists;
 mod status;
+mod take_over;
 mod tokens;
 mod words;
 
@@ -111,6 +113,9 @@ pub const ROUTES: &[Route] = &[
     (GET, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (POST, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (GET, "/clients/{name}/comparison", Role::Viewer),
+    (GET, "/take-over", Role::Operator),
+    (POST, "/take-over", Role::Operator),
+    (GET, "/clients/{name}/integration", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
@@ -262,6 +267,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())
+        .merge(take_over::router())
         .merge(tokens::router())
         .merge(approvals::router())
         .merge(channels::router())
