@@ -6,13 +6,15 @@ AGENT_TRIPLE := x86_64-unknown-linux-gnu
 GLIBC := 2.28
 E2E ?= all
 BENCH ?= all
+# Tests wait most of their time: for timers, disks and other processes.
+TESTS_AT_ONCE := $(shell expr 2 '*' $$(nproc))
 
 .PHONY: help setup programs demo test e2e bench screenshots api-fuzz packages bless
 
 help:
 	@echo 'make demo        install what is needed, build, and show the main job (KEEP=1 leaves it running)'
 	@echo 'make test        everything that CI checks, but for real machines'
-	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short four)'
+	@echo 'make e2e         every story on real machines (E2E=name runs one, E2E=short three)'
 	@echo 'make bench       what is fast and small, beside what it is built on (BENCH=queue, fanout, console, rollouts, desktops, systems, agent, idle, cache or installation)'
 	@echo 'make screenshots every page in light, dark, German and on a telephone'
 	@echo 'make api-fuzz    requests of every kind against the described API, on both databases'
@@ -38,7 +40,7 @@ demo: programs
 test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace -- --skip browser::
+	cargo test --workspace -- --skip browser:: --test-threads $(TESTS_AT_ONCE)
 	@# A browser beside hundreds of agents waits longer than people would.
 	cargo test -p system-tests --test it -- browser::
 	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh agent/src/upgrade/keep.sh .ci/run
