@@ -28,7 +28,7 @@ fn one(files: &mut Files<'_>, path: &str, text: &str, depth: u8, found: &mut Vec
                 at = Some(Stanza::new(name, rest));
             }
             ["auto" | "mapping" | "no-auto-down" | "no-scripts" | "rename", ..] => {
-                keep(at.take(), path, found)
+                keep(at.take(), path, found);
             }
             [word, ..] if word.starts_with("allow-") => keep(at.take(), path, found),
             ["source" | "source-directory", pattern] => {

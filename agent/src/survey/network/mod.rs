@@ -109,10 +109,10 @@ impl Wish {
         self.fixed.push(format!("{ip}/{}", length.unwrap_or(whole)));
         match ip {
             std::net::IpAddr::V4(_) if self.ipv4 != AddressMethod::Automatic => {
-                self.ipv4 = AddressMethod::Fixed
+                self.ipv4 = AddressMethod::Fixed;
             }
             std::net::IpAddr::V6(_) if self.ipv6 != AddressMethod::Automatic => {
-                self.ipv6 = AddressMethod::Fixed
+                self.ipv6 = AddressMethod::Fixed;
             }
             _ => {}
         }

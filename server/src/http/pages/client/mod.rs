@@ -78,8 +78,8 @@ struct View {
     was_installed: bool,
     /// Where it is in its life as a desktop; none of a client that is no desktop.
     desktop: Option<&'static str>,
-    /// It was taken over with its system.
-    integrated: bool,
+    /// Who has installed its system.
+    origin: SystemOrigin,
     looked_up: String,
     may: May,
     fingerprint: Option<String>,
@@ -208,7 +208,7 @@ async fn show(
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
         rescue,
         desktop,
-        integrated: standing.origin == SystemOrigin::Integrated,
+        origin: standing.origin,
         looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),

@@ -172,16 +172,10 @@ impl Words {
     /// The client that hosts the machines, and how many may be there.
     fn set_host(&self, wish: &mut ProviderWish, wrong: &mut Vec<FieldProblem>) {
         wish.host.clone_from(&self.host);
-        wish.most_machines = match self.most_machines.as_str() {
-            "" => None,
-            most => match most.parse() {
-                Ok(most) => Some(most),
-                Err(_) => {
-                    wrong.push(fault("most_machines", "must be a number"));
-                    None
-                }
-            },
-        };
+        wish.most_machines = self.most_machines.parse().ok();
+        if wish.most_machines.is_none() && !self.most_machines.is_empty() {
+            wrong.push(fault("most_machines", "must be a number"));
+        }
     }
 
     /// What a new provider begins with: where it is.
