@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data, vm,
+    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data, vm,
 };
 
 fn root() -> PathBuf {
@@ -143,6 +143,13 @@ fn golden_structs() -> BTreeSet<String> {
         wire::JobId,
         wire::Mac,
         wire::Sha256,
+        console::ConsoleRefusal,
+        console::ConsolesRequest,
+        console::ConsolesResponse,
+        console::SerialPiece,
+        console::SerialPlace,
+        console::SerialResponse,
+        console::WantedConsole,
         enrol::BlobRef,
         enrol::EnrolRequest,
         enrol::Identity,
