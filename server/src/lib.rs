@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod consoles;
 pub mod context;
 pub mod db;
 pub mod delivery;
