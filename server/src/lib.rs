@@ -24,6 +24,7 @@ pub mod identity;
 pub mod metrics;
 pub mod notices;
 pub mod pages;
+pub mod novnc;
 pub mod patience;
 pub mod planner;
 pub mod presence;
