@@ -43,7 +43,7 @@ async function ticket() {
   if (response.redirected) throw new Error(words["why-4001"]);
   if (!response.ok) {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    throw new Error(page.querySelector("h1")?.textContent ?? words["why-1011"]);
+    throw new Error(page.querySelector(".notice b")?.textContent ?? words["why-1011"]);
   }
   return (await response.json()).ticket;
 }

@@ -64,6 +64,7 @@ mod bad_days;
 mod boot;
 mod browser;
 mod cache;
+mod console;
 mod database;
 mod directory;
 mod fleet;

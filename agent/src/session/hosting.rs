@@ -26,6 +26,8 @@ use crate::{
 
 /// How long the server may keep the question for screens waiting.
 const WAIT_S: u32 = 60;
+/// Before it is asked again when nobody wanted anything.
+const SHORTEST_REST: Duration = Duration::from_millis(500);
 /// A server that does not know the question is asked again after an upgrade, at some time.
 const UNKNOWN_PAUSE: Duration = Duration::from_mins(10);
 /// Screens at once.
@@ -53,6 +55,10 @@ async fn show_screens(host: &Arc<dyn Host>, server: &Arc<dyn Server>) {
         match server.consoles(&ConsolesRequest { wait_s: WAIT_S }).await {
             Ok(response) => {
                 backoff.succeed();
+                // A server that stops answers at once.
+                if response.wanted.is_empty() {
+                    tokio::time::sleep(SHORTEST_REST).await;
+                }
                 while screens.try_join_next().is_some() {}
                 for wanted in response.wanted {
                     if screens.len() < MOST_SCREENS {
@@ -113,10 +119,8 @@ async fn show(host: Arc<dyn Host>, server: Arc<dyn Server>, wanted: WantedConsol
 async fn send_prints(host: &dyn Host, server: &dyn Server) {
     let mut places: HashMap<String, Option<SerialPlace>> = HashMap::new();
     loop {
-        let pause = match send_all(host, server, &mut places).await {
-            true => LOOK_EVERY,
-            false => REFUSED_PAUSE,
-        };
+        let all_taken = send_all(host, server, &mut places).await;
+        let pause = if all_taken { LOOK_EVERY } else { REFUSED_PAUSE };
         tokio::time::sleep(pause).await;
     }
 }

@@ -124,8 +124,8 @@ pub(super) fn relayed(
     ctx: Ctx,
     actor: Actor,
     name: String,
-    headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
+    language: &'static str,
+    (headers, upgrade): (&HeaderMap, WebSocketUpgrade),
 ) -> Result<Response, Rejection> {
     check_origin(headers)?;
     let ticket = offered(headers).find_map(|word| word.strip_prefix(TICKET)).unwrap_or_default().to_owned();
@@ -139,7 +139,8 @@ pub(super) fn relayed(
         let (mut browser, said) = socket.split();
         let end = see(&ctx, &actor, &name, &ticket, &mut browser, said).await;
         tracing::info!(client = name, actor = actor.name, code = end.code(), "a console has ended");
-        say(&mut browser, &end).await;
+        let reason = ctx.pages.say(language, &end.reason()).into_owned();
+        say(&mut browser, end.code(), reason).await;
         drop(counted);
     }))
 }
@@ -280,14 +281,13 @@ async fn watch(ctx: &Ctx, actor: &Actor, name: &str, moved: &AtomicI64) -> End {
 }
 
 /// The last word to a browser.
-async fn say(browser: &mut SplitSink<WebSocket, Message>, end: &End) {
-    let mut reason = end.reason();
+async fn say(browser: &mut SplitSink<WebSocket, Message>, code: u16, mut reason: String) {
     let mut length = reason.len().min(LONGEST_REASON);
     while !reason.is_char_boundary(length) {
         length -= 1;
     }
     reason.truncate(length);
-    let frame = CloseFrame { code: end.code(), reason: Utf8Bytes::from(reason) };
+    let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
     let last = browser.send(Message::Close(Some(frame)));
     // Who has left hears nothing.
     tokio::time::timeout(LAST_WORD, last).await.ok();

@@ -17,6 +17,7 @@ use crate::{
     },
     context::Ctx,
     http::{console::relayed, extract::Json},
+    pages::LANGUAGES,
 };
 
 pub(super) fn router() -> OpenApiRouter<Ctx> {
@@ -42,7 +43,7 @@ async fn screen(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Rejection> {
-    relayed(ctx, actor, name, &headers, upgrade)
+    relayed(ctx, actor, name, LANGUAGES[0], (&headers, upgrade))
 }
 
 #[derive(Deserialize, IntoParams)]

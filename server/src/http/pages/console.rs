@@ -174,7 +174,7 @@ async fn screen(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Rejection> {
-    relayed(ctx, visitor.actor()?, name, &headers, upgrade)
+    relayed(ctx, visitor.actor()?, name, visitor.language, (&headers, upgrade))
 }
 
 async fn lines(
