@@ -50,7 +50,14 @@ impl Libvirt {
         let commands = child.stdin.take().context("virsh has no input")?;
         let answers = BufReader::new(child.stdout.take().context("virsh has no output")?);
         let work = tempfile::tempdir()?;
-        Ok(Self(Arc::new(Mutex::new(Virsh { child, commands, answers, work, asked: Vec::new(), screens: None }))))
+        Ok(Self(Arc::new(Mutex::new(Virsh {
+            child,
+            commands,
+            answers,
+            work,
+            asked: Vec::new(),
+            screens: None,
+        }))))
     }
 
     /// Says from now on that the screens of machines that run are at a socket.

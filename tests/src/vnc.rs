@@ -202,9 +202,10 @@ fn picture(shifts: &Shifts) -> Vec<u8> {
     message.extend(width.to_be_bytes());
     message.extend(height.to_be_bytes());
     message.extend(0_u32.to_be_bytes());
-    let pixel = COLOUR.iter().zip(shifts.0).fold(0_u32, |pixel, (part, shift)| {
-        pixel | u32::from(*part).checked_shl(shift.into()).unwrap_or(0)
-    });
+    let pixel = COLOUR
+        .iter()
+        .zip(shifts.0)
+        .fold(0_u32, |pixel, (part, shift)| pixel | u32::from(*part).checked_shl(shift.into()).unwrap_or(0));
     for _ in 0..u32::from(width) * u32::from(height) {
         message.extend(pixel.to_le_bytes());
     }

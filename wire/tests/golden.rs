@@ -12,7 +12,8 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust, user_data, vm,
+    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust,
+    user_data, vm,
 };
 
 fn root() -> PathBuf {

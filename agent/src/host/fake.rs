@@ -380,8 +380,7 @@ impl Host for FakeHost {
         let mut state = self.state();
         state.check_writable("writing", path)?;
         let number = state.next_file();
-        let file =
-            FakeFile { content: content.to_vec(), mode, owner: (0, 0), synced: content.len(), number };
+        let file = FakeFile { content: content.to_vec(), mode, owner: (0, 0), synced: content.len(), number };
         state.files.insert(path.to_owned(), file);
         Ok(())
     }
@@ -472,11 +471,8 @@ impl Host for FakeHost {
     fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>> {
         let dialled = self.state().dialled.clone();
         Box::pin(async move {
-            let refused = |source| Error::System {
-                attempt: "connecting to",
-                path: socket.to_string().into(),
-                source,
-            };
+            let refused =
+                |source| Error::System { attempt: "connecting to", path: socket.to_string().into(), source };
             let dialled = dialled.ok_or_else(|| refused(io::ErrorKind::ConnectionRefused.into()))?;
             dialled(socket).await.map_err(refused)
         })

@@ -23,9 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
-use super::{
-    Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, files, mounts, process,
-};
+use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, files, mounts, process};
 
 /// How long a busy disk or a missing device node is waited for.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
@@ -145,7 +143,9 @@ impl Host for RealHost {
     fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>> {
         Box::pin(async move {
             let connected = match socket {
-                LocalSocket::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
+                LocalSocket::Unix(path) => {
+                    UnixStream::connect(path).await.map(|stream| Box::new(stream) as _)
+                }
                 LocalSocket::Loopback(port) => {
                     TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(|stream| Box::new(stream) as _)
                 }

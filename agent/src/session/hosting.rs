@@ -9,11 +9,7 @@ use tokio::{
     io::{AsyncWriteExt, split},
     task::JoinSet,
 };
-use tokio_util::{
-    io::ReaderStream,
-    sync::CancellationToken,
-    task::AbortOnDropHandle,
-};
+use tokio_util::{io::ReaderStream, sync::CancellationToken, task::AbortOnDropHandle};
 use wire::console::{ConsoleRefusal, ConsolesRequest, SerialPlace, WantedConsole};
 
 use crate::{

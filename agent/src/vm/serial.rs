@@ -185,7 +185,9 @@ mod tests {
         for (text, kept) in [("grün", 5), ("a€", 4), ("𝄞", 4), ("plain", 5)] {
             assert_eq!(whole(text.as_bytes()), kept, "{text}");
         }
-        for (bytes, kept) in [(&b"gr\xc3"[..], 2), (b"a\xe2\x82", 1), (b"\xf0\x9d\x84", 0), (b"a\xff", 2), (b"\xe2a", 2)] {
+        for (bytes, kept) in
+            [(&b"gr\xc3"[..], 2), (b"a\xe2\x82", 1), (b"\xf0\x9d\x84", 0), (b"a\xff", 2), (b"\xe2a", 2)]
+        {
             assert_eq!(whole(bytes), kept, "{bytes:?}");
         }
     }

@@ -59,7 +59,8 @@ pub async fn add(
         let sql = "INSERT INTO serial_pieces (console_id, start_byte, end_byte, text, came_at) VALUES ($1, $2, $3, $4, $5)";
         tx.execute(sql, args![console.id, console.end_byte, end, text, now]).await?;
     }
-    let sql = "UPDATE serial_consoles SET file = $2, file_offset = $3, end_byte = $4, heard_at = $5 WHERE id = $1";
+    let sql =
+        "UPDATE serial_consoles SET file = $2, file_offset = $3, end_byte = $4, heard_at = $5 WHERE id = $1";
     let (file, offset) = (known.file.to_string(), known.offset_bytes.cast_signed());
     tx.execute(sql, args![console.id, file, offset, end, now]).await?;
     let sql = "DELETE FROM serial_pieces WHERE console_id = $1 AND end_byte <= $2";

@@ -50,7 +50,8 @@ impl Tickets {
     pub fn issue(&mut self, hash: Sha256, ticket: Ticket, now: i64) {
         self.0.retain(|_, known| known.until > now);
         if self.0.len() >= MOST
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, known)| known.until).map(|(hash, _)| hash.clone())
+            && let Some(oldest) =
+                self.0.iter().min_by_key(|(_, known)| known.until).map(|(hash, _)| hash.clone())
         {
             self.0.remove(&oldest);
         }
@@ -61,7 +62,13 @@ impl Tickets {
     ///
     /// # Errors
     /// It does not let this holder see this client now.
-    pub fn take(&mut self, hash: &Sha256, holder: &str, client: ClientId, now: i64) -> Result<Ticket, NoTicket> {
+    pub fn take(
+        &mut self,
+        hash: &Sha256,
+        holder: &str,
+        client: ClientId,
+        now: i64,
+    ) -> Result<Ticket, NoTicket> {
         let ticket = self.0.remove(hash).ok_or(NoTicket::Unknown)?;
         if ticket.until <= now {
             return Err(NoTicket::Expired);

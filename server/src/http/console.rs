@@ -308,7 +308,9 @@ mod tests {
         let host = (header::HOST, "lotse.example:8443");
         let from = |origin| check_origin(&headers(&[host.clone(), (header::ORIGIN, origin)]));
         assert!(from("https://lotse.example:8443").is_ok());
-        for other in ["https://lotse.example", "http://lotse.example:8443", "https://evil.example", "null", ""] {
+        for other in
+            ["https://lotse.example", "http://lotse.example:8443", "https://evil.example", "null", ""]
+        {
             assert!(from(other).is_err(), "{other}");
         }
         // Programs have no pages.

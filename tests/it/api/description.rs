@@ -29,7 +29,8 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             for (status, response) in good {
                 let contents = response["content"].as_object();
                 must(
-                    contents.is_some_and(|contents| !contents.is_empty()) != (status == "204" || status == SWITCHED),
+                    contents.is_some_and(|contents| !contents.is_empty())
+                        != (status == "204" || status == SWITCHED),
                     "is there a body?",
                 );
                 for (kind, content) in contents.into_iter().flatten() {

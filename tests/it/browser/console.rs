@@ -69,11 +69,16 @@ async fn a_machine_is_seen_and_typed_to() {
     assert_eq!(page.complaints(), Vec::<String>::new());
     page.goto(&format!("{https}/clients/ann-desk/console?search=unpack")).await.unwrap();
     page.until_shown("Unpacking <b>linux-image</b>").await.unwrap();
-    assert_eq!(page.eval("document.querySelector('#serial-lines').textContent.includes('login')").await.unwrap(), json!(false));
+    assert_eq!(
+        page.eval("document.querySelector('#serial-lines').textContent.includes('login')").await.unwrap(),
+        json!(false)
+    );
     for look in [Look::DESK, Look::DARK, Look::PHONE, Look::GERMAN] {
         page.look(look).await.unwrap();
         page.goto(&format!("{https}/clients/ann-desk/console")).await.unwrap();
-        page.until("document.querySelector('#console-state').className === 'chip good'", "it is open").await.unwrap();
+        page.until("document.querySelector('#console-state').className === 'chip good'", "it is open")
+            .await
+            .unwrap();
         assert_eq!(page.overhang().await.unwrap(), None, "{look:?}");
         assert_eq!(page.barriers().await.unwrap(), Vec::<String>::new(), "{look:?}");
     }

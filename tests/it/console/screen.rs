@@ -89,7 +89,8 @@ async fn whoever_is_let_in_no_more_sees_nothing_more() {
     let site = Site::new(Engine::Sqlite, Manner::Polite).await;
     let ctx = &site.server.ctx;
     let mut tx = ctx.db.write().await.unwrap();
-    let shown = people::create_token(&mut tx, "short", Role::Helpdesk, None, "test", ctx.now()).await.unwrap();
+    let shown =
+        people::create_token(&mut tx, "short", Role::Helpdesk, None, "test", ctx.now()).await.unwrap();
     tx.commit().await.unwrap();
     let mut looker = site.look(&shown.secret).await;
     looker.greet().await;

@@ -27,7 +27,9 @@ async fn until_printed(site: &Site, line: &str) -> Value {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("{line} is missing"))
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{line} is missing"))
 }
 
 pub(super) async fn what_a_machine_prints_is_kept_and_read(engine: Engine) {
@@ -52,7 +54,8 @@ pub(super) async fn what_a_machine_prints_is_kept_and_read(engine: Engine) {
 
     // A log that is given away, as libvirt's log daemon does; and what is too much is dropped from its beginning.
     site.attic.host.rename(&log, &format!("{log}.0"));
-    let long = (0..40_000).fold(String::new(), |text, number| text + &format!("number {number:05}, and more behind it\n"));
+    let long = (0..40_000)
+        .fold(String::new(), |text, number| text + &format!("number {number:05}, and more behind it\n"));
     print(&long);
     let newest = "number 39999, and more behind it";
     let waiting = async {

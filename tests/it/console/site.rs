@@ -68,7 +68,12 @@ impl Site {
     }
 
     /// Opens the WebSocket of the console.
-    pub(crate) async fn connect(&self, token: &str, ticket: &str, origin: Option<&str>) -> Result<Looker, Error> {
+    pub(crate) async fn connect(
+        &self,
+        token: &str,
+        ticket: &str,
+        origin: Option<&str>,
+    ) -> Result<Looker, Error> {
         let https = &self.server.ctx.addresses.https;
         let host = https.strip_prefix("https://").unwrap();
         let mut roots = RootCertStore::empty();
@@ -149,7 +154,9 @@ impl Looker {
     pub(crate) async fn end(mut self) -> (u16, String) {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return (frame.code.into(), frame.reason.to_string());
+                }
                 Some(Ok(Message::Close(None))) | None => panic!("it ended without a reason"),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => panic!("{error}"),

@@ -57,7 +57,9 @@ pub(super) async fn conforms(provider: &dyn Provider, place: &Place) {
     match provider.console(&id).await {
         Ok(url) => assert!(url.starts_with("https://"), "{url}"),
         // Through its host, or not while the machine is off.
-        Err(error) if capabilities.forwards_ports => assert!(error.reason.contains("must be running"), "{error}"),
+        Err(error) if capabilities.forwards_ports => {
+            assert!(error.reason.contains("must be running"), "{error}")
+        }
         Err(error) => assert_eq!(error.class, FaultClass::Caller, "{error}"),
     }
     over(provider, &provider.detach_iso(&id).await.unwrap()).await;

@@ -162,7 +162,11 @@ async fn get(server: &TestServer, name: &str) -> DesktopRecord {
 }
 
 /// Waits until a desktop is as it shall be; the running server works on it meanwhile.
-pub(crate) async fn until(server: &TestServer, name: &str, holds: impl Fn(&DesktopRecord) -> bool) -> DesktopRecord {
+pub(crate) async fn until(
+    server: &TestServer,
+    name: &str,
+    holds: impl Fn(&DesktopRecord) -> bool,
+) -> DesktopRecord {
     let waiting = async {
         loop {
             let record = get(server, name).await;

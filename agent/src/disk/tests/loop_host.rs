@@ -16,7 +16,9 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::{event::Stream, storage::DiskExpectation};
 
-use crate::host::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, Unpacker, real::RealHost};
+use crate::host::{
+    Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, Unpacker, real::RealHost,
+};
 
 const NAME: &str = "vdz";
 /// The serial number of the disk.

@@ -420,7 +420,11 @@ impl Server for FakeServer {
         _request: &'a ConsolesRequest,
     ) -> BoxFuture<'a, Result<ConsolesResponse, Error>> {
         let wanted: Vec<_> = self.0.state.lock().unwrap().wanted.drain(..).collect();
-        if wanted.is_empty() { Box::pin(future::pending()) } else { Box::pin(async { Ok(ConsolesResponse { wanted }) }) }
+        if wanted.is_empty() {
+            Box::pin(future::pending())
+        } else {
+            Box::pin(async { Ok(ConsolesResponse { wanted }) })
+        }
     }
 
     fn console<'a>(
@@ -445,7 +449,9 @@ impl Server for FakeServer {
 
     fn serial<'a>(&'a self, piece: &'a SerialPiece) -> BoxFuture<'a, Result<SerialResponse, Error>> {
         self.carry("serial", move |state| {
-            if piece.length_bytes > 0 && state.printed_to.is_none_or(|to| to.offset_bytes == piece.from.offset_bytes) {
+            if piece.length_bytes > 0
+                && state.printed_to.is_none_or(|to| to.offset_bytes == piece.from.offset_bytes)
+            {
                 state.printed += &piece.text;
                 let offset_bytes = piece.from.offset_bytes + piece.length_bytes;
                 state.printed_to = Some(SerialPlace { offset_bytes, ..piece.from });

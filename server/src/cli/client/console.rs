@@ -15,7 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn console(api: &Api, name: &Name, follow: bool, search: &str) -> anyhow::Result<()> {
     let path = |after: i64| {
         let search = Some(search).filter(|search| !search.is_empty());
-        Query::new(&format!("/clients/{name}/console/output")).with("after", Some(after)).with("search", search)
+        Query::new(&format!("/clients/{name}/console/output"))
+            .with("after", Some(after))
+            .with("search", search)
     };
     let mut found: SerialOutput = api.get(&path(0).0).await?;
     if !follow && api.wrote_json(&found)? {

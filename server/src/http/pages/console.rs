@@ -191,10 +191,7 @@ async fn text(State(ctx): State<Ctx>, Path(name): Path<String>) -> Result<impl I
     let text = serial::text(&mut tx, &name).await?;
     let file = format!("attachment; filename=\"{name}-console.txt\"");
     Ok((
-        [
-            (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-            (header::CONTENT_DISPOSITION, file),
-        ],
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, file)],
         text,
     ))
 }

@@ -259,8 +259,7 @@ impl CloudStack {
     async fn console_there(&self, id: &str) -> Result<String, Error> {
         let attempt = "opening the console of the machine";
         let command = "createConsoleEndpoint";
-        let answer =
-            self.caller.call(Effect::Looks, attempt, command, params!["virtualmachineid": id]).await;
+        let answer = self.caller.call(Effect::Looks, attempt, command, params!["virtualmachineid": id]).await;
         let answer = answer.map_err(|error| match error.class {
             // So it refuses what it does not know as well.
             FaultClass::Authentication => {
