@@ -6,6 +6,8 @@ AGENT_TRIPLE := x86_64-unknown-linux-gnu
 GLIBC := 2.28
 E2E ?= all
 BENCH ?= all
+# Tests wait most of their time: for timers, disks and other processes.
+TESTS_AT_ONCE := $(shell expr 2 '*' $$(nproc))
 
 .PHONY: help setup programs demo test e2e bench screenshots api-fuzz packages bless
 
@@ -38,7 +40,7 @@ demo: programs
 test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace -- --skip browser::
+	cargo test --workspace -- --skip browser:: --test-threads $(TESTS_AT_ONCE)
 	@# A browser beside hundreds of agents waits longer than people would.
 	cargo test -p system-tests --test it -- browser::
 	shellcheck packaging/*.sh packaging/debian/*.sh pxe/*/*.sh pxe/installer/init pxe/dnsmasq/event tests/bench/*/*.sh agent/src/upgrade/keep.sh .ci/run

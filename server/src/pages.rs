@@ -13,7 +13,7 @@ use std::{
 
 use fluent_templates::{ArcLoader, LanguageIdentifier, fluent_bundle::FluentValue};
 use serde::Serialize;
-use tera::{Context, Kwargs, State, Tera, TeraResult};
+use tera::{Context, Kwargs, State, Tera, TeraResult, Value, escape_html};
 
 use self::sentences::Sentences;
 
@@ -82,6 +82,7 @@ impl Pages {
             tera.register_function("said", move |words: Kwargs, _: &State<'_>| -> TeraResult<String> {
                 Ok(known.say(words.must_get("text")?).into_owned())
             });
+            tera.register_filter("code", code);
             tera.add_raw_templates(templates.iter().map(|(name, text)| (name.as_str(), text.as_str())))
                 .map_err(|error| Error::Templates(error.to_string()))?;
             languages.insert(language, tera);
@@ -120,6 +121,23 @@ impl Pages {
     pub fn asset(&self, name: &str) -> Option<&Asset> {
         self.assets.get(name)
     }
+}
+
+/// What stands between two backticks is something to type, and is shown so.
+fn code(text: &str, _: Kwargs, _: &State<'_>) -> TeraResult<Value> {
+    let mut marked = Vec::new();
+    let mut rest = text;
+    while let Some((before, (typed, after))) =
+        rest.split_once('`').and_then(|(before, open)| Some((before, open.split_once('`')?)))
+    {
+        escape_html(before, &mut marked)?;
+        marked.extend_from_slice(b"<code>");
+        escape_html(typed, &mut marked)?;
+        marked.extend_from_slice(b"</code>");
+        rest = after;
+    }
+    escape_html(rest, &mut marked)?;
+    Ok(Value::safe_string(&String::from_utf8_lossy(&marked)))
 }
 
 fn texts(root: &Path) -> Result<Arc<ArcLoader>, Error> {

@@ -100,8 +100,7 @@ impl Hardware<'_> {
 
     fn start(&mut self, there: &MachineThere) -> Result<()> {
         if !self.machines.contains_key(&there.id) {
-            // Its name there is too long for the path of a socket.
-            let directory = self.site.directory.join(format!("machine-{}", self.machines.len()));
+            let directory = self.site.directory.join(&there.name);
             let disk = Disk::create(&directory_of(&directory)?.join("disk.img"), "CLOUD-01", DISK_GIB)?;
             let machine = Machine::new(&directory, Firmware::Bios)?
                 .disk(disk)
@@ -152,7 +151,7 @@ async fn on_cloudstack(
     environment: &str,
     program: &str,
 ) -> Result<()> {
-    let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-12").await?;
+    let site = site(programs, &directory, Dhcp::ForeignOnly, "debian-13").await?;
     site.build_images(&["iso"]).await?;
     let iso = boot_iso(&site).await?;
     let router = UserData::default();
@@ -179,13 +178,13 @@ async fn story(site: &Site, cloud: &Cloud, environment: &str, program: &str) -> 
     add_provider(site, cloud).await?;
     add_selection(site).await?;
     let wishes = [
-        &["--user", USER, "--ssh-keys", &public, "--distribution", "debian-12"][..],
+        &["--user", USER, "--ssh-keys", &public, "--distribution", "debian-13"][..],
         &["--desktop", environment, "--remote", "x2go", "--group", GROUP, "--serial-console", CONSOLE],
     ]
     .concat();
     site.lotse(&[&["desktop", "create", NAME, "--provider", "north", "--watch"], &wishes[..]].concat())
         .await?;
-    let newcomer = Newcomer::new("", NAME, "debian-12");
+    let newcomer = Newcomer::new("", NAME, "debian-13");
     newcomer.becomes_installed(site).await?;
     newcomer.job_succeeds(site, "desktop").await?;
     newcomer.job_succeeds(site, "package-selection").await?;

@@ -366,7 +366,7 @@ impl Site<'_> {
         let report = Report::new(began)
             .step("unpack")
             .says(Stream::Agent, "unpacking debian-12/metal (180 MiB) to /target")
-            .progress(62, "112 of 180 MiB");
+            .progress(62, "");
         let running = self.attempt(running, Realm::Installer, began, report).await?;
 
         let failed = self.installing("lab-20", 20, self.now - 2 * HOUR).await?;

@@ -32,6 +32,9 @@ pub struct Facts {
     pub virtualization: String,
     /// Block devices that can carry a system.
     pub disks: Vec<Disk>,
+    /// File systems that are mounted from a device, in the order of their mount points.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_systems: Vec<FileSystem>,
     /// Network interfaces that are hardware (or look like it).
     pub nics: Vec<Nic>,
     /// The running system.
@@ -83,6 +86,36 @@ pub struct Dmi {
     /// When the firmware was made, as it says itself: `MM/DD/YYYY`.
     #[serde(default)]
     pub bios_date: String,
+}
+
+/// A file system that is mounted from a device, and how full it is (statvfs(3)).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileSystem {
+    /// Where it is mounted, such as `/home`.
+    pub mount: String,
+    /// Device node, as it was named when it was mounted.
+    pub device: String,
+    /// What the kernel calls its type: `ext4`, `xfs`, `vfat` …
+    pub format: String,
+    /// How much it can hold.
+    pub size_bytes: u64,
+    /// What users other than root can still write.
+    pub free_bytes: u64,
+}
+
+impl FileSystem {
+    /// How full it is, in percent, rounded up; what only root may still write counts as used. 0 for one without a size.
+    #[must_use]
+    pub fn used_percent(&self) -> u64 {
+        let used = self.size_bytes.saturating_sub(self.free_bytes);
+        used.saturating_mul(100).div_ceil(self.size_bytes.max(1))
+    }
+
+    /// So little is free that somebody should look before nothing is: under a tenth, and under 10 GiB.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.free_bytes < (10 << 30) && self.used_percent() > 90
+    }
 }
 
 /// A block device that can carry a system.

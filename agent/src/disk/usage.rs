@@ -23,6 +23,8 @@ pub struct Mounted {
     pub source: PathBuf,
     /// Major and minor number of the device; btrfs shows a number of its own.
     pub number: String,
+    /// Type of the file system.
+    pub format: String,
 }
 
 /// Everything that is mounted, what lies on top last.
@@ -39,8 +41,14 @@ fn parse(mountinfo: &str) -> Vec<Mounted> {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(2);
         let (number, place) = (fields.next()?, fields.nth(1)?);
-        let source = after.split(' ').nth(1)?;
-        Some(Mounted { place: path(place), source: path(source), number: number.to_owned() })
+        let (format, rest) = after.split_once(' ')?;
+        let source = rest.split(' ').next()?;
+        Some(Mounted {
+            place: path(place),
+            source: path(source),
+            number: number.to_owned(),
+            format: format.to_owned(),
+        })
     };
     mountinfo.lines().filter_map(one).collect()
 }

@@ -7,6 +7,7 @@ pub mod block;
 pub(crate) mod content;
 mod cpu;
 mod dmi;
+mod file_systems;
 pub(crate) mod net;
 pub(crate) mod os;
 mod table;
@@ -36,6 +37,7 @@ pub async fn gather(host: &dyn Host, realm: Realm) -> Facts {
         memory_bytes: memory(&text(host, "/proc/meminfo")),
         dmi,
         disks: block::disks(host),
+        file_systems: file_systems::gather(host),
         nics: net::gather(host).await,
         os: os::gather(host),
         vm_host: inventory::gather(host).await,

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
-use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk};
+use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk};
 
 mod answer;
 mod boot;
@@ -48,6 +48,7 @@ struct State {
     commands: Vec<Command>,
     processes: Vec<FakeProcess>,
     mounts: Vec<FakeMount>,
+    rooms: BTreeMap<PathBuf, Room>,
     powers: Vec<Power>,
     entered: Option<PathBuf>,
     broken_writes: Option<PathBuf>,
@@ -115,6 +116,13 @@ impl FakeHost {
     #[must_use]
     pub fn with_disk(self, path: &str, size_bytes: usize) -> Self {
         self.state().disks.insert(path.into(), Arc::new(Mutex::new(vec![0; size_bytes])));
+        self
+    }
+
+    /// Gives the file system that is mounted there a size and room.
+    #[must_use]
+    pub fn with_room(self, mount: &str, room: Room) -> Self {
+        self.state().rooms.insert(mount.into(), room);
         self
     }
 
@@ -446,6 +454,11 @@ impl Host for FakeHost {
             state.mounts.remove(index);
         }
         Ok(())
+    }
+
+    fn room(&self, path: &Path) -> Result<Room, Error> {
+        let room = self.state().rooms.get(path).copied();
+        room.ok_or_else(|| failed("asking for the room of", path, io::ErrorKind::NotFound))
     }
 
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {

@@ -85,6 +85,9 @@ pub trait Host: Send + Sync {
     /// umount2(2); what is busy is detached lazily. Nothing mounted is no error.
     fn unmount(&self, target: &Path) -> Result<(), Error>;
 
+    /// How much room the file system at a path has (statvfs(3)).
+    fn room(&self, path: &Path) -> Result<Room, Error>;
+
     /// Opens a disk exclusively (`O_EXCL`) for reading and writing.
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error>;
 
@@ -144,6 +147,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Talk for T {}
 
 /// Writes the members of an archive below a directory.
 pub type Unpacker = Box<dyn FnOnce(Box<dyn Read + Send>, &Path) -> std::io::Result<()> + Send>;
+
+/// The room of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub size: u64,
+    /// For users other than root.
+    pub free: u64,
+}
 
 /// A disk opened for partitioning.
 pub trait DiskFile: Read + Write + Seek + Send + std::fmt::Debug {

@@ -23,7 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
-use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, files, mounts, process};
+use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk, files, mounts, process};
 
 /// How long a busy disk or a missing device node is waited for.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
@@ -105,6 +105,13 @@ impl Host for RealHost {
 
     fn unmount(&self, target: &Path) -> Result<(), Error> {
         mounts::unmount(target).map_err(|errno| system("unmounting", target, errno.into()))
+    }
+
+    fn room(&self, path: &Path) -> Result<Room, Error> {
+        let found = nix::sys::statvfs::statvfs(path)
+            .map_err(|errno| system("asking for the room of", path, errno.into()))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
+        Ok(Room { size: bytes(found.blocks()), free: bytes(found.blocks_available()) })
     }
 
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {

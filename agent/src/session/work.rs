@@ -35,6 +35,8 @@ use super::{
 const POLL_WAIT_S: u32 = 60;
 /// After an order that this version does not know.
 const UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
+/// Facts change by themselves, above all how full file systems are; after this many microseconds they are measured again.
+const FACTS_HOLD_US: u64 = 6 * 3_600 * 1_000_000;
 /// Before other work is taken on by a machine that could not even write its journal.
 const DECLINED_PAUSE: Duration = Duration::from_secs(30);
 /// For an identity that the server does not know, beyond the back-off: only a person can help.
@@ -59,12 +61,27 @@ enum Round {
     Over(End),
 }
 
+/// When facts were sent last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FactsSent {
+    /// Of the machines that this one hosted then.
+    hosted: u64,
+    /// By this machine's clock, in microseconds since the Unix epoch.
+    at: i64,
+}
+
+impl FactsSent {
+    /// Whether they still hold. A clock that was set makes them old in either direction.
+    fn hold(self, now: Self) -> bool {
+        self.hosted == now.hosted && now.at.abs_diff(self.at) < FACTS_HOLD_US
+    }
+}
+
 /// What is known while the loop runs.
 struct State<'a> {
     credentials: Credentials,
     server: Arc<dyn Server>,
-    /// Of the machines that this one hosted when facts were sent last.
-    facts_sent: Option<u64>,
+    facts_sent: Option<FactsSent>,
     packages: Told,
     backoff: &'a mut Backoff,
     /// Of the attempt that the agent holds, in seconds.
@@ -137,17 +154,18 @@ impl Life<'_> {
             }
             return self.poll(state, Some(journal)).await;
         }
-        if state.facts_sent != Some(hosted) {
+        let now = FactsSent { hosted, at: session.host.now() };
+        if !state.facts_sent.is_some_and(|sent| sent.hold(now)) {
             let sent = tokio::select! {
                 sent = self.send_facts(state) => sent,
                 () = self.stop.cancelled() => return Ok(stopped()),
             };
             match sent {
-                Ok(()) => state.facts_sent = Some(hosted),
+                Ok(()) => state.facts_sent = Some(now),
                 // Facts that the server cannot use must not keep the machine from its work.
                 Err(error) if !error.is_transient() && !error.is_unknown_identity() => {
                     tracing::error!(error = chain(&error), "the server refused the facts");
-                    state.facts_sent = Some(hosted);
+                    state.facts_sent = Some(now);
                 }
                 Err(error) => return Ok(self.failed(state, "sending the facts", &error)),
             }

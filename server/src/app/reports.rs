@@ -1,5 +1,6 @@
 //! Reports: what the server knows about all machines, as tables for people, spreadsheets and programs; and the counts of each day.
 
+mod machines;
 mod systems;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crate::{
     domain::{
         client::Stage,
         reach::Sees,
-        report::{Cell, DayCount, Kind, NAMES, Report, cause, columns, firmware_day, iso_day, shown_day},
+        report::{Cell, DayCount, Kind, NAMES, Report, cause, columns},
     },
 };
 
@@ -70,11 +71,12 @@ pub async fn make(ctx: &Ctx, wish: &ReportWish, sees: &Sees) -> Result<Report, E
         "reboots" => systems::reboots(&mut tx, &asked).await?,
         "silent" => silent(&mut tx, &asked).await?,
         "failures" => failures(&mut tx, &asked).await?,
-        "hardware" => hardware(&mut tx, &asked).await?,
+        "hardware" => machines::hardware(&mut tx, &asked).await?,
         "software" => systems::software(&mut tx, &asked).await?,
         "packages" => systems::spread(&mut tx, &asked).await?,
-        "disks" => disks(&mut tx, &asked).await?,
-        "age" => age(&mut tx, &asked).await?,
+        "disks" => machines::disks(&mut tx, &asked).await?,
+        "space" => machines::space(&mut tx, &asked).await?,
+        "age" => machines::age(&mut tx, &asked).await?,
         "changes" => changes(&mut tx, &asked).await?,
         other => {
             let remedy = format!("there are: {}", NAMES.join(", "));
@@ -232,122 +234,6 @@ async fn failures(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
         }
     }
     Ok(Report { days, ..table(&head, rows, &[]) })
-}
-
-async fn hardware(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let mut unknown = 0;
-    let rows = each(tx, asked, |machine, rows| {
-        let Some(facts) = &machine.facts else {
-            unknown += 1;
-            return;
-        };
-        let firmware = format!("{:?}", facts.firmware).to_lowercase();
-        let macs: Vec<_> = facts.nics.iter().map(|nic| nic.mac.to_string()).collect();
-        rows.push(vec![
-            machine.name.as_str().into(),
-            facts.dmi.vendor.as_str().into(),
-            facts.dmi.product.as_str().into(),
-            facts.dmi.serial.as_str().into(),
-            facts.cpu.model.as_str().into(),
-            i64::from(facts.cpu.threads).into(),
-            facts.memory_bytes.into(),
-            facts.disks.iter().map(|disk| disk.size_bytes).sum::<u64>().into(),
-            firmware.into(),
-            facts.virtualization.as_str().into(),
-            macs.join(" ").into(),
-            machine.facts_at.into(),
-        ]);
-    })
-    .await?;
-    let head = [
-        ("client", Kind::Client),
-        ("vendor", Kind::Text),
-        ("product", Kind::Text),
-        ("serial", Kind::Text),
-        ("processor", Kind::Text),
-        ("threads", Kind::Number),
-        ("memory", Kind::Bytes),
-        ("disk_space", Kind::Bytes),
-        ("firmware", Kind::Text),
-        ("virtualization", Kind::Text),
-        ("addresses", Kind::Text),
-        ("measured_at", Kind::Time),
-    ];
-    Ok(table(&head, rows, if unknown > 0 { &["some-not-measured"] } else { &[] }))
-}
-
-async fn disks(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let rows = each(tx, asked, |machine, rows| {
-        for disk in machine.facts.iter().flat_map(|facts| &facts.disks).filter(|disk| !disk.removable) {
-            let used: u64 = disk.partitions.iter().map(|partition| partition.size_bytes).sum();
-            rows.push(vec![
-                machine.name.as_str().into(),
-                disk.path.as_str().into(),
-                disk.model.as_str().into(),
-                disk.serial.as_str().into(),
-                disk.size_bytes.into(),
-                used.into(),
-                disk.transport.as_str().into(),
-                if disk.rotational { "hdd" } else { "ssd" }.into(),
-            ]);
-        }
-    })
-    .await?;
-    let head = [
-        ("client", Kind::Client),
-        ("path", Kind::Text),
-        ("model", Kind::Text),
-        ("serial", Kind::Text),
-        ("size", Kind::Bytes),
-        ("partitioned", Kind::Bytes),
-        ("transport", Kind::Text),
-        ("technology", Kind::Text),
-    ];
-    Ok(table(&head, rows, &["usage-not-reported"]))
-}
-
-async fn age(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {
-    let today = asked.now / DAY;
-    let mut rows = each(tx, asked, |machine, rows| {
-        let dmi = machine.facts.as_ref().map(|facts| facts.dmi.clone()).unwrap_or_default();
-        let bought = iso_day(&machine.purchased_on);
-        let firmware = firmware_day(&dmi.bios_date);
-        let born = bought.or(firmware);
-        let by = if bought.is_some() {
-            "purchase"
-        } else if firmware.is_some() {
-            "firmware"
-        } else {
-            ""
-        };
-        rows.push(vec![
-            machine.name.as_str().into(),
-            dmi.vendor.into(),
-            dmi.product.into(),
-            dmi.serial.into(),
-            bought.map(shown_day).unwrap_or_default().into(),
-            firmware.map(shown_day).unwrap_or_default().into(),
-            born.map(|born| (today - born) / 365).into(),
-            by.into(),
-        ]);
-    })
-    .await?;
-    // The oldest first; those of which nothing is known last.
-    rows.sort_by_key(|row| match row.get(6) {
-        Some(Cell::Number(years)) => -years,
-        _ => i64::MAX,
-    });
-    let head = [
-        ("client", Kind::Client),
-        ("vendor", Kind::Text),
-        ("product", Kind::Text),
-        ("serial", Kind::Text),
-        ("purchased_on", Kind::Text),
-        ("firmware_of", Kind::Text),
-        ("years", Kind::Number),
-        ("known_by", Kind::Text),
-    ];
-    Ok(table(&head, rows, &["age-by-firmware"]))
 }
 
 async fn changes(tx: &mut Tx, asked: &Asked<'_>) -> Result<Report, Error> {

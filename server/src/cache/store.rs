@@ -235,13 +235,17 @@ impl Store {
         now: i64,
     ) -> io::Result<Opened> {
         let (file, found) = open_plain(partial)?;
-        file.set_times(FileTimes::new().set_accessed(instant(now)).set_modified(modified))?;
         file.sync_data()?;
         let path = self.path(sha256);
         if let Some(folder) = path.parent() {
             fs_err::create_dir_all(folder)?;
         }
         fs_err::rename(partial, &path)?;
+        // Not before: a part with the age that the mirror tells would be pruned as one that was begun long ago.
+        if let Err(error) = file.set_times(FileTimes::new().set_accessed(instant(now)).set_modified(modified))
+        {
+            tracing::warn!(%sha256, %error, "when a file of the package cache was changed cannot be noted");
+        }
         self.note_name(sha256, name);
         let hold = Arc::new(());
         let object = Object {
@@ -445,6 +449,21 @@ mod tests {
         let _room = store.make_room(10).unwrap();
         assert!(store.has(&new) && !store.has(&old));
         assert_eq!(store.size(), (1, 10));
+    }
+
+    #[test]
+    fn a_part_that_is_whole_but_could_not_be_stored_is_not_taken_for_an_old_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().to_owned(), 25, 0).unwrap();
+        let sha256 = blobs::hash(b"0123456789");
+        let partial = store.partial(&sha256);
+        fs_err::write(&partial, b"0123456789").unwrap();
+        // Where its folder should be, something is in the way.
+        fs_err::write(store.path(&sha256).parent().unwrap(), b"").unwrap();
+        let now = crate::clock::Clock::system().now();
+        assert!(store.put(&partial, &sha256, "debian/pool/a", instant(0), now).is_err());
+        store.prune_partial(now);
+        assert!(partial.exists(), "it would have to be fetched anew");
     }
 
     #[test]

@@ -180,8 +180,8 @@ pub async fn has_replaced(tx: &mut Tx, serial: &str) -> Result<bool, Error> {
 
 /// The certificates that the one with serial number `$1` has replaced: those of its client, with other keys, that are older and of its
 /// realm; and when it is an installed system's, those of installers, which that system has left behind. An installer replaces no
-/// installed system: the machine may only be there to be rescued.
-const REPLACED: &str = "revoked_at IS NULL AND EXISTS ( \
+/// installed system: the machine may only be there to be rescued. Its client is asked for first, since every poll asks this.
+const REPLACED: &str = "client_id = (SELECT client_id FROM certificates WHERE serial = $1) AND revoked_at IS NULL AND EXISTS ( \
     SELECT 1 FROM certificates used WHERE used.serial = $1 AND used.client_id = certificates.client_id \
     AND used.fingerprint <> certificates.fingerprint AND ( \
     (used.realm = certificates.realm AND used.created_at > certificates.created_at) \

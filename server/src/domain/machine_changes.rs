@@ -77,6 +77,7 @@ mod tests {
             virtualization: String::new(),
             disks: vec![Disk { serial: "A".to_owned(), size_bytes: 1 << 40, ..Disk::default() }],
             nics: Vec::new(),
+            file_systems: Vec::new(),
             vm_host: None,
             os: OperatingSystem { kernel: "6.1.0-30".to_owned(), ..OperatingSystem::default() },
         }

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use crate::clock;
 
 /// Which reports there are.
-pub const NAMES: [&str; 10] = [
-    "updates", "reboots", "silent", "failures", "hardware", "software", "packages", "disks", "age", "changes",
+pub const NAMES: [&str; 11] = [
+    "updates", "reboots", "silent", "failures", "hardware", "software", "packages", "disks", "space", "age",
+    "changes",
 ];
 
 /// A report that was made.

@@ -220,8 +220,29 @@ fn what_agents_and_use_cases_say_is_read_in_german() {
         "braucht Job 12 (storage): abgebrochen"
     );
     assert_eq!(german("client lab-99 does not exist"), "Client lab-99 gibt es nicht");
+    assert_eq!(
+        german("north: removing the machine: gone; nothing: it is tried again by itself"),
+        "north: Entfernen der Maschine: gone; nichts: Es wird von selbst wieder versucht"
+    );
     assert_eq!(german("what nobody has translated"), "what nobody has translated");
     assert_eq!(pages.say("en", "client lab-99 does not exist"), "client lab-99 does not exist");
+}
+
+#[test]
+fn what_is_to_be_typed_is_marked_and_nothing_else_gets_through() {
+    let mut tera = Tera::default();
+    tera.register_filter("code", code);
+    tera.add_raw_template("one.html", "{{ text | code }}").unwrap();
+    let shown = |text: &str| {
+        let mut context = Context::new();
+        context.insert("text", text);
+        tera.render("one.html", &context)
+    };
+    assert_eq!(
+        shown("run `lotse token <x>` & wait").unwrap(),
+        "run <code>lotse token &lt;x&gt;</code> &amp; wait"
+    );
+    assert_eq!(shown("<b>`one").unwrap(), "&lt;b&gt;`one");
 }
 
 #[test]

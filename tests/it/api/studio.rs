@@ -9,7 +9,11 @@ use server::{
     db::{clients, images},
     domain::{image::Image, people::Role},
 };
-use wire::{Sha256, enrol::BlobRef, facts::Facts};
+use wire::{
+    Sha256,
+    enrol::BlobRef,
+    facts::{Facts, FileSystem},
+};
 
 fn facts(file: &str) -> Facts {
     let path = repository().join("job-scripts/_facts").join(file);
@@ -204,6 +208,14 @@ pub(super) async fn every_report_is_a_table_for_programs_and_for_spreadsheets(en
     facts.os.reboot_wanted = "linux-image".to_owned();
     facts.dmi.vendor = "=HYPERLINK(\"x\")".to_owned();
     facts.dmi.bios_date = "04/01/2014".to_owned();
+    let mounted = |mount: &str, free_bytes| FileSystem {
+        mount: mount.to_owned(),
+        device: "/dev/vda2".to_owned(),
+        format: "ext4".to_owned(),
+        size_bytes: 1000,
+        free_bytes,
+    };
+    facts.file_systems = vec![mounted("/", 500), mounted("/home", 19)];
     measure(&server, &facts).await;
     let names = server.get("/api/v1/reports").await.unwrap().ok().unwrap();
     for name in names.as_array().unwrap() {
@@ -221,6 +233,8 @@ pub(super) async fn every_report_is_a_table_for_programs_and_for_spreadsheets(en
     let rows = async |path: &str| server.get(path).await.unwrap().ok().unwrap()["rows"].clone();
     assert_eq!(rows("/api/v1/reports/reboots").await[0][1], "linux-image");
     assert_eq!(rows("/api/v1/reports/age").await[0][7], "firmware");
+    let space = rows("/api/v1/reports/space").await;
+    assert_eq!((&space[0][1], &space[0][2], &space[1][1]), (&json!(99), &json!("/home"), &json!(50)));
     let changes = rows("/api/v1/reports/changes").await;
     assert!(changes.as_array().unwrap().iter().any(|row| row[2] == "memory"), "{changes}");
     let hardware = server.get("/api/v1/reports/hardware?format=csv").await.unwrap().text;

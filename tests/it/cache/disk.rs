@@ -96,6 +96,7 @@ fn start(data: &std::path::Path, mirror: &Mirror, archive: &Archive) -> Killable
 
 #[tokio::test]
 async fn a_server_that_is_killed_in_the_middle_leaves_nothing_half_and_goes_on_where_it_was() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let archive = Archive::new().unwrap();
     let hello = archive.package("hello", "1", 3_000_000).unwrap();
     archive.release(SUITE).unwrap();

@@ -1,4 +1,4 @@
-//! How both databases carry out what the pages of people ask: whatever grows with the site is looked at by an index.
+//! How both databases carry out what the pages of people and the agents ask: whatever grows with the site is looked at by an index.
 //!
 //! The statements are those that the server runs, as it says them (`lotse::sql`); the plans are the databases' own. PostgreSQL is told to
 //! avoid reading a table from its beginning to its end, which it would rightly do with the few rows that there are here: where it
@@ -19,18 +19,24 @@ use harness::{
 use regex::Regex;
 use reqwest::Method;
 use server::{
-    db::{Location, archives, search::SortBy},
+    app::agents,
+    db::{
+        Location, archives,
+        identities::{self, Certificate},
+        search::SortBy,
+    },
     domain::people::{Rights, Role},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use wire::{ClientId, enrol::Realm, poll::PollRequest};
 
 const CLIENTS: u32 = 300;
 const JOBS: u32 = 1000;
 
 /// Tables that grow with the site and whose rows are wide. Those beside clients that hold an address or a name are made to be read as they are.
-const GROWS: &str = "clients|jobs|job_history|attempts|packages|client_packages|client_updates|archive_packages|events|package_changes";
+const GROWS: &str = "clients|jobs|job_history|attempts|packages|client_packages|client_updates|archive_packages|events|package_changes|certificates";
 
 /// Searches by everything that has an index, alone and with what it is often asked with.
 const SEARCHES: [&str; 26] = [
@@ -146,7 +152,33 @@ async fn postgresql_finds_what_pages_ask_by_an_index() {
     server.stop().await.unwrap();
 }
 
-/// The statements of lists, searches, overview and package search, at a site that has something to look through.
+/// What every agent asks every minute.
+async fn an_agent_polls(server: &TestServer) {
+    let (now, client) = (server.ctx.now(), ClientId(1));
+    let certificate = Certificate {
+        serial: "0a".to_owned(),
+        client,
+        fingerprint: server::blobs::hash(b"its key"),
+        expires_at: now + 3_600_000_000,
+        revoked_at: None,
+    };
+    let mut tx = server.ctx.db.write().await.unwrap();
+    identities::create_certificate(&mut tx, &certificate, Realm::System, "boot", now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(agents::authenticate(&server.ctx, &certificate.serial).await.unwrap(), client);
+    let request = PollRequest {
+        boot_id: "boot".to_owned(),
+        realm: Realm::System,
+        agent_version: "0.1.0".to_owned(),
+        working: None,
+        wait_s: 0,
+    };
+    for _ in 0..2 {
+        agents::poll(&server.ctx, client, &request).await.unwrap();
+    }
+}
+
+/// The statements of lists, searches, overview, package search and of an agent, at a site that has something to look through.
 async fn asked(engine: Engine) -> (TestServer, BTreeSet<String>) {
     let server = TestServer::start(engine).await.unwrap();
     fill::fill(&server, CLIENTS, JOBS).await.unwrap();
@@ -167,6 +199,7 @@ async fn asked(engine: Engine) -> (TestServer, BTreeSet<String>) {
         let page = answer(browser.request(Method::GET, &path)).await.unwrap();
         assert_eq!(page.status, 200, "{path}: {}", page.text);
     }
+    an_agent_polls(&server).await;
     drop(listening);
     let found = statements.0.lock().unwrap();
     let found: BTreeSet<_> = found.iter().filter(|text| text.starts_with("SELECT")).cloned().collect();

@@ -135,6 +135,7 @@ impl Subject {
                 addresses: self.addresses.iter().map(|address| format!("{address}/24")).collect(),
                 booted: true,
             }],
+            file_systems: Vec::new(),
             vm_host: None,
             os: OperatingSystem {
                 id: hardware.os.clone(),

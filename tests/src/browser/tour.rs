@@ -28,7 +28,7 @@ const MORE: [(&str, &str); 27] = [
     ("desktops-name-deleting", "/desktops/dora-desk"),
     ("desktops-rebuild", "/desktops/ann-desk/do/rebuild"),
     ("providers-resting", "/providers/south"),
-    ("clients-empty", "/clients?stage=installing&after=zzz"),
+    ("clients-empty", "/clients?q=zzz"),
     ("error", "/clients/nobody"),
     ("reports-updates", "/reports/updates"),
     ("reports-reboots", "/reports/reboots"),

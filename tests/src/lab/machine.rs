@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -152,16 +153,14 @@ impl Machine {
     pub fn power_on(&self, network: &Network) -> Result<Running> {
         let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
         let log = self.directory.join(format!("serial-{start}.log"));
-        let monitor = self.directory.join("monitor.sock");
-        if monitor.exists() {
-            fs_err::remove_file(&monitor)?;
-        }
-        let options = self.options(&log, &monitor);
+        // The path of a socket has at most 107 bytes (unix(7)), and the directory may lie deep.
+        let sockets = tempfile::Builder::new().prefix("lotse-machine-").tempdir()?;
+        let options = self.options(&log, &monitor_in(&sockets));
         let words = ["sh", "-c", SWITCHED_ON_AGAIN, "machine"].into_iter();
         let words: Vec<&str> = words.chain(options.iter().map(String::as_str)).collect();
         let output = self.directory.join(format!("qemu-{start}.log"));
         let process = Process::start(&network.wrap(&words), &output, self.limit)?;
-        let mut running = Running { process, serial: Serial::new(&log), monitor, started: Instant::now() };
+        let mut running = Running { process, serial: Serial::new(&log), sockets, started: Instant::now() };
         running.comes_up()?;
         Ok(running)
     }
@@ -244,7 +243,7 @@ impl Firmware {
 pub struct Running {
     process: Process,
     serial: Serial,
-    monitor: PathBuf,
+    sockets: TempDir,
     started: Instant,
 }
 
@@ -339,7 +338,7 @@ impl Running {
     /// Gives QEMU's monitor a command, such as `system_reset`.
     pub fn monitor(&self, command: &str) -> Result<()> {
         let attempt = || -> std::io::Result<()> {
-            let mut socket = UnixStream::connect(&self.monitor)?;
+            let mut socket = UnixStream::connect(monitor_in(&self.sockets))?;
             socket.set_read_timeout(Some(Duration::from_secs(5)))?;
             wait_for_prompt(&mut socket)?;
             socket.write_all(format!("{command}\n").as_bytes())?;
@@ -347,6 +346,11 @@ impl Running {
         };
         attempt().with_context(|| format!("telling QEMU's monitor {command:?}"))
     }
+}
+
+/// QEMU's monitor.
+fn monitor_in(sockets: &TempDir) -> PathBuf {
+    sockets.path().join("monitor")
 }
 
 fn wait_for_prompt(socket: &mut UnixStream) -> std::io::Result<()> {

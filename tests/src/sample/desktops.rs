@@ -231,8 +231,8 @@ async fn leaving(site: &Site<'_>, north: i64) -> Result<()> {
     let part = parts::intend(&mut tx, &intended, at + 2 * SECOND).await?;
     let remote = Some("7d3a1c52-0000-4000-8000-0000000000f7");
     parts::set_state(&mut tx, part, PartState::Leaving, remote, None, site.now - 2 * MINUTE).await?;
-    let problem = "removing the machine: the account may not do this; look at the account's keys and role at the \
-                   provider; then `lotse provider change --keys`";
+    let problem = "removing the machine: The given command does not exist or it is not available for user (432); look \
+                   at the account's keys and role at the provider; then `lotse provider change --keys`";
     parts::set_problem(&mut tx, part, problem).await?;
     trials::end(&mut tx, trial, TrialState::Succeeded, at + MINUTE).await?;
     desktops::set_state(&mut tx, id, DesktopState::Deleting, "admin has deleted it", site.now - 3 * MINUTE)

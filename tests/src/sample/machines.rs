@@ -3,7 +3,7 @@
 use anyhow::Result;
 use wire::{
     enrol::Realm,
-    facts::{Disk, DiskPartition, Facts, Firmware, OperatingSystem},
+    facts::{Disk, DiskPartition, Facts, FileSystem, Firmware, OperatingSystem},
 };
 
 use super::mac;
@@ -38,6 +38,19 @@ pub(super) fn machine(number: u8, installed: bool, at: i64) -> Result<Facts> {
         }
     }
     if installed {
+        // The older the machine, the fuller its disk.
+        let used = if old { 94 } else { 31 + u64::from(number) };
+        facts.file_systems = [("/", "ext4", 22 * GIB), ("/home", "xfs", 100 * GIB)]
+            .into_iter()
+            .zip(2..)
+            .map(|((mount, format, size), part)| FileSystem {
+                mount: mount.to_owned(),
+                device: format!("/dev/nvme0n1p{}", part + 1),
+                format: format.to_owned(),
+                size_bytes: size,
+                free_bytes: size / 100 * (100 - used),
+            })
+            .collect();
         facts.os = OperatingSystem {
             id: "debian".to_owned(),
             version: "12".to_owned(),

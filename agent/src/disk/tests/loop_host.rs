@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{event::Stream, storage::DiskExpectation};
 
 use crate::host::{
-    Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Talk, Unpacker, real::RealHost,
+    Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk, Unpacker, real::RealHost,
 };
 
 const NAME: &str = "vdz";
@@ -359,6 +359,10 @@ impl Host for LoopHost {
     fn unmount(&self, target: &Path) -> Result<(), Error> {
         self.spend(target)?;
         RealHost.unmount(target)
+    }
+
+    fn room(&self, path: &Path) -> Result<Room, Error> {
+        RealHost.room(&self.real_path(path))
     }
 
     fn open_disk(&self, path: &Path) -> Result<Box<dyn DiskFile>, Error> {

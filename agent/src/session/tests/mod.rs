@@ -120,6 +120,24 @@ fn kinds(stage: &Stage, attempt: i64) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn facts_are_measured_again_when_they_are_old() {
+    let stage = Stage::enrolled();
+    let session = stage.session();
+    let stop = CancellationToken::new();
+    let mut running = std::pin::pin!(run(&session, &stop));
+    let mut told = Vec::new();
+    for hours in [5, 2, 0] {
+        tokio::select! {
+            ended = &mut running => panic!("it ended: {ended:?}"),
+            () = stage.server.idle() => {}
+        }
+        told.push(stage.server.calls("facts"));
+        stage.host.advance_clock(hours * 3_600_000_000);
+    }
+    assert_eq!(told, [1, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_machine_waits_for_adoption_and_then_does_its_job() {
     let stage = Stage::new(Realm::Installer);
     stage.server.wait_for_adoption(3);

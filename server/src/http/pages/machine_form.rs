@@ -45,6 +45,7 @@ pub(super) struct MachineForm {
     pub(super) proxy: String,
     pub(super) ntp: String,
     pub(super) serial_console: String,
+    pub(super) purchased_on: String,
     pub(super) ssh_keys: String,
     pub(super) directory_uris: String,
     pub(super) directory_base: String,
@@ -97,6 +98,7 @@ impl MachineForm {
             proxy: config.proxy.clone(),
             ntp: config.ntp.join(" "),
             serial_console: config.serial_console.clone(),
+            purchased_on: config.purchased_on.clone(),
             ssh_keys: config.root_ssh_keys.join("\n"),
             ..Self::default()
         };
@@ -162,7 +164,7 @@ impl MachineForm {
                 .then(|| HomeServer { export: text(&self.home_export), options: text(&self.home_options) }),
             printers,
             desktop: self.desktop(),
-            purchased_on: present.purchased_on.clone(),
+            purchased_on: text(&self.purchased_on),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -410,6 +412,7 @@ mod tests {
                 model: "everywhere".to_owned(),
             }],
             desktop: Some(DesktopChoice { environment: DesktopEnvironment::Kde, remote: RemoteAccess::Xrdp }),
+            purchased_on: "2024-09-30".to_owned(),
             ..ClientConfig::default()
         };
         assert_eq!(MachineForm::of(&config).config(&config).unwrap(), config);

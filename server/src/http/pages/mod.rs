@@ -326,8 +326,11 @@ async fn guard(
         crate::app::approvals::pending(&ctx, &mut tx, &who.actor).await?
     };
     let visitor = Visitor::new(&request, who, pending);
-    request.extensions_mut().insert(visitor);
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(visitor.clone());
+    let mut response = next.run(request).await;
+    // A problem becomes a page with the frame of whoever asked.
+    response.extensions_mut().insert(visitor);
+    Ok(response)
 }
 
 #[derive(serde::Serialize)]
@@ -338,7 +341,7 @@ struct ErrorView {
 
 /// A problem is a page here.
 async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -> Response {
-    let visitor = Visitor::stranger(&request);
+    let stranger = Visitor::stranger(&request);
     let id =
         request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
@@ -348,6 +351,7 @@ async fn errors_as_pages(State(ctx): State<Ctx>, request: Request, next: Next) -
         return Redirect::to(&format!("/approvals?asked={asked}")).into_response();
     }
     let status = response.status();
+    let visitor = response.extensions_mut().remove().unwrap_or(stranger);
     let view = ErrorView { page: visitor.frame(""), problem: Problem { request_id: id, ..problem } };
     match page(&ctx, &visitor, "pages/error.html", &view) {
         Ok(page) => (status, page).into_response(),

@@ -30,6 +30,7 @@ pub fn example_machine(layout: &Layout, firmware: Firmware) -> Option<Facts> {
         virtualization: String::new(),
         disks: disks.collect(),
         nics: Vec::new(),
+        file_systems: Vec::new(),
         vm_host: None,
         os: OperatingSystem::default(),
     })

@@ -47,6 +47,7 @@ fn facts(firmware: Firmware, disks: Vec<Disk>) -> Facts {
         virtualization: String::new(),
         disks,
         nics: Vec::new(),
+        file_systems: Vec::new(),
         vm_host: None,
         os: OperatingSystem::default(),
     }

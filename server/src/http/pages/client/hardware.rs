@@ -1,7 +1,7 @@
 //! A machine's hardware as people read it, and its disks to scale: as they are, and as they would become.
 
 use serde::Serialize;
-use wire::facts::{Disk, Facts, Firmware, Nic};
+use wire::facts::{Disk, Facts, FileSystem, Firmware, Nic};
 
 use crate::{
     domain::layout::size::human,
@@ -22,6 +22,7 @@ pub(in crate::http::pages) struct FactsView {
     reboot_wanted: String,
     cards: Vec<CardView>,
     disks: Vec<DiskView>,
+    file_systems: Vec<FileSystemView>,
 }
 
 #[derive(Serialize)]
@@ -41,12 +42,27 @@ struct DiskView {
     parts: Vec<PartView>,
 }
 
+/// How full a file system is.
+#[derive(Serialize)]
+struct FileSystemView {
+    mount: String,
+    device: String,
+    format: String,
+    size: String,
+    free: String,
+    percent: u64,
+    /// So full that it should be looked at.
+    scarce: bool,
+}
+
 /// A stretch of a disk; where it begins and its length are percent of the disk.
 #[derive(Serialize)]
 pub(in crate::http::pages) struct PartView {
     name: String,
     content: String,
     size: String,
+    /// It carries files.
+    mounted: bool,
     start: u64,
     width: u64,
 }
@@ -91,6 +107,19 @@ pub(super) fn facts_view(facts: &Facts) -> FactsView {
         reboot_wanted: facts.os.reboot_wanted.clone(),
         cards: facts.nics.iter().map(card).collect(),
         disks: facts.disks.iter().map(disk_view).collect(),
+        file_systems: facts.file_systems.iter().map(file_system_view).collect(),
+    }
+}
+
+fn file_system_view(there: &FileSystem) -> FileSystemView {
+    FileSystemView {
+        mount: there.mount.clone(),
+        device: there.device.clone(),
+        format: there.format.clone(),
+        size: human(there.size_bytes),
+        free: human(there.free_bytes),
+        percent: there.used_percent(),
+        scarce: there.is_scarce(),
     }
 }
 
@@ -98,6 +127,7 @@ fn disk_view(disk: &Disk) -> DiskView {
     let parts = disk.partitions.iter().map(|there| PartView {
         name: if there.name.is_empty() { there.label.clone() } else { there.name.clone() },
         content: there.content.clone(),
+        mounted: !["", "swap"].contains(&there.content.as_str()),
         size: human(there.size_bytes),
         start: percent(there.start_bytes, disk.size_bytes),
         width: percent(there.size_bytes, disk.size_bytes).max(1),
@@ -119,6 +149,7 @@ fn disk_view(disk: &Disk) -> DiskView {
 pub(in crate::http::pages) fn preview_view(preview: DiskPreview) -> PreviewView {
     let whole = preview.written.iter().map(|part| part.start_bytes + part.size_bytes).max().unwrap_or(1);
     let part = |part: PartitionPreview| PartView {
+        mounted: !part.mount.is_empty(),
         name: if part.mount.is_empty() { part.id } else { part.mount },
         content: part.content,
         size: human(part.size_bytes),
