@@ -11,7 +11,9 @@ use std::{
 };
 
 use axum::{
-    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    extract::ws::{
+        CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+    },
     http::{HeaderMap, header},
     response::Response,
 };
@@ -33,6 +35,9 @@ use crate::{
     consoles::Shown,
     context::Ctx,
 };
+
+/// A request that is a WebSocket's, or why not.
+pub(super) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 /// The subprotocol of all browsers' clients for RFB.
 const BINARY: &str = "binary";
@@ -125,9 +130,12 @@ pub(super) fn relayed(
     actor: Actor,
     name: String,
     language: &'static str,
-    (headers, upgrade): (&HeaderMap, WebSocketUpgrade),
+    (headers, upgrade): (&HeaderMap, Upgrade),
 ) -> Result<Response, Rejection> {
     check_origin(headers)?;
+    let upgrade = upgrade.map_err(|error| {
+        Error::invalid(format!("this address is for WebSockets: {error}"), "use HTTP/1.1 and its upgrade")
+    })?;
     let ticket = offered(headers).find_map(|word| word.strip_prefix(TICKET)).unwrap_or_default().to_owned();
     let upgrade = upgrade
         .protocols([BINARY])

@@ -1,7 +1,7 @@
 //! Consoles of clients that are virtual machines: their screens, and what they print.
 
 use axum::{
-    extract::{Path, Query, State, WebSocketUpgrade},
+    extract::{Path, Query, State},
     http::HeaderMap,
     response::Response,
 };
@@ -16,7 +16,10 @@ use crate::{
         serial::{self, SerialOutput},
     },
     context::Ctx,
-    http::{console::relayed, extract::Json},
+    http::{
+        console::{Upgrade, relayed},
+        extract::Json,
+    },
     pages::LANGUAGES,
 };
 
@@ -41,7 +44,7 @@ async fn screen(
     Asking(actor): Asking,
     Path(name): Path<String>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Result<Response, Rejection> {
     relayed(ctx, actor, name, LANGUAGES[0], (&headers, upgrade))
 }

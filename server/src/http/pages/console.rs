@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State, WebSocketUpgrade},
+    extract::{Path, Query, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -23,7 +23,10 @@ use crate::{
     },
     context::Ctx,
     domain::serial::SerialLine,
-    http::{console::relayed, problem},
+    http::{
+        console::{Upgrade, relayed},
+        problem,
+    },
     novnc,
 };
 
@@ -172,7 +175,7 @@ async fn screen(
     visitor: Visitor,
     Path(name): Path<String>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Result<Response, Rejection> {
     relayed(ctx, visitor.actor()?, name, visitor.language, (&headers, upgrade))
 }
