@@ -19,6 +19,7 @@ use crate::{
     metadata,
     server::{https::Https, plain::Http},
     session::{self, Console, Ended, Session},
+    survey,
     upgrade::supervisor,
 };
 
@@ -50,6 +51,8 @@ enum Subcommands {
     },
     /// Measures this machine and prints the result as JSON.
     Facts,
+    /// Reads how this system is set up and prints the result as JSON; changes nothing.
+    Survey,
     /// Carries an upgrade of the agent to its end; the agent starts it by itself.
     #[command(hide = true)]
     Supervise,
@@ -112,6 +115,11 @@ pub async fn run(arguments: Arguments, stop: &CancellationToken) -> anyhow::Resu
         Subcommands::Facts => {
             let facts = facts::gather(host.as_ref(), Realm::System).await;
             print(&serde_json::to_string_pretty(&facts).context("writing the facts as JSON")?);
+            Ok(())
+        }
+        Subcommands::Survey => {
+            let survey = survey::gather(host.as_ref()).await;
+            print(&serde_json::to_string_pretty(&survey).context("writing the survey as JSON")?);
             Ok(())
         }
         Subcommands::Supervise => {

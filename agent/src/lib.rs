@@ -23,6 +23,7 @@ pub mod server;
 pub mod session;
 pub mod spool;
 pub mod steps;
+pub mod survey;
 pub mod tools;
 pub mod trust;
 pub mod upgrade;

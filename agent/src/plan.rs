@@ -112,6 +112,7 @@ pub fn is_repeatable(kind: &StepKind) -> bool {
         | StepKind::UpgradeAgent { .. }
         | StepKind::SendPackages { .. }
         | StepKind::Facts {}
+        | StepKind::Survey {}
         | StepKind::Reboot {}
         | StepKind::Shutdown {}
         | StepKind::Rescue { .. }

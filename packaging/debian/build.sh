@@ -71,6 +71,14 @@ if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
     systemctl disable --now --quiet lotse-agent.service lotse-agent-metadata.service || true
 fi
 TEXT
+        # Its key is worth something as long as the server knows the client, and its configuration names a server.
+        cat > "$tree/DEBIAN/postrm" <<'TEXT'
+#!/bin/sh
+set -e
+if [ "$1" = purge ]; then
+    rm -rf /etc/lotse-agent /var/lib/lotse-agent
+fi
+TEXT
         ;;
     server)
         if [ -z "$agent" ] || [ -z "$agent_package" ]; then usage; fi
@@ -123,7 +131,7 @@ TEXT
         ;;
     *) usage ;;
 esac
-for script in postinst prerm; do
+for script in postinst prerm postrm; do
     [ ! -e "$tree/DEBIAN/$script" ] || chmod 755 "$tree/DEBIAN/$script"
 done
 mkdir -p "$(dirname "$out")"

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::{
-    cloudstack::{Cloud, KEYS, Left, Random},
+    cloudstack::{Cloud, Left, Random, keys},
     server::{Engine, TestServer},
 };
 use server::{
@@ -16,7 +16,7 @@ use server::{
         clients::NewClient,
         desktops::{self, NewDesktop},
         passwords::Passwords,
-        providers::{self, NewProvider, ProviderKeys},
+        providers::{self, NewProvider},
     },
     clock::{Clock, SECOND},
     context::Ctx,
@@ -24,7 +24,7 @@ use server::{
         client::ClientConfig,
         desktop::{DesktopState, PartKind, PartState, TrialState},
         desktop_stage::StageWord,
-        provider::{PoolMember, ProviderWish, SizeThere},
+        provider::{PoolMember, ProviderWish},
         reach::Sees,
     },
 };
@@ -101,21 +101,9 @@ fn new(name: String) -> NewDesktop {
 async fn register(ctx: &Ctx, clouds: &[Cloud]) -> Result<()> {
     let mut members = Vec::new();
     for (at, cloud) in clouds.iter().enumerate() {
-        let there =
-            SizeThere { offering: "medium".to_owned(), disk: "custom".to_owned(), disk_gib: Some(20) };
-        let wish = ProviderWish {
-            endpoint: cloud.endpoint.clone(),
-            ca_pem: cloud.ca_pem.clone(),
-            zone: "north".to_owned(),
-            network: "desktops".to_owned(),
-            iso: "lotse".to_owned(),
-            sizes: [("standard".to_owned(), there)].into(),
-            timeout_s: 5,
-            ..ProviderWish::default()
-        };
-        let keys = ProviderKeys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() };
+        let wish = ProviderWish { timeout_s: 5, ..cloud.wish() };
         let provider = format!("cloud-{at}");
-        providers::create(ctx, &NewProvider { name: provider.clone(), wish, keys }).await?;
+        providers::create(ctx, &NewProvider { name: provider.clone(), wish, keys: keys() }).await?;
         members.push(PoolMember { provider, order: 0, weight: 1 });
     }
     providers::set_pool(ctx, "cloud", &members, None).await?;

@@ -5,6 +5,7 @@
 mod agent_upgrade;
 mod browser_installation;
 mod desktop;
+mod integration;
 mod rollout;
 mod server_package;
 mod ssh;

@@ -20,6 +20,7 @@ use crate::{
     agent_upgrade::an_agent_is_upgraded_and_a_broken_one_goes_back,
     browser_installation::browser_installation,
     desktop::{desktop_mate_on_cloudstack, desktop_on_cloudstack},
+    integration::integration_of_installed_systems,
     rollout::rollout_of_a_broken_package_halts_by_itself,
     server_package::server_package_as_the_operators_book_says,
     ssh::{key_pair, ssh},
@@ -58,6 +59,7 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     story!(server_package_as_the_operators_book_says),
     story!(browser_installation),
     story!(rollout_of_a_broken_package_halts_by_itself),
+    story!(integration_of_installed_systems),
     story!(an_agent_is_upgraded_and_a_broken_one_goes_back),
 ];
 

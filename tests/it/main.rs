@@ -68,6 +68,7 @@ mod console;
 mod database;
 mod directory;
 mod fleet;
+mod integration;
 mod inventory;
 mod login;
 mod metadata;

@@ -5,6 +5,7 @@
 
 mod consoles;
 pub mod desktops;
+mod integration;
 mod machines;
 mod packages;
 mod report;
@@ -74,6 +75,8 @@ pub struct Sample {
     pub preview: JobId,
     /// A layout of the site's own.
     pub layout: &'static str,
+    /// A client that somebody else has installed.
+    pub integrated: &'static str,
 }
 
 /// Starts a server that is filled with the sample.
@@ -139,6 +142,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
     selections::fill(ctx).await?;
     let preview = site.preview("lab-01").await?;
     sources::fill(ctx).await?;
+    integration::fill(ctx, "office-09").await?;
     Ok(Sample {
         installed: "lab-01",
         discovered: "new-3f01",
@@ -150,6 +154,7 @@ pub async fn fill(ctx: &Ctx) -> Result<Sample> {
         selection: "writing",
         preview,
         layout: "lab-disk",
+        integrated: "office-09",
     })
 }
 

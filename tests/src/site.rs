@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::lab::{
     Dnsmasq, ForeignDhcp, Network,
-    process::{Process, run, run_with},
+    process::{Process, run, run_given, run_with},
 };
 
 /// A site lasts no longer than this.
@@ -261,6 +261,17 @@ impl Site {
     pub async fn lotse(&self, argv: &[&str]) -> Result<String> {
         let home = self.directory.display().to_string();
         self.run_lotse(&[("LOTSE_TOKEN", &self.token), ("HOME", &home)], argv).await
+    }
+
+    /// Runs `lotse` as the admin with a line on its standard input.
+    ///
+    /// # Errors
+    /// As [`Site::lotse`].
+    pub async fn lotse_given(&self, line: &str, argv: &[&str]) -> Result<String> {
+        let home = self.directory.display().to_string();
+        let (data, program) = (self.data().display().to_string(), self.programs.lotse.display().to_string());
+        let environment = [("LOTSE_TOKEN", self.token.as_str()), ("HOME", &home), ("LOTSE_DATA", &data)];
+        run_given(&[&[program.as_str()], argv].concat(), &environment, &format!("{line}\n")).await
     }
 
     async fn run_lotse(&self, environment: &[(&str, &str)], argv: &[&str]) -> Result<String> {

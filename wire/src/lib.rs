@@ -1,7 +1,7 @@
 //! What server and agent say to each other: types only, no IO, no clock.
 //!
 //! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`package_work`], [`event`], [`facts`],
-//! [`packages`], [`problem`], [`user_data`], [`vm`], [`console`].
+//! [`survey`], [`packages`], [`problem`], [`user_data`], [`vm`], [`console`].
 //!
 //! Invariants: a message of any released version still parses (`golden/`); an enum value that this version does not
 //! know parses as `Unknown`, so old agents and new servers live together. Times are microseconds since the Unix epoch,
@@ -19,6 +19,7 @@ pub mod poll;
 pub mod problem;
 pub mod step;
 pub mod storage;
+pub mod survey;
 pub mod trust;
 pub mod user_data;
 pub mod vm;

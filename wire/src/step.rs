@@ -129,6 +129,8 @@ pub enum StepKind {
     },
     /// Measures the machine and sends its facts.
     Facts {},
+    /// Reads how the installed system is set up, and sends it; changes nothing.
+    Survey {},
     /// Ends the attempt with success and restarts the machine.
     Reboot {},
     /// Ends the attempt with success and switches the machine off.

@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, trust,
+    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, survey, trust,
     user_data, vm,
 };
 
@@ -188,6 +188,10 @@ fn golden_structs() -> BTreeSet<String> {
         storage::MountEntry,
         storage::Partition,
         storage::StorageWork,
+        survey::FoundInterface,
+        survey::FoundSource,
+        survey::FoundUser,
+        survey::Survey,
         trust::Trust,
         user_data::UserData,
         vm::HostedMachine,
@@ -223,6 +227,7 @@ fn golden_enums() -> BTreeSet<String> {
         storage::StorageAction,
         storage::TableFormat,
         storage::Volume,
+        survey::AddressMethod,
         vm::SnapshotOrder,
         vm::VmBoot,
         vm::VmNetwork,
@@ -298,6 +303,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
     newer("", &step::WipeMethod::Unknown);
     newer("on", &storage::Volume::Unknown);
     newer("action", &storage::StorageAction::Unknown);
+    newer("", &survey::AddressMethod::Unknown);
     newer("", &vm::SnapshotOrder::Unknown);
     newer("from", &vm::VmBoot::Unknown);
     newer("how", &vm::VmNetwork::Unknown);
@@ -310,7 +316,7 @@ fn what_a_newer_version_says_is_unknown_and_no_error() {
             enumeration.as_ref().is_some_and(|(_, variants)| variants.contains(&"unknown".to_owned()))
         })
         .count();
-    assert_eq!(with_unknown, 22);
+    assert_eq!(with_unknown, 23);
 }
 
 #[test]

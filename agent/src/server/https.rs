@@ -24,6 +24,7 @@ use wire::{
     packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
     problem::Problem,
+    survey::Survey,
     trust::Trust,
 };
 
@@ -171,6 +172,11 @@ impl Server for HttpsServer {
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         let post = self.client.post(self.agents("facts")).json(facts).timeout(ANSWER_PATIENCE);
         Box::pin(async move { answer("take the facts", post).await.map(drop) })
+    }
+
+    fn survey<'a>(&'a self, survey: &'a Survey) -> BoxFuture<'a, Result<(), Error>> {
+        let post = self.client.post(self.agents("survey")).json(survey).timeout(ANSWER_PATIENCE);
+        Box::pin(async move { answer("take the survey", post).await.map(drop) })
     }
 
     fn packages<'a>(

@@ -12,6 +12,7 @@ use wire::{
     facts::Facts,
     packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
+    survey::Survey,
     trust::Trust,
 };
 
@@ -69,6 +70,9 @@ pub trait Server: Send + Sync {
 
     /// Sends what was measured.
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Sends how the system is set up.
+    fn survey<'a>(&'a self, survey: &'a Survey) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Sends which packages there are, or what differs.
     fn packages<'a>(

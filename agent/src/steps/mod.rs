@@ -32,6 +32,7 @@ mod rescue;
 mod script;
 mod send_packages;
 mod storage;
+mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unpack;
@@ -157,6 +158,7 @@ pub async fn execute(ctx: &StepContext<'_>, kind: &StepKind) -> Result<(), StepE
         StepKind::Packages(work) => packages::execute(ctx, work).await,
         StepKind::SendPackages { packages } => send_packages::execute(ctx, packages).await,
         StepKind::Facts {} => facts::execute(ctx).await,
+        StepKind::Survey {} => survey::execute(ctx).await,
         StepKind::Rescue { authorized_keys } => rescue::execute(ctx, authorized_keys).await,
         StepKind::WipeDisk { disk, method } => wipe_disk::execute(ctx, disk, *method).await,
         StepKind::Vm { work } => vm::execute(ctx, work).await,

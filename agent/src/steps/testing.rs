@@ -18,6 +18,7 @@ use wire::{
     package_work::Transaction,
     poll::{PollRequest, PollResponse},
     storage::DiskExpectation,
+    survey::Survey,
 };
 
 use super::{StepContext, Voice};
@@ -134,6 +135,7 @@ pub(crate) struct FakeServer {
     /// So many answers with a secret are lost.
     pub(crate) lost_secrets: Mutex<u32>,
     pub(crate) facts: Mutex<Vec<Facts>>,
+    pub(crate) surveys: Mutex<Vec<Survey>>,
     pub(crate) blob: Vec<u8>,
     /// What was sent.
     pub(crate) packages: Mutex<Vec<Vec<u8>>>,
@@ -184,6 +186,11 @@ impl Server for FakeServer {
 
     fn facts<'a>(&'a self, facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         self.facts.lock().unwrap().push(facts.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn survey<'a>(&'a self, survey: &'a Survey) -> BoxFuture<'a, Result<(), Error>> {
+        self.surveys.lock().unwrap().push(survey.clone());
         Box::pin(async { Ok(()) })
     }
 

@@ -8,18 +8,19 @@ use super::{
     approvals::{self, Wish},
     desktops, groups as group_cases, installation, layouts,
     passwords::{Hashes, Passwords},
-    search,
+    providers, search,
 };
 use crate::{
     context::Ctx,
     db::{
-        self, Tx, audit, clients, events, groups,
+        self, Tx, audit, clients, events, groups, integrations,
         standing::{Deeds, deeds},
     },
     domain::{
         approval::Risk,
         client::{Client, ClientConfig, Stage, is_name},
         client_status::{Activity, Health, Signs, activity, health},
+        integration::SystemOrigin,
         job::{Surroundings, waits_for},
     },
     presence::ONLINE_FOR,
@@ -75,6 +76,8 @@ pub struct Standing {
     pub found_in: Vec<String>,
     /// How many of its packages could be newer; `None`: nobody knows.
     pub updates: Option<i64>,
+    /// Who has installed its system.
+    pub origin: SystemOrigin,
 }
 
 /// A client that must exist, by name.
@@ -258,6 +261,7 @@ pub(super) async fn apply(
     if let Some(name) = change.name.as_ref().filter(|name| **name != client.name) {
         check_name(name)?;
         check_free(tx, name).await?;
+        providers::check_no_host(tx, &client.name, "renamed").await?;
         client.name.clone_from(name);
     }
     let known: Vec<_> =
@@ -333,6 +337,7 @@ pub async fn delete_if(ctx: &Ctx, name: &str, expected: Option<i64>, actor: &str
         return Err(Error::Stale { what: format!("client {name}") });
     }
     desktops::check_needed(&mut tx, client.id, name).await?;
+    providers::check_no_host(&mut tx, name, "removed").await?;
     let wish = Wish::DeleteClient { client: name.to_owned() };
     let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::DeleteClient), 1, actor).await?;
     let before = recorded(&mut tx, client.id).await?;
@@ -391,13 +396,18 @@ pub async fn standings(ctx: &Ctx, tx: &mut Tx, clients: Vec<Client>) -> Result<V
         let ids: Vec<ClientId> = chunk.iter().map(|client| client.id).collect();
         let mut deeds = deeds(tx, &ids).await?;
         let found_in = search::groups_of(ctx, tx, &ids).await?;
+        let integrated = integrations::among(tx, &ids).await?;
         for client in chunk {
             let deeds = deeds.remove(&client.id).unwrap_or_default();
             let found_in = found_in.get(&client.id).cloned().unwrap_or_default();
             let named = client.groups.iter().filter_map(|id| names.get(id).cloned());
             let mut groups: Vec<String> = named.collect();
             groups.sort_unstable();
-            standings.push(one_standing(ctx, client, deeds, groups, found_in));
+            let mut standing = one_standing(ctx, client, deeds, groups, found_in);
+            if integrated.contains(&standing.client.id) {
+                standing.origin = SystemOrigin::Integrated;
+            }
+            standings.push(standing);
         }
     }
 }
@@ -440,5 +450,6 @@ fn one_standing(
         groups,
         found_in,
         updates: deeds.updates,
+        origin: SystemOrigin::default(),
     }
 }

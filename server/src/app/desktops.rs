@@ -15,6 +15,8 @@ mod trial;
 mod view;
 mod work;
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -48,7 +50,7 @@ use crate::{
         approval::Risk,
         client::Stage,
         desktop::{
-            DesktopPart, DesktopState, DesktopWish, FaultClass, PartKind, PartState, PowerOrder,
+            self, DesktopPart, DesktopState, DesktopWish, FaultClass, PartKind, PartState, PowerOrder,
             ProviderTrial, TrialState, standard,
         },
         reach::Sees,
@@ -57,6 +59,9 @@ use crate::{
 };
 
 pub use crate::domain::desktop::Desktop;
+
+/// The port of SSH, by which every desktop is reached.
+const SSH: u16 = 22;
 
 /// Journals of desktops that are deleted are kept for so long.
 const KEPT: i64 = 90 * 86_400 * SECOND;
@@ -102,7 +107,8 @@ pub struct DesktopRecord {
     /// The desktop.
     #[serde(flatten)]
     pub desktop: Desktop,
-    /// How it is reached, such as `203.0.113.7:20000` for port 22; empty while that is not known.
+    /// How it is reached, such as `203.0.113.7:20000` for port 22: by what is forwarded, else at the address that its agent has told; empty
+    /// while that is not known.
     pub reached: Vec<ReachedPort>,
     /// Providers that were tried, in order.
     pub trials: Vec<ProviderTrial>,
@@ -135,13 +141,16 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<DesktopRecord, Error> {
     let desktop = find(tx, name).await?;
     let trials = trials::of(tx, desktop.id).await?;
     let journal = parts::of(tx, desktop.id).await?;
-    let reached = journal
-        .iter()
-        .filter(|part| part.kind == PartKind::Forwarding && part.state == PartState::Made)
-        .filter_map(|part| {
+    let forwardings: Vec<_> = journal.iter().filter(|part| part.kind == PartKind::Forwarding).collect();
+    let reached = if forwardings.is_empty() && desktop.state == DesktopState::Ready {
+        at_own_address(tx, &desktop).await?
+    } else {
+        let made = forwardings.into_iter().filter(|part| part.state == PartState::Made);
+        made.filter_map(|part| {
             Some(ReachedPort { port: part.guest_port?, at: format!("{}:{}", part.address_text, part.port?) })
         })
-        .collect();
+        .collect()
+    };
     Ok(DesktopRecord { desktop, reached, trials, journal })
 }
 
@@ -159,6 +168,26 @@ pub(super) async fn machine(
     let Some(part) = journal.iter().rev().find(is_there) else { return Ok(None) };
     let Some(provider) = provider_records::by_id(tx, part.provider_id).await? else { return Ok(None) };
     Ok(Some((provider, part.remote.clone().unwrap_or_else(|| part.tag.clone()))))
+}
+
+/// Ports of a machine for which nothing is forwarded, at the first IPv4 address that its agent has told.
+async fn at_own_address(tx: &mut Tx, desktop: &Desktop) -> Result<Vec<ReachedPort>, Error> {
+    let client = match desktop.client {
+        Some(client) => db::clients::find(tx, client).await?,
+        None => None,
+    };
+    let Some(client) = client else { return Ok(Vec::new()) };
+    let mut told = client.facts.iter().flat_map(|facts| &facts.nics).flat_map(|nic| &nic.addresses);
+    let address = told.find_map(|address| {
+        let address: Ipv4Addr = address.split('/').next()?.parse().ok()?;
+        (!address.is_loopback()).then_some(address)
+    });
+    let remote = client.config.desktop.unwrap_or_default().remote;
+    let at = |address: Ipv4Addr| {
+        let ports = desktop::ports(&[SSH], remote).into_iter();
+        ports.map(|port| ReachedPort { port: port.into(), at: format!("{address}:{port}") }).collect()
+    };
+    Ok(address.map(at).unwrap_or_default())
 }
 
 async fn find(tx: &mut Tx, name: &str) -> Result<Desktop, Error> {

@@ -7,13 +7,13 @@ use super::{
     Error,
     approvals::{self, Wish},
     jobs::{self, JobOrder},
-    planning,
+    planning, providers,
     retirement::check_in_service,
     selections,
 };
 use crate::{
     context::Ctx,
-    db::{Tx, audit, clients, events, jobs as rows},
+    db::{Tx, audit, clients, events, integrations, jobs as rows},
     domain::{
         approval::Risk,
         client::{Client, Stage},
@@ -29,6 +29,9 @@ pub struct Installation {
     pub jobs: Vec<JobId>,
     /// Their plans; empty when the machine is not known yet and the plans are made when it appears.
     pub plans: Vec<Plan>,
+    /// What it costs beside what is on the disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Lets the machine that showed this fingerprint become the client.
@@ -97,6 +100,26 @@ pub(super) async fn install_for(
     Ok(installation)
 }
 
+/// What an installation of a client costs beside what is on its disks.
+///
+/// # Errors
+/// The database refuses.
+pub async fn warnings(tx: &mut Tx, client: &Client) -> Result<Vec<String>, Error> {
+    let name = &client.name;
+    let mut warnings = Vec::new();
+    if let Some(provider) = providers::hosted_by(tx, name).await? {
+        warnings.push(format!(
+            "client {name} hosts the machines of provider {provider}: all of them are lost with its disks"
+        ));
+    }
+    if integrations::find(tx, client.id).await?.is_some() {
+        warnings.push(format!(
+            "the system of {name} was taken over: nobody but who has installed it knows how to make it again"
+        ));
+    }
+    Ok(warnings)
+}
+
 /// Queues the installation of a client as part of something larger, which has passed the gate.
 pub(super) async fn queue_chain(
     ctx: &Ctx,
@@ -108,7 +131,8 @@ pub(super) async fn queue_chain(
     let client = clients::find(tx, id).await?.ok_or_else(|| Error::not_found(format!("client {id}")))?;
     check(tx, &client).await?;
     let chain = planner::installation(&client);
-    let mut installation = Installation { jobs: Vec::new(), plans: Vec::new() };
+    let warnings = warnings(tx, &client).await?;
+    let mut installation = Installation { jobs: Vec::new(), plans: Vec::new(), warnings };
     for entry in &chain {
         let needs = entry.needs.iter().filter_map(|at| installation.jobs.get(*at).copied()).collect();
         let order = JobOrder {

@@ -185,6 +185,7 @@ fn step(declared: &crate::catalog::StepDeclaration) -> StepRow {
         StepWork::UpgradeAgent => ("upgrade-agent", String::new()),
         StepWork::SendPackages => ("send-packages", "params.packages".to_owned()),
         StepWork::Facts => ("facts", String::new()),
+        StepWork::Survey => ("survey", String::new()),
         StepWork::Reboot => ("reboot", String::new()),
         StepWork::Shutdown => ("shutdown", String::new()),
         StepWork::Rescue => ("rescue", String::new()),

@@ -22,6 +22,7 @@ pub mod health;
 pub mod helpdesk;
 pub mod images;
 pub mod installation;
+pub mod integration;
 pub mod inventory;
 pub mod job_records;
 pub mod job_scripts;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use wire::problem::FieldProblem;
 
 pub use self::{
-    host::QueuedHost,
+    host::{HostChoice, QueuedHost, host_choices},
     images::{images_of, keep_images},
     opened::{OpenProviders, seal_purpose},
     pools::{delete_pool, pool, pools, set_pool},
@@ -103,6 +103,30 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<ProviderRecord, Error> {
 /// The database refuses.
 pub async fn list(tx: &mut Tx) -> Result<Vec<ProviderRecord>, Error> {
     Ok(providers::list(tx).await?)
+}
+
+/// The provider whose machines a client hosts, if it hosts any.
+///
+/// # Errors
+/// The database refuses.
+pub(super) async fn hosted_by(tx: &mut Tx, client: &str) -> Result<Option<String>, Error> {
+    let all = providers::list(tx).await?.into_iter();
+    let mut hosts = all.filter(|known| known.wish.kind == ProviderKind::Kvm && known.wish.host == client);
+    Ok(hosts.next().map(|known| known.name))
+}
+
+/// Refuses to do `what` to a client while a provider names it as its host: nobody would reach the machines on it any more.
+///
+/// # Errors
+/// [`Error::Conflict`]
+pub(super) async fn check_no_host(tx: &mut Tx, client: &str, what: &str) -> Result<(), Error> {
+    match hosted_by(tx, client).await? {
+        None => Ok(()),
+        Some(provider) => Err(Error::conflict(
+            format!("client {client} cannot be {what}: it hosts the machines of provider {provider}"),
+            format!("delete the desktops there and the provider first: `lotse provider delete {provider}`"),
+        )),
+    }
 }
 
 /// How many desktops have something at each provider, by its number.

@@ -6,7 +6,7 @@ use wire::ClientId;
 use super::{
     Error,
     approvals::{self, Wish},
-    clients as cases,
+    clients as cases, providers,
 };
 use crate::{
     context::Ctx,
@@ -31,6 +31,7 @@ pub async fn retire(ctx: &Ctx, name: &str, actor: &str) -> Result<(), Error> {
     if client.stage == Stage::Retired {
         return Err(Error::conflict(format!("client {name} is retired already"), "nothing needs to be done"));
     }
+    providers::check_no_host(&mut tx, name, "retired").await?;
     let wish = Wish::Retire { client: name.to_owned() };
     let mut tx = approvals::gate(ctx, tx, &wish, Some(Risk::Retire), 1, actor).await?;
     let reason = format!("client {name} was retired by {actor}");

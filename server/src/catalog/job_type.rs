@@ -94,6 +94,8 @@ pub enum StepWork {
     SendPackages,
     /// Facts.
     Facts,
+    /// How the installed system is set up.
+    Survey,
     /// Restart.
     Reboot,
     /// Switch off.
@@ -328,6 +330,7 @@ fn belongs_into(step: &StepDeclaration, realm: Option<Realm>) -> Result<(), Stri
         | StepWork::UpgradeAgent
         | StepWork::SendPackages
         | StepWork::Facts
+        | StepWork::Survey
         | StepWork::Reboot
         | StepWork::Shutdown
         | StepWork::Vm(_) => step.root == Root::Target,
@@ -428,6 +431,7 @@ fn simple(kind: &str) -> Option<StepWork> {
         "upgrade-agent" => StepWork::UpgradeAgent,
         "send-packages" => StepWork::SendPackages,
         "facts" => StepWork::Facts,
+        "survey" => StepWork::Survey,
         "reboot" => StepWork::Reboot,
         "shutdown" => StepWork::Shutdown,
         "rescue" => StepWork::Rescue,

@@ -4,8 +4,10 @@ mod batch;
 mod console;
 mod filters;
 mod install;
+mod integrate;
 mod packages;
 mod shown;
+mod ssh;
 mod wishes;
 
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use wire::{JobId, Mac, Sha256, facts::Facts};
 pub(super) use self::{install::confirm, wishes::Wishes};
 use self::{
     install::{Order, install},
+    integrate::Integrate,
     packages::{CompareWords, PackagesWords},
     shown::{Whose, list, show, timeline},
     wishes::read_keys,
@@ -84,7 +87,7 @@ pub(super) enum ClientCommand {
     Compare(CompareWords),
     /// Register a client before it boots: by its hardware address, or without one to enrol an installed system
     #[command(
-        after_help = "Examples:\n  lotse client add lab-01 --mac 52:54:00:12:34:56 --group lab --layout whole-disk\n  lotse client add web-01 && lotse client enrol-command web-01"
+        after_help = "Examples:\n  lotse client add lab-01 --mac 52:54:00:12:34:56 --group lab --layout whole-disk\n  lotse client add web-01 --group servers"
     )]
     Add {
         /// Its host name.
@@ -94,6 +97,16 @@ pub(super) enum ClientCommand {
         macs: Vec<Mac>,
         #[command(flatten)]
         wishes: Wishes,
+    },
+    /// Take over a machine that is installed already: it becomes a client, and nothing on it changes but for the agent
+    #[command(
+        after_help = "Examples:\n  lotse client integrate web-01 --group servers\n  lotse client integrate web-01 --ssh admin@web-01.example --password\n  lotse client integrate web-01 --ssh root@192.0.2.7:2222 --host-key SHA256:uNiVztksCsDhcc0u9e8BrUjHs1pWfDPO3HyaGWfLQtg\ndocs/taking-over.md describes both ways."
+    )]
+    Integrate(Box<Integrate>),
+    /// Show how a machine was found that was taken over, and where it differs from its record
+    Integration {
+        /// Its name.
+        name: Name,
     },
     /// Let a discovered machine become a client
     #[command(
@@ -314,6 +327,8 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             let client: ClientView = api.send_json(Method::POST, "/clients", &body).await?;
             done(api, &client, "registered")
         }
+        ClientCommand::Integrate(words) => integrate::integrate(api, *words).await,
+        ClientCommand::Integration { name } => integrate::show(api, &name).await,
         ClientCommand::Adopt { machine, name, fingerprint, install: then, yes, wishes } => {
             let name = adopt(api, machine, name, fingerprint, &wishes).await?;
             if then { install(api, &name, Order::Install, false, yes).await } else { Ok(()) }

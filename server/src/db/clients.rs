@@ -132,6 +132,15 @@ pub async fn with_facts(tx: &mut Tx, limit: i64) -> Result<Vec<String>, Error> {
     tx.all(sql, args![limit]).await?.iter().map(|row| row.text("name")).collect()
 }
 
+/// Clients whose agent has told which machines they host, the first `limit` of them by name. Reads the facts of all.
+pub async fn with_machines(tx: &mut Tx, limit: i64) -> Result<Vec<Client>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM clients WHERE facts LIKE '%\"vm_host\":{{%' AND stage <> 'retired' ORDER BY name LIMIT $1"
+    );
+    let rows = tx.all(&sql, args![limit]).await?;
+    completed(tx, &rows).await
+}
+
 /// How many clients are in a stage.
 pub async fn count(tx: &mut Tx, stage: Stage) -> Result<i64, Error> {
     let sql = "SELECT count(*) AS count FROM clients WHERE stage = $1";

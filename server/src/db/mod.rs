@@ -24,6 +24,7 @@ pub mod health;
 pub mod hosted;
 pub mod identities;
 pub mod images;
+pub mod integrations;
 pub mod job_scripts;
 pub mod jobs;
 pub mod layouts;

@@ -11,6 +11,7 @@ pub mod desktop;
 pub mod desktop_stage;
 pub mod health;
 pub mod image;
+pub mod integration;
 pub mod inventory;
 pub mod job;
 pub mod layout;

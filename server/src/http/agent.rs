@@ -21,6 +21,7 @@ use wire::{
     facts::Facts,
     packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
+    survey::Survey,
 };
 
 use super::{
@@ -29,7 +30,7 @@ use super::{
     sent::{LARGEST_PACKAGE, sent},
 };
 use crate::{
-    app::{Error, agents, enrolment, inventory, repositories, serial},
+    app::{Error, agents, enrolment, integration, inventory, repositories, serial},
     consoles::{NotWanted, Shown},
     context::Ctx,
     identity::tls::Peer,
@@ -59,6 +60,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/agent/v1/renew", post(renew))
         .route("/agent/v1/poll", post(poll))
         .route("/agent/v1/facts", post(facts))
+        .route("/agent/v1/survey", post(survey))
         .route("/agent/v1/packages", post(packages))
         .route("/agent/v1/attempts/{id}/report", post(report))
         .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
@@ -125,6 +127,15 @@ async fn facts(
     Json(facts): Json<Facts>,
 ) -> Result<Json<()>, Rejection> {
     agents::facts(&ctx, client, &facts).await?;
+    Ok(Json(()))
+}
+
+async fn survey(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(survey): Json<Survey>,
+) -> Result<Json<()>, Rejection> {
+    integration::receive(&ctx, client, &survey).await?;
     Ok(Json(()))
 }
 

@@ -57,6 +57,14 @@ pub(super) fn shown(error: Error) -> Problem {
     described(error).1
 }
 
+/// The same for an error that is about what was typed; any other comes back.
+pub(super) fn of_typed(error: Error) -> Result<(Vec<FieldProblem>, Option<Problem>), Error> {
+    match error {
+        Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. } => Ok(of_form(error)),
+        other => Err(other),
+    }
+}
+
 /// What is wrong with the fields of a form, or with all of it.
 pub(super) fn of_form(error: Error) -> (Vec<FieldProblem>, Option<Problem>) {
     let problem = shown(error);

@@ -82,6 +82,7 @@ fn every_command_on_the_pages_is_understood() {
         "desktops.md",
         "cloudstack.md",
         "kvm.md",
+        "taking-over.md",
     ] {
         let commands = commands(page);
         assert!(!commands.is_empty(), "{page} has no commands");

@@ -8,7 +8,7 @@ mod error;
 pub mod joining;
 mod packages;
 #[cfg(test)]
-mod rendered;
+pub(crate) mod rendered;
 pub mod sample;
 mod sources;
 pub mod storage;
@@ -256,6 +256,7 @@ impl<'a> Planning<'a> {
             StepWork::UpgradeAgent => upgrade::step(self.request)?,
             StepWork::SendPackages => StepKind::SendPackages { packages: self.list_param("packages") },
             StepWork::Facts => StepKind::Facts {},
+            StepWork::Survey => StepKind::Survey {},
             StepWork::Reboot => StepKind::Reboot {},
             StepWork::Shutdown => StepKind::Shutdown {},
             StepWork::Rescue => StepKind::Rescue { authorized_keys: self.list_param("authorized_keys") },

@@ -35,7 +35,7 @@ pub(super) fn render(catalog: &Catalog, job_type: &str, sample: &Path) -> BTreeM
 
 /// What `sh -n` and shellcheck have to say; empty when they are content.
 #[expect(clippy::disallowed_methods, reason = "a test that runs the tools which read the scripts")]
-pub(super) fn complaints(script: &Path) -> String {
+pub(crate) fn complaints(script: &Path) -> String {
     let mut said = String::new();
     for argv in [vec!["sh", "-n"], vec!["shellcheck", "--shell=sh", "--severity=style"]] {
         let output = std::process::Command::new(argv[0])

@@ -17,7 +17,7 @@ use wire::{
 use crate::{
     app::Error,
     clock::SECOND,
-    db::{self, Tx, attempts, audit, clients, events, jobs},
+    db::{self, Tx, attempts, audit, clients, events, integrations, jobs},
     domain::{
         client::Stage,
         job::{Attempt, AttemptState, Job, JobEvent, JobState, NewJob},
@@ -361,6 +361,9 @@ pub async fn follow_stage(
         _ => return Ok(()),
     };
     clients::set_stage(tx, client, to).await?;
+    if stage == Stage::Installing {
+        integrations::forget(tx, client).await?;
+    }
     let kind = format!("client.{}", to.as_str());
     events::add(tx, &kind, Some(client), None, &format!("client {client}"), "", now).await?;
     Ok(())

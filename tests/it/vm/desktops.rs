@@ -1,7 +1,7 @@
 //! Desktops in good days, and in bad ones that are known.
 
 use harness::{
-    cloudstack::{Fault, Left},
+    cloudstack::{Fault, Left, keys},
     server::Engine,
 };
 use server::{
@@ -206,11 +206,7 @@ pub(super) async fn what_is_lost_or_unknown_at_a_provider_is_seen(engine: Engine
     // Another server of ours, or one that was set back: named, and left alone.
     let mut other = Site::new(engine, 0).await;
     other.clouds = site.clouds;
-    let new = providers::NewProvider {
-        name: "same".to_owned(),
-        wish: wish(&other.clouds[0]),
-        keys: super::site::keys(),
-    };
+    let new = providers::NewProvider { name: "same".to_owned(), wish: wish(&other.clouds[0]), keys: keys() };
     providers::create(&other.ctx, &new).await.unwrap();
     compare(&other.ctx).await.unwrap();
     let mut tx = other.ctx.db.read().await.unwrap();
@@ -258,7 +254,7 @@ pub(super) async fn a_provider_is_registered_tested_changed_and_removed(engine: 
     work(ctx).await.unwrap();
     let waits = site.get("desk").await;
     assert!(waits.desktop.reason.contains("tried again soon"), "{waits:#?}");
-    let change = ProviderChange { wish: wish(cloud), keys: Some(super::site::keys()) };
+    let change = ProviderChange { wish: wish(cloud), keys: Some(keys()) };
     providers::update(ctx, "cloud-0", &change, None).await.unwrap();
     site.until("desk", DesktopState::Ready).await;
 

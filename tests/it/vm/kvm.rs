@@ -9,6 +9,7 @@ use agent::{
     session::{self, Session},
 };
 use harness::{
+    cookies::Browser,
     fleet::machine::hardware,
     libvirt::Libvirt,
     server::{Engine, TestServer},
@@ -29,6 +30,7 @@ use server::{
         client::ClientConfig,
         desktop::{DesktopState, FaultClass, PowerOrder, TrialState},
         job::JobState,
+        people::Role,
         provider::{PoolMember, ProviderWish, SizeThere},
     },
     vm::{Provider as _, kvm::Kvm, place},
@@ -119,8 +121,7 @@ impl Attic {
 pub(crate) async fn site(engine: Engine) -> TestServer {
     let server = TestServer::start(engine).await.unwrap();
     let blob = server.http.post(format!("{}/api/v1/blobs", server.ctx.addresses.https));
-    let blob =
-        blob.bearer_auth(server.token(server::domain::people::Role::Admin)).body(b"boot image".to_vec());
+    let blob = blob.bearer_auth(server.token(Role::Admin)).body(b"boot image".to_vec());
     let blob = harness::server::answer(blob).await.unwrap().ok().unwrap();
     let image = json!({ "name": "iso", "recipe": "0".repeat(64), "parts": { "file": blob } });
     server.send(Method::POST, "/api/v1/images", &image).await.unwrap().ok().unwrap();
@@ -234,6 +235,9 @@ pub(super) async fn a_desktop_is_made_on_a_host_switched_and_deleted(engine: Eng
     let burnt = attic.host.command_lines().into_iter().filter(|line| line.starts_with("xorriso")).count();
     assert_eq!(burnt, 1);
 
+    is_reached_where_its_agent_says(&server, "ann-desk", "attic").await;
+    stays_while_it_hosts(&server, "attic").await;
+
     desktops::power(&server.ctx, "ann-desk", PowerOrder::Stop, "test").await.unwrap();
     let stopped =
         until(&server, "ann-desk", |record| record.desktop.order.is_none() && record.desktop.doing.is_none())
@@ -244,6 +248,68 @@ pub(super) async fn a_desktop_is_made_on_a_host_switched_and_deleted(engine: Eng
     until(&server, "ann-desk", is(DesktopState::Deleted)).await;
     assert_eq!(attic.libvirt.machines().unwrap(), Vec::<String>::new());
     assert_eq!(attic.libvirt.disks().unwrap(), Vec::<String>::new());
+    attic.end().await;
+    server.stop().await.unwrap();
+}
+
+/// Nothing is forwarded to a machine on a host. Its agent's facts are made of those of another client.
+async fn is_reached_where_its_agent_says(server: &TestServer, desktop: &str, like: &str) {
+    assert!(get(server, desktop).await.reached.is_empty(), "its agent has not told yet");
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let mut facts = db::clients::find_by_name(&mut tx, like).await.unwrap().unwrap().facts.unwrap();
+    facts.vm_host = None;
+    facts.nics[0].addresses = ["fe80::1/64", "192.168.150.7/24"].map(str::to_owned).to_vec();
+    let id = db::clients::find_by_name(&mut tx, desktop).await.unwrap().unwrap().id;
+    db::clients::set_facts(&mut tx, id, &facts, 0).await.unwrap();
+    tx.commit().await.unwrap();
+    let reached = get(server, desktop).await.reached;
+    assert_eq!((reached[0].port, reached[0].at.as_str()), (22, "192.168.150.7:22"), "{reached:?}");
+}
+
+/// Nobody would reach the machines of a host that is gone, or that has another name.
+async fn stays_while_it_hosts(server: &TestServer, host: &str) {
+    let path = format!("/api/v1/clients/{host}");
+    for (method, verb, body) in [
+        (Method::DELETE, "", Value::Null),
+        (Method::POST, "/retire", json!({})),
+        (Method::PATCH, "", json!({ "name": "cellar" })),
+    ] {
+        let refused = server.send(method, &format!("{path}{verb}"), &body).await.unwrap();
+        assert!(refused.is_problem(409) && refused.text.contains("provider attic"), "{verb}: {refused:?}");
+    }
+    let other = json!({ "config": { "timezone": "Europe/Berlin" } });
+    server.send(Method::PATCH, &path, &other).await.unwrap().ok().unwrap();
+    let mut tx = server.ctx.db.write().await.unwrap();
+    let client = db::clients::find_by_name(&mut tx, host).await.unwrap().unwrap();
+    let warnings = server::app::installation::warnings(&mut tx, &client).await.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("all of them are lost"), "{warnings:?}");
+}
+
+pub(super) async fn a_host_is_registered_on_the_page(engine: Engine) {
+    let server = site(engine).await;
+    let attic = Attic::new(&server, "attic", 1).await;
+    let browser = Browser::of_new_account(&server, "ann", Role::Admin.into()).await.unwrap();
+    let form = browser.get("/new-provider").await.unwrap();
+    assert!(form.text.contains("<option value=\"attic\""), "{}", form.text);
+    let words = [("kind", "kvm"), ("name", "attic"), ("host", "attic"), ("most_machines", "")];
+    let size = [("size", "standard"), ("offering", "2x4096"), ("disk", "lotse"), ("gib", "20")];
+    let wrong =
+        browser.post("/new-provider", &[&words[..3], &[("most_machines", "x")], &size].concat()).await;
+    assert!(wrong.unwrap().text.contains("must be a number"));
+    let made = browser.post("/new-provider", &[&words[..], &size].concat()).await.unwrap();
+    assert_eq!(made.headers["location"], "/providers/attic", "{}", made.text);
+    let mut tx = server.ctx.db.read().await.unwrap();
+    assert_eq!(providers::get(&mut tx, "attic").await.unwrap().wish, wish("attic"));
+    drop(tx);
+    let edit = browser.get("/providers/attic/edit").await.unwrap();
+    assert!(edit.text.contains("2x4096") && !edit.text.contains("api_key"), "{}", edit.text);
+    let more = [("enabled", "yes"), ("host", "attic"), ("most_machines", "3"), ("timeout_s", "30")];
+    let saved = browser.post("/providers/attic/edit", &[&more[..], &size].concat()).await.unwrap();
+    assert_eq!(saved.headers["location"], "/providers/attic", "{}", saved.text);
+    let mut tx = server.ctx.db.read().await.unwrap();
+    let changed = ProviderWish { most_machines: Some(3), ..wish("attic") };
+    assert_eq!(providers::get(&mut tx, "attic").await.unwrap().wish, changed);
+    drop(tx);
     attic.end().await;
     server.stop().await.unwrap();
 }

@@ -44,6 +44,7 @@ on_both_engines! {
     images::an_image_that_the_provider_cannot_fetch_is_told_with_its_reason,
     images::a_lost_answer_never_makes_two_images,
     kvm::a_host_does_what_every_provider_must,
+    kvm::a_host_is_registered_on_the_page,
     kvm::a_desktop_is_made_on_a_host_switched_and_deleted,
     kvm::what_does_not_fit_on_a_host_goes_to_the_next_provider,
     faults::an_answer_that_is_lost_never_makes_two_machines,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use harness::{
-    cloudstack::{Cloud, KEYS, Left},
+    cloudstack::{Cloud, Left, keys},
     postgres,
     server::{Engine, config},
 };
@@ -12,7 +12,7 @@ use server::{
         clients::NewClient,
         desktops::{self, DesktopRecord, NewDesktop},
         passwords::Passwords,
-        providers::{self, NewProvider, ProviderKeys},
+        providers::{self, NewProvider},
     },
     clock::Clock,
     context::Ctx,
@@ -20,29 +20,15 @@ use server::{
     domain::{
         client::ClientConfig,
         desktop::DesktopState,
-        provider::{PoolMember, ProviderWish, SizeThere},
+        provider::{PoolMember, ProviderWish},
     },
     startup::Server,
 };
 use tempfile::TempDir;
 
-/// What is wanted of a CloudStack of ours.
+/// What is wanted of a CloudStack of ours; nobody waits long for one that says nothing.
 pub(super) fn wish(cloud: &Cloud) -> ProviderWish {
-    let there = SizeThere { offering: "medium".to_owned(), disk: "custom".to_owned(), disk_gib: Some(20) };
-    ProviderWish {
-        endpoint: cloud.endpoint.clone(),
-        ca_pem: cloud.ca_pem.clone(),
-        zone: "north".to_owned(),
-        network: "desktops".to_owned(),
-        iso: "lotse".to_owned(),
-        sizes: [("standard".to_owned(), there)].into(),
-        timeout_s: 2,
-        ..ProviderWish::default()
-    }
-}
-
-pub(super) fn keys() -> ProviderKeys {
-    ProviderKeys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() }
+    ProviderWish { timeout_s: 2, ..cloud.wish() }
 }
 
 /// A desktop of the pool with all providers.

@@ -84,6 +84,7 @@ fn filled(route: &str, sample: &Sample) -> Result<String> {
     for part in route.split('/') {
         filled.push(match (before, part) {
             ("clients", "{name}") if route.ends_with("/adopt") => sample.discovered.to_owned(),
+            ("clients", "{name}") if route.ends_with("/integration") => sample.integrated.to_owned(),
             ("clients", "{name}") => sample.installed.to_owned(),
             ("desktops", "{name}") => "ann-desk".to_owned(),
             ("providers", "{name}") => "north".to_owned(),

@@ -28,7 +28,11 @@ use axum::{
 };
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use server::clock::Clock;
+use server::{
+    app::providers::ProviderKeys,
+    clock::Clock,
+    domain::provider::{ProviderWish, SizeThere},
+};
 use tokio::task::JoinHandle;
 
 use self::{faults::Faults, signature::Params, world::World};
@@ -99,7 +103,27 @@ impl Drop for Cloud {
     }
 }
 
+/// [`KEYS`], as a provider is registered with them.
+pub fn keys() -> ProviderKeys {
+    ProviderKeys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() }
+}
+
 impl Cloud {
+    /// What is wanted of it by whoever makes desktops there.
+    pub fn wish(&self) -> ProviderWish {
+        let there =
+            SizeThere { offering: "medium".to_owned(), disk: "custom".to_owned(), disk_gib: Some(20) };
+        ProviderWish {
+            endpoint: self.endpoint.clone(),
+            ca_pem: self.ca_pem.clone(),
+            zone: "north".to_owned(),
+            network: "desktops".to_owned(),
+            iso: "lotse".to_owned(),
+            sizes: [("standard".to_owned(), there)].into(),
+            ..ProviderWish::default()
+        }
+    }
+
     /// Starts one by this clock, which says whether requests have expired.
     pub async fn start(clock: Clock) -> Result<Self> {
         Self::start_with(clock, Box::new(Nowhere)).await

@@ -23,6 +23,7 @@ use wire::{
     facts::Facts,
     packages::{PackagesRequest, PackagesResponse},
     poll::{PollRequest, PollResponse},
+    survey::Survey,
     trust::Trust,
 };
 
@@ -171,6 +172,14 @@ impl Server for BadServer {
         Box::pin(self.carry(Call::Facts, move |server| {
             let facts = facts.clone();
             Box::pin(async move { server.facts(&facts).await })
+        }))
+    }
+
+    fn survey<'a>(&'a self, survey: &'a Survey) -> BoxFuture<'a, Result<(), Error>> {
+        let survey = survey.clone();
+        Box::pin(self.carry(Call::Facts, move |server| {
+            let survey = survey.clone();
+            Box::pin(async move { server.survey(&survey).await })
         }))
     }
 

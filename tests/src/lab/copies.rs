@@ -4,6 +4,7 @@
 //! Invariant: what a copy mounts, it mounts in a namespace of its own, so nothing is left when its processes end.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,13 +19,13 @@ use super::{
 /// A copy lasts no longer than this.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Mounts the copy `$2` of the base `$1`, starts its services with the command `$5`, makes it known with `$4`, and starts its agent.
+/// Mounts the copy `$2` of the base `$1`, names it `$3`, and runs the command `$4` in it.
 const START: &str = r#"set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 for name in proc dev sys; do mount --rbind "/$name" "$2/root/$name"; done
 mount -t proc proc "$2/root/proc"
 hostname "$3"
-exec chroot "$2/root" /bin/sh -c "$5; [ -e /etc/lotse-agent/config.toml ] || $4; exec lotse-agent run"
+exec chroot "$2/root" /bin/sh -c "$4"
 "#;
 
 /// A base system, and where its copies are kept.
@@ -46,11 +47,20 @@ impl Copies {
     /// # Errors
     /// It cannot be unpacked.
     pub fn of(archive: &Path, agent: &Path, directory: &Path) -> Result<Self> {
+        let copies = Self::without_agent(archive, directory)?;
+        run(&["install", "-m", "755", path(agent)?, path(&copies.base().join("usr/bin/lotse-agent"))?])?;
+        Ok(copies)
+    }
+
+    /// The same as it is, without an agent.
+    ///
+    /// # Errors
+    /// It cannot be unpacked.
+    pub fn without_agent(archive: &Path, directory: &Path) -> Result<Self> {
         let copies = Self { directory: directory.to_owned() };
         let base = copies.base();
         fs_err::create_dir_all(&base)?;
         run(&["tar", "--zstd", "-xpf", path(archive)?, "-C", path(&base)?])?;
-        run(&["install", "-m", "755", path(agent)?, path(&base.join("usr/bin/lotse-agent"))?])?;
         Ok(copies)
     }
 
@@ -71,6 +81,16 @@ impl Copies {
         enrol: &str,
         services: &str,
     ) -> Result<Copy> {
+        let command =
+            format!("{services}; [ -e /etc/lotse-agent/config.toml ] || {enrol}; exec lotse-agent run");
+        self.run(network, name, last, &command)
+    }
+
+    /// Starts a copy in the network that runs a command.
+    ///
+    /// # Errors
+    /// A namespace cannot be made.
+    pub fn run(&self, network: &Network, name: &str, last: u8, command: &str) -> Result<Copy> {
         let directory = self.directory.join(name);
         for part in ["upper/etc", "work", "root"] {
             fs_err::create_dir_all(directory.join(part))?;
@@ -87,7 +107,7 @@ impl Copies {
         let argv = [
             &["ip", "netns", "exec", &namespace],
             &separate[..],
-            &["sh", "-c", START, "sh", path(&base)?, path(&own)?, name, enrol, services],
+            &["sh", "-c", START, "sh", path(&base)?, path(&own)?, name, command],
         ]
         .concat();
         let agent = Process::start(&argv, &directory.join("agent.log"), LIMIT)?;
@@ -96,6 +116,21 @@ impl Copies {
 }
 
 impl Copy {
+    /// What it has changed of the base system: its files with their hashes, links with their targets; what was removed is there, too.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn changed(&self) -> Result<BTreeMap<String, String>> {
+        let upper = self.directory.join("upper");
+        let script = "find . \\( -type f -exec sha256sum {} + \\) -o \\( -type l -printf 'link:%l  %p\\n' \\) -o \\( -type c -printf 'removed  %p\\n' \\)";
+        let text = run(&["sh", "-c", &format!("cd {} && {script}", path(&upper)?)])?;
+        let line = |line: &str| {
+            let (hash, name) = line.split_once("  ")?;
+            Some((name.trim_start_matches("./").to_owned(), hash.to_owned()))
+        };
+        Ok(text.lines().filter_map(line).collect())
+    }
+
     /// A file of its own, as it is now; nothing when it is still that of the base system.
     pub fn own_file(&self, path: &str) -> String {
         fs_err::read_to_string(self.directory.join("upper").join(path)).unwrap_or_default()

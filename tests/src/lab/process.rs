@@ -15,6 +15,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use tokio::io::AsyncWriteExt;
 
 /// A killed process is gone after this long, however much memory it gives back.
 const LEAVING: Duration = Duration::from_secs(30);
@@ -31,12 +32,27 @@ pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String> {
 }
 
 /// The same with additional environment, which no error and no process list shows; it ends when nobody waits for it any more.
-#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
 pub(crate) async fn run_with<S: AsRef<OsStr>>(argv: &[S], environment: &[(&str, &str)]) -> Result<String> {
+    run_given(argv, environment, "").await
+}
+
+/// The same with a text on standard input.
+#[expect(clippy::disallowed_methods, reason = "the lab's own door to processes")]
+pub(crate) async fn run_given<S: AsRef<OsStr>>(
+    argv: &[S],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> Result<String> {
     let (program, arguments) = argv.split_first().context("running an empty command")?;
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
-    said(argv, command.output().await)
+    command.args(arguments).envs(environment.iter().copied()).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("starting {}", shown(argv)))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Whoever does not read it says why.
+        stdin.write_all(input.as_bytes()).await.ok();
+    }
+    said(argv, child.wait_with_output().await)
 }
 
 fn said<S: AsRef<OsStr>>(argv: &[S], output: std::io::Result<Output>) -> Result<String> {

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use server::{
-    app::providers::{self as cases, ProviderKeys, seal_purpose},
+    app::providers::{self as cases, seal_purpose},
     clock::SECOND,
     context::Ctx,
     db::{
@@ -20,14 +20,14 @@ use server::{
         boot::BootEventKind,
         client::{ClientConfig, DesktopChoice, DesktopEnvironment, RemoteAccess, Stage, User},
         desktop::{DesktopState, DesktopWish, FaultClass, PartKind, PartState, TrialState},
-        provider::{PoolMember, ProviderDifference, ProviderStanding, ProviderWish, SizeThere, ThereKind},
+        provider::{PoolMember, ProviderDifference, ProviderStanding, ThereKind},
     },
     planner,
 };
 use wire::{ClientId, enrol::Realm, event::Outcome};
 
 use super::{DAY, HOUR, MINUTE, Site, consoles, mac, report::Report};
-use crate::cloudstack::{Cloud, KEYS};
+use crate::cloudstack::{Cloud, keys};
 
 /// Longer than anybody looks.
 const LONG: i64 = DAY;
@@ -58,20 +58,9 @@ pub async fn add(ctx: &Ctx) -> Result<Cloud> {
 }
 
 async fn provider(ctx: &Ctx, cloud: &Cloud, name: &str) -> Result<i64> {
-    let there = SizeThere { offering: "medium".to_owned(), disk: "custom".to_owned(), disk_gib: Some(40) };
-    let wish = ProviderWish {
-        endpoint: cloud.endpoint.clone(),
-        ca_pem: cloud.ca_pem.clone(),
-        zone: "north".to_owned(),
-        network: "desktops".to_owned(),
-        iso: "lotse".to_owned(),
-        sizes: [("standard".to_owned(), there)].into(),
-        ..ProviderWish::default()
-    };
-    let keys = ProviderKeys { api_key: KEYS.0.to_owned(), secret_key: KEYS.1.to_owned() };
-    let sealed = ctx.authority.seal(&seal_purpose(name), &serde_json::to_string(&keys)?)?;
+    let sealed = ctx.authority.seal(&seal_purpose(name), &serde_json::to_string(&keys())?)?;
     let mut tx = ctx.db.write().await?;
-    let id = providers::create(&mut tx, name, &wish, &sealed, ctx.now()).await?;
+    let id = providers::create(&mut tx, name, &cloud.wish(), &sealed, ctx.now()).await?;
     // What the sample says is there is in no cloud.
     let unknown = ProviderDifference {
         missing: false,

@@ -24,6 +24,7 @@ use wire::{
     facts::Facts,
     packages::{Condition, Package, PackageKey, PackagesRequest, PackagesResponse},
     poll::{Lease, Order, PollRequest, PollResponse},
+    survey::Survey,
     trust::Trust,
 };
 
@@ -365,6 +366,10 @@ impl Server for FakeServer {
 
     fn facts<'a>(&'a self, _facts: &'a Facts) -> BoxFuture<'a, Result<(), Error>> {
         self.carry("facts", |_| Ok(()))
+    }
+
+    fn survey<'a>(&'a self, _survey: &'a Survey) -> BoxFuture<'a, Result<(), Error>> {
+        self.carry("survey", |_| Ok(()))
     }
 
     fn packages<'a>(

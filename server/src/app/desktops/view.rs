@@ -11,7 +11,7 @@ use crate::{
     domain::{
         boot::expect_next,
         client::{Client, DesktopEnvironment, RemoteAccess},
-        desktop::{DesktopState, PartKind, ProviderTrial},
+        desktop::{DesktopState, ProviderTrial},
         desktop_stage::{DesktopStage, Way, stages},
         job::Job,
         provider_image::ProviderImage,
@@ -137,23 +137,15 @@ fn connections(catalog: &Catalog, client: &Client, record: &DesktopRecord) -> Ve
     };
     let ways = ways.into_iter().flatten();
     ways.filter_map(|(by, port, session)| {
-        let (host, port) = address(client, record, port)?;
+        let (host, port) = address(record, port)?;
         Some(Connection { by: by.to_owned(), host, port, session, user: user.clone() })
     })
     .collect()
 }
 
-/// Where a port of the desktop is reached: forwarded, or at the machine's own address where nothing is forwarded.
-fn address(client: &Client, record: &DesktopRecord, port: u16) -> Option<(String, u16)> {
-    if record.journal.iter().any(|part| part.kind == PartKind::Forwarding) {
-        let reached = record.reached.iter().find(|reached| reached.port == i64::from(port))?;
-        let (host, outside) = reached.at.rsplit_once(':')?;
-        return Some((host.to_owned(), outside.parse().ok()?));
-    }
-    let cards = client.facts.iter().flat_map(|facts| &facts.nics);
-    let own = cards.flat_map(|card| &card.addresses).find_map(|address| {
-        let address: std::net::IpAddr = address.split('/').next()?.parse().ok()?;
-        (!address.is_loopback() && address.is_ipv4()).then(|| address.to_string())
-    })?;
-    Some((own, port))
+/// Where a port of the desktop is reached.
+fn address(record: &DesktopRecord, port: u16) -> Option<(String, u16)> {
+    let reached = record.reached.iter().find(|reached| reached.port == i64::from(port))?;
+    let (host, outside) = reached.at.rsplit_once(':')?;
+    Some((host.to_owned(), outside.parse().ok()?))
 }

@@ -17,9 +17,10 @@ use crate::{
     context::Ctx,
     db::{Tx, clients, jobs},
     domain::{
-        client::Client,
+        client::{Client, Stage},
         desktop::FaultClass,
         job::{Job, JobState},
+        provider::HOST_NAME,
     },
     presence::ONLINE_FOR,
     vm::{
@@ -36,6 +37,8 @@ const LOOK: &str = "hardware-detection";
 const CREATE: &str = "vm-create";
 /// A look is waited for, and the database asked this often meanwhile.
 const GLANCE: Duration = Duration::from_millis(200);
+/// So many hosts are offered at most.
+const MOST_CHOICES: i64 = 50;
 /// In whose name jobs are queued.
 const ACTOR: &str = "server";
 
@@ -241,6 +244,45 @@ impl QueuedHost {
         clients::forget_secret(&mut tx, job.client, reference).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// A client that hosts machines, for whoever chooses one.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct HostChoice {
+    /// Its name.
+    pub name: String,
+    /// GiB that are free for disks.
+    pub free_gib: u64,
+    /// What it lacks, or what is bad about it.
+    pub lacks: Vec<String>,
+}
+
+/// Clients that have told which machines they host, the first fifty by name, with what each lacks.
+///
+/// # Errors
+/// The database refuses.
+pub async fn host_choices(ctx: &Ctx, tx: &mut Tx) -> Result<Vec<HostChoice>, Error> {
+    let hosts = clients::with_machines(tx, MOST_CHOICES).await?;
+    Ok(hosts.iter().filter_map(|client| choice(ctx, client)).collect())
+}
+
+fn choice(ctx: &Ctx, client: &Client) -> Option<HostChoice> {
+    let told = client.facts.as_ref()?.vm_host.as_ref()?;
+    let heard = ctx.presence.seen(client.id).map(|seen| seen.at).or(client.last_seen_at);
+    let mut lacks = Vec::new();
+    if client.stage != Stage::Installed || heard.is_none_or(|at| ctx.now() - at >= ONLINE_FOR) {
+        lacks.push("its agent is not heard".to_owned());
+    }
+    if !told.problem.is_empty() {
+        lacks.push(told.problem.clone());
+    }
+    if !told.kvm {
+        lacks.push("it has no /dev/kvm, so its machines are emulated and many times slower".to_owned());
+    }
+    if !told.networks.iter().any(|name| name == HOST_NAME) {
+        lacks.push(format!("it has no network {HOST_NAME}: run the job vm-host on it"));
+    }
+    Some(HostChoice { name: client.name.clone(), free_gib: told.disk_free_bytes >> 30, lacks })
 }
 
 /// The machine that a job makes.

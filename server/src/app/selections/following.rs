@@ -9,7 +9,7 @@ use wire::{ClientId, JobId};
 
 use super::{Error, Selection, order, rows};
 use crate::{
-    app::{groups, jobs},
+    app::{groups, integration, jobs},
     context::Ctx,
     db::{Tx, clients, jobs as job_rows},
     domain::{
@@ -126,9 +126,12 @@ async fn give(ctx: &Ctx, id: ClientId) -> Result<(), Error> {
     if client.stage != Stage::Installed {
         return Ok(());
     }
+    // A machine that was taken over stays as it is until somebody says otherwise.
+    let hold = integration::is_integrated(&mut tx, id).await?;
     for (selection, job) in rows::of_client(&mut tx, id).await? {
         if job.is_none() {
-            let job = jobs::add(ctx, &mut tx, &client, &order(&selection.name), ACTOR).await?;
+            let order = jobs::JobOrder { hold, ..order(&selection.name) };
+            let job = jobs::add(ctx, &mut tx, &client, &order, ACTOR).await?;
             rows::set_job(&mut tx, selection.id, id, job).await?;
         }
     }

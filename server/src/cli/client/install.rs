@@ -57,14 +57,20 @@ pub(super) async fn install(
             }
         }
     }
-    if dry_run {
+    // The helpdesk may not ask for a plan; it sees the warnings on the page.
+    if dry_run || (order == Order::Install && !yes) {
         let planned: Installation =
             api.send_json(Method::POST, &format!("/clients/{name}/install?dry_run=true"), &json!({})).await?;
-        for plan in &planned.plans {
-            let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
-            note(&format!("Job {}: {}", plan.job_type, steps.join(", ")));
+        for warning in &planned.warnings {
+            note(&format!("Warning: {warning}"));
         }
-        return Ok(());
+        if dry_run {
+            for plan in &planned.plans {
+                let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+                note(&format!("Job {}: {}", plan.job_type, steps.join(", ")));
+            }
+            return Ok(());
+        }
     }
     if !yes {
         confirm(

@@ -14,6 +14,7 @@ mod desktops;
 mod files;
 mod filters;
 mod groups;
+mod integrations;
 mod inventory;
 mod job_scripts;
 mod jobs;
@@ -98,6 +99,8 @@ pub const ROUTES: &[Route] = &[
     (POST, "/api/v1/clients/{name}/jobs", Role::Operator),
     (POST, "/api/v1/clients/{name}/recover", Role::Operator),
     (POST, "/api/v1/clients/{name}/forget", Role::Operator),
+    (GET, "/api/v1/clients/{name}/integration", Role::Viewer),
+    (POST, "/api/v1/integrations", Role::Operator),
     (GET, "/api/v1/clients/{name}/notes", Role::Viewer),
     (POST, "/api/v1/clients/{name}/notes", Role::Helpdesk),
     (DELETE, "/api/v1/clients/{name}/notes/{id}", Role::Operator),
@@ -309,6 +312,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(selections::router())
         .merge(jobs::router())
         .merge(machines::router())
+        .merge(integrations::router())
         .merge(inventory::router())
         .merge(files::router())
         .merge(job_scripts::router())

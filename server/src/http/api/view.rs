@@ -12,6 +12,7 @@ use crate::{
     domain::{
         client::{ClientConfig, Stage},
         client_status::{Activity, Health},
+        integration::SystemOrigin,
         job::{Attempt, Job},
     },
 };
@@ -88,6 +89,9 @@ pub struct ClientView {
     /// How many of its packages could be newer; absent: nobody knows.
     #[serde(default)]
     pub updates: Option<i64>,
+    /// Who has installed its system.
+    #[serde(default)]
+    pub origin: SystemOrigin,
     /// Hardware in one line.
     pub hardware: String,
     /// Hardware and system, as far as searches look at them.
@@ -150,6 +154,7 @@ impl From<Standing> for ClientView {
             last_seen_at: client.last_seen_at,
             created_at: client.created_at,
             updates: standing.updates,
+            origin: standing.origin,
             hardware: client.facts.as_ref().map(hardware).unwrap_or_default(),
             traits: client.facts.as_ref().map(Traits::from).unwrap_or_default(),
             version: client.version,

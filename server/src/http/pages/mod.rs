@@ -28,6 +28,7 @@ mod machine_form;
 mod mass;
 mod moment;
 mod oidc;
+mod orders;
 mod overview;
 mod package_search;
 mod providers;
@@ -42,6 +43,7 @@ mod session;
 mod settings;
 mod source_lists;
 mod status;
+mod take_over;
 mod tokens;
 mod words;
 
@@ -123,6 +125,9 @@ pub const ROUTES: &[Route] = &[
     (GET, "/clients/{name}/console/screen", LEAST_ROLE),
     (GET, "/clients/{name}/console/lines", LEAST_ROLE),
     (GET, "/clients/{name}/console/text", LEAST_ROLE),
+    (GET, "/take-over", Role::Operator),
+    (POST, "/take-over", Role::Operator),
+    (GET, "/clients/{name}/integration", Role::Viewer),
     (GET, "/add-client", Role::Operator),
     (POST, "/add-client", Role::Operator),
     (POST, "/presets/{name}/delete", Role::Operator),
@@ -275,6 +280,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(live::router())
         .merge(account::router())
         .merge(accounts::router())
+        .merge(take_over::router())
         .merge(tokens::router())
         .merge(approvals::router())
         .merge(channels::router())

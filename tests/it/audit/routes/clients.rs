@@ -1,5 +1,11 @@
 //! Changes of clients and machines.
 
+use server::{
+    db::images,
+    domain::image::{self, Image},
+};
+use wire::enrol::BlobRef;
+
 use super::*;
 
 pub(super) async fn about_clients(walk: &mut Walk<'_>) {
@@ -49,6 +55,15 @@ pub(super) async fn about_clients(walk: &mut Walk<'_>) {
         .await;
     walk.step(p(Method::POST, "/api/v1/clients/{name}/release"), lab, none, ("job.cancel", "job ", CHANGED))
         .await;
+    has_an_agent(server).await;
+    let order = json!({ "name": "web-01", "groups": ["lab"] });
+    walk.step(
+        p(Method::POST, "/api/v1/integrations"),
+        &[],
+        &order,
+        ("client.integrate", "client web-01", NEW),
+    )
+    .await;
     walk.step(
         p(Method::POST, "/api/v1/clients/{name}/enrol-command"),
         lab,
@@ -146,4 +161,20 @@ async fn about_machines(walk: &mut Walk<'_>, lab: &[(&str, &str)], client: &str)
         ("client.delete", "client pc-1", GONE),
     )
     .await;
+}
+
+/// Taking a machine over needs a package of the agent; how that comes is another step.
+async fn has_an_agent(server: &TestServer) {
+    let package = BlobRef { sha256: blobs::hash(b"package"), size_bytes: 7 };
+    let image = Image {
+        id: 0,
+        name: image::AGENT.to_owned(),
+        recipe: blobs::hash(b"recipe"),
+        parts: [(image::PACKAGE.to_owned(), package)].into(),
+        built_at: 0,
+        version: String::new(),
+    };
+    let mut tx = server.ctx.db.write().await.unwrap();
+    images::create(&mut tx, &image).await.unwrap();
+    tx.commit().await.unwrap();
 }

@@ -18,7 +18,6 @@ use super::super::{
 };
 use crate::{
     app::{
-        Error,
         clients::{self, ClientChange},
         presets,
     },
@@ -124,10 +123,9 @@ async fn adopt(
     };
     match clients::adopt(&ctx, &name, &change, visitor.name()).await {
         Ok(name) => Ok(Redirect::to(&format!("/clients/{name}/install")).into_response()),
-        Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
-            let (faults, problem) = problem::of_form(error);
+        Err(error) => {
+            let (faults, problem) = problem::of_typed(error)?;
             Ok(show(&ctx, &visitor, &name, form, &faults, problem).await?.into_response())
         }
-        Err(error) => Err(error.into()),
     }
 }

@@ -86,12 +86,7 @@ async fn again(
     form: MachineForm,
     error: Error,
 ) -> Result<Response, Rejection> {
-    let (faults, problem) = match error {
-        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => {
-            problem::of_form(error)
-        }
-        error => return Err(error.into()),
-    };
+    let (faults, problem) = problem::of_typed(error)?;
     Ok(show(ctx, visitor, name, form, &faults, problem, String::new()).await?.into_response())
 }
 

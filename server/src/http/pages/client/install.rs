@@ -36,6 +36,7 @@ struct View {
     disks: Vec<PreviewView>,
     destroys: bool,
     known: bool,
+    warnings: Vec<String>,
     problem: Option<Problem>,
     mistyped: bool,
 }
@@ -61,10 +62,12 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
         Ok(disks) => (disks, None),
         Err(error) => (Vec::new(), Some(problem::shown(error))),
     };
-    if found.is_none()
-        && let Err(error) = installation::install(ctx, client.id, true, visitor.name()).await
-    {
-        found = Some(problem::shown(error));
+    let mut warnings = Vec::new();
+    if found.is_none() {
+        match installation::install(ctx, client.id, true, visitor.name()).await {
+            Ok(planned) => warnings = planned.warnings,
+            Err(error) => found = Some(problem::shown(error)),
+        }
     }
     let view = View {
         page: visitor.frame("/clients"),
@@ -73,6 +76,7 @@ async fn show(ctx: &Ctx, visitor: &Visitor, name: &str, mistyped: bool) -> Resul
         layout,
         destroys: disks.iter().any(|disk| !disk.destroyed.is_empty()),
         known,
+        warnings,
         disks: disks.into_iter().map(preview_view).collect(),
         problem: found,
         mistyped,

@@ -41,6 +41,7 @@ use crate::{
         boot::{BootEvent, BootEventKind, Expectation},
         client::{Ipv4Method, Stage},
         client_status::Health,
+        integration::SystemOrigin,
         inventory::Inventory,
         people::Role,
         search::version,
@@ -79,6 +80,8 @@ struct View {
     console: bool,
     /// Where it is in its life as a desktop; none of a client that is no desktop.
     desktop: Option<&'static str>,
+    /// It was taken over with its system.
+    integrated: bool,
     looked_up: String,
     may: May,
     fingerprint: Option<String>,
@@ -209,6 +212,7 @@ async fn show(
         rescue,
         console: console && role >= Some(consoles::LEAST_ROLE),
         desktop,
+        integrated: standing.origin == SystemOrigin::Integrated,
         looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),

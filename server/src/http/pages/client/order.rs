@@ -15,6 +15,7 @@ use super::{
         super::problem,
         Rejection,
         frame::{Frame, Page, Visitor, page},
+        orders::{Known, must_be_typed},
         words::job_title,
     },
     hardware::{PreviewView, preview_view},
@@ -23,9 +24,7 @@ use crate::{
     app::{
         Error, clients, helpdesk, installation,
         jobs::{self, JobOrder},
-        layouts, notes,
-        reach::{self, About},
-        recovery, retirement, user_data,
+        layouts, notes, recovery, retirement, user_data,
     },
     context::Ctx,
     domain::{client::Client, people::Role},
@@ -40,8 +39,8 @@ pub(super) fn router() -> Router<Ctx> {
         .route("/clients/{name}/packages", post(packages))
 }
 
-/// Every order: its word, the least role, and whether the name must be typed.
-const ORDERS: [(&str, Role, bool); 14] = [
+/// Every order.
+const ORDERS: [Known; 14] = [
     ("restart", Role::Helpdesk, false),
     ("upgrade-agent", Role::Operator, false),
     ("redo", Role::Helpdesk, true),
@@ -66,6 +65,8 @@ struct View {
     typed: bool,
     /// What is written and destroyed.
     disks: Vec<PreviewView>,
+    /// What is lost beside that.
+    warnings: Vec<String>,
     /// Jobs that are queued.
     jobs: Vec<String>,
     /// Disks to choose from: serial number or path, and description.
@@ -84,14 +85,6 @@ struct Typed {
     keys: String,
     disk: String,
     method: String,
-}
-
-async fn known(ctx: &Ctx, visitor: &Visitor, name: &str, order: &str) -> Result<bool, Error> {
-    let found = ORDERS.iter().find(|(word, ..)| *word == order);
-    let (_, needed, typed) = found.ok_or_else(|| Error::not_found(format!("the order {order}")))?;
-    let mut tx = ctx.db.read().await?;
-    reach::require(&mut tx, &visitor.actor()?.reach, About::Client(name), *needed).await?;
-    Ok(*typed)
 }
 
 async fn client_of(ctx: &Ctx, name: &str) -> Result<Client, Error> {
@@ -116,7 +109,7 @@ async fn show(
     problem: Option<Problem>,
     shown: Option<String>,
 ) -> Result<Page, Rejection> {
-    let typed = known(ctx, visitor, name, order).await?;
+    let typed = must_be_typed(ctx, visitor, &ORDERS, name, order).await?;
     let client = client_of(ctx, name).await?;
     let mut view = View {
         page: visitor.frame("/clients"),
@@ -124,6 +117,7 @@ async fn show(
         order: order.to_owned(),
         typed,
         disks: Vec::new(),
+        warnings: Vec::new(),
         jobs: Vec::new(),
         choice: Vec::new(),
         mistyped: !form.confirmed.is_empty() && form.confirmed.trim() != name,
@@ -138,6 +132,10 @@ async fn show(
         }
         let chain = crate::planner::installation(&client);
         view.jobs = chain.iter().map(|entry| job_title(ctx, visitor.language, &entry.job_type)).collect();
+    }
+    if matches!(order, "redo" | "recover") {
+        let mut tx = ctx.db.read().await?;
+        view.warnings = installation::warnings(&mut tx, &client).await?;
     }
     if order == "recover" {
         let mut tx = ctx.db.read().await?;
@@ -165,7 +163,7 @@ async fn carry_out(
     Path((name, order)): Path<(String, String)>,
     Form(form): Form<Typed>,
 ) -> Result<Response, Rejection> {
-    let typed = known(&ctx, &visitor, &name, &order).await?;
+    let typed = must_be_typed(&ctx, &visitor, &ORDERS, &name, &order).await?;
     if typed && form.confirmed.trim() != name {
         let confirmed = if form.confirmed.is_empty() { " ".to_owned() } else { form.confirmed.clone() };
         let form = Typed { confirmed, ..form };

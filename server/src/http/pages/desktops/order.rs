@@ -10,19 +10,22 @@ use wire::problem::Problem;
 
 use super::{Ctx, Frame, Page, PartView, Rejection, Visitor, desktops, page};
 use crate::{
-    app::{
-        Error,
-        reach::{self, About},
-    },
+    app::Error,
     domain::{
         desktop::{PartState, PowerOrder},
         people::Role,
     },
-    http::{pages::words::job_title, problem},
+    http::{
+        pages::{
+            orders::{Known, must_be_typed},
+            words::job_title,
+        },
+        problem,
+    },
 };
 
-/// Every order: its word, the least role, and whether the name must be typed.
-const ORDERS: [(&str, Role, bool); 5] = [
+/// Every order.
+const ORDERS: [Known; 5] = [
     ("start", Role::Helpdesk, false),
     ("stop", Role::Helpdesk, false),
     ("reboot", Role::Helpdesk, false),
@@ -50,15 +53,6 @@ pub(super) struct Typed {
     confirmed: String,
 }
 
-/// Whether the name must be typed for an order that somebody may give.
-async fn known(ctx: &Ctx, visitor: &Visitor, name: &str, order: &str) -> Result<bool, Error> {
-    let found = ORDERS.iter().find(|(word, ..)| *word == order);
-    let (_, needed, typed) = found.ok_or_else(|| Error::not_found(format!("the order {order}")))?;
-    let mut tx = ctx.db.read().await?;
-    reach::require(&mut tx, &visitor.actor()?.reach, About::Client(name), *needed).await?;
-    Ok(*typed)
-}
-
 pub(super) async fn form(
     State(ctx): State<Ctx>,
     visitor: Visitor,
@@ -75,7 +69,7 @@ async fn show(
     mistyped: bool,
     problem: Option<Problem>,
 ) -> Result<Page, Rejection> {
-    let typed = known(ctx, visitor, name, order).await?;
+    let typed = must_be_typed(ctx, visitor, &ORDERS, name, order).await?;
     let language = visitor.language;
     let mut tx = ctx.db.read().await?;
     let record = desktops::get(&mut tx, name).await?;
@@ -103,7 +97,7 @@ pub(super) async fn carry_out(
     Path((name, order)): Path<(String, String)>,
     Form(form): Form<Typed>,
 ) -> Result<Response, Rejection> {
-    let typed = known(&ctx, &visitor, &name, &order).await?;
+    let typed = must_be_typed(&ctx, &visitor, &ORDERS, &name, &order).await?;
     if typed && form.confirmed.trim() != name {
         return Ok(show(&ctx, &visitor, &name, &order, true, None).await?.into_response());
     }

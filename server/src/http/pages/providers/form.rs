@@ -14,12 +14,12 @@ use super::{Ctx, Frame, Page, Rejection, Visitor, page, problem, providers};
 use crate::{
     app::{
         Error,
-        providers::{NewProvider, ProviderChange, ProviderKeys},
+        providers::{HostChoice, NewProvider, ProviderChange, ProviderKeys},
         tag,
     },
     domain::{
         desktop::standard,
-        provider::{ProviderWish, SizeThere},
+        provider::{ProviderKind, ProviderWish, SizeThere},
     },
     http::pages::words,
     vm::{Offer, Offers},
@@ -29,6 +29,9 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Words {
     name: String,
+    kind: ProviderKind,
+    host: String,
+    most_machines: String,
     endpoint: String,
     api_key: String,
     secret_key: String,
@@ -76,6 +79,9 @@ impl Words {
         };
         Self {
             name: name.to_owned(),
+            kind: wish.kind,
+            host: wish.host.clone(),
+            most_machines: wish.most_machines.map(|most| most.to_string()).unwrap_or_default(),
             endpoint: wish.endpoint.clone(),
             ca_pem: wish.ca_pem.clone(),
             fingerprint: wish.fingerprint.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -108,6 +114,9 @@ impl Words {
             };
             match name.as_str() {
                 "name" => words.name = value,
+                "kind" if value == "kvm" => words.kind = ProviderKind::Kvm,
+                "host" => words.host = value,
+                "most_machines" => words.most_machines = value,
                 "endpoint" => words.endpoint = value,
                 "api_key" => words.api_key = value,
                 "secret_key" => words.secret_key = value,
@@ -160,10 +169,57 @@ impl Words {
         };
     }
 
+    /// The client that hosts the machines, and how many may be there.
+    fn set_host(&self, wish: &mut ProviderWish, wrong: &mut Vec<FieldProblem>) {
+        wish.host.clone_from(&self.host);
+        wish.most_machines = match self.most_machines.as_str() {
+            "" => None,
+            most => match most.parse() {
+                Ok(most) => Some(most),
+                Err(_) => {
+                    wrong.push(fault("most_machines", "must be a number"));
+                    None
+                }
+            },
+        };
+    }
+
+    /// What a new provider begins with: where it is.
+    fn begun(&self) -> Result<ProviderWish, Vec<FieldProblem>> {
+        let mut wrong = Vec::new();
+        let wish = match self.kind {
+            ProviderKind::Cloudstack => {
+                let mut wish = ProviderWish::default();
+                self.set_door(&mut wish, &mut wrong);
+                wish
+            }
+            ProviderKind::Kvm => {
+                let mut wish = ProviderWish::kvm(&self.host);
+                self.set_host(&mut wish, &mut wrong);
+                self.set_sizes(&mut wish, &mut wrong);
+                wish
+            }
+        };
+        if wrong.is_empty() { Ok(wish) } else { Err(wrong) }
+    }
+
     /// What is wanted, from what was wanted before.
     fn wish(&self, present: &ProviderWish) -> Result<ProviderWish, Vec<FieldProblem>> {
         let (mut wish, mut wrong) = (present.clone(), Vec::new());
-        self.set_door(&mut wish, &mut wrong);
+        match present.kind {
+            ProviderKind::Cloudstack => {
+                self.set_door(&mut wish, &mut wrong);
+                self.set_cloud(&mut wish, &mut wrong);
+            }
+            ProviderKind::Kvm => self.set_host(&mut wish, &mut wrong),
+        }
+        wish.enabled = self.enabled;
+        self.set_sizes(&mut wish, &mut wrong);
+        if wrong.is_empty() { Ok(wish) } else { Err(wrong) }
+    }
+
+    /// What of a cloud is used, and how it is reached from outside.
+    fn set_cloud(&self, wish: &mut ProviderWish, wrong: &mut Vec<FieldProblem>) {
         for (field, typed) in [
             (&mut wish.zone, &self.zone),
             (&mut wish.network, &self.network),
@@ -174,7 +230,6 @@ impl Words {
         ] {
             field.clone_from(typed);
         }
-        wish.enabled = self.enabled;
         wish.sources = listed(&self.sources).into_iter().map(str::to_owned).collect();
         match listed(&self.ports).iter().map(|port| port.parse()).collect::<Result<_, _>>() {
             Ok(ports) => wish.ports = ports,
@@ -188,6 +243,9 @@ impl Words {
             Ok(seconds) => wish.timeout_s = seconds,
             Err(_) => wrong.push(fault("timeout_s", "must be from 1 to 60")),
         }
+    }
+
+    fn set_sizes(&self, wish: &mut ProviderWish, wrong: &mut Vec<FieldProblem>) {
         wish.sizes = BTreeMap::new();
         for size in &self.sizes {
             let disk_gib = match size.gib.as_str() {
@@ -205,7 +263,6 @@ impl Words {
                 wrong.push(fault("sizes", "a name stands there twice"));
             }
         }
-        if wrong.is_empty() { Ok(wish) } else { Err(wrong) }
     }
 }
 
@@ -219,11 +276,15 @@ struct View {
     form: Words,
     /// It is not registered yet.
     new: bool,
+    /// What the size is called that is meant when nobody names one.
+    standard: String,
     zones: Vec<Offer>,
     networks: Vec<Offer>,
     offerings: Vec<Offer>,
     disks: Vec<Offer>,
     isos: Vec<Offer>,
+    /// Clients that host machines, or could.
+    hosts: Vec<HostChoice>,
     /// Why what it offers could not be read.
     unread: Option<Problem>,
     faults: BTreeMap<String, String>,
@@ -260,6 +321,12 @@ async fn show(
             Err(error) => (Offers::default(), Some(problem::shown(error))),
         }
     };
+    let hosts = if new || form.kind == ProviderKind::Kvm {
+        let mut tx = ctx.db.read().await?;
+        providers::host_choices(ctx, &mut tx).await?
+    } else {
+        Vec::new()
+    };
     begin_with_the_only_ones(&mut form, &offers);
     let zone = offers.zones.iter().find(|zone| zone.name == form.zone || zone.id == form.zone);
     let zone = zone.map(|zone| zone.id.clone()).unwrap_or_default();
@@ -271,11 +338,13 @@ async fn show(
     let view = View {
         page: visitor.frame("/providers"),
         new,
+        standard: standard(),
         zones: choice(offers.zones, "", &[&form.zone]),
         networks: choice(networks, &zone, &[&form.network]),
         offerings: choice(offers.offerings, &zone, &sized(|size| &size.offering)),
         disks: choice(disks, &zone, &sized(|size| &size.disk)),
         isos: choice(offers.isos, &zone, &[&form.iso]),
+        hosts,
         unread,
         faults: words::faults(ctx, visitor.language, field_of, faults),
         problem,
@@ -308,12 +377,7 @@ async fn again(
     form: Words,
     error: Error,
 ) -> Result<Response, Rejection> {
-    let (faults, problem) = match error {
-        error @ (Error::Invalid { .. } | Error::Conflict { .. } | Error::Stale { .. }) => {
-            problem::of_form(error)
-        }
-        error => return Err(error.into()),
-    };
+    let (faults, problem) = problem::of_typed(error)?;
     Ok(show(ctx, visitor, new, form, &faults, problem).await?.into_response())
 }
 
@@ -323,18 +387,23 @@ pub(super) async fn create(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, Rejection> {
     let form = Words::read(pairs);
-    let (mut wish, mut wrong) = (ProviderWish::default(), Vec::new());
-    form.set_door(&mut wish, &mut wrong);
-    let keys = ProviderKeys { api_key: form.api_key.clone(), secret_key: form.secret_key.clone() };
-    let new = NewProvider { name: form.name.clone(), wish, keys };
-    let made = if wrong.is_empty() {
-        providers::create(&ctx, &new).await
-    } else {
-        Err(Error::fields("the provider cannot be used like this", wrong))
+    let made = match form.begun() {
+        Ok(wish) => {
+            let keys = ProviderKeys { api_key: form.api_key.clone(), secret_key: form.secret_key.clone() };
+            providers::create(&ctx, &NewProvider { name: form.name.clone(), wish, keys }).await
+        }
+        Err(wrong) => Err(Error::fields("the provider cannot be used like this", wrong)),
     };
     match made {
         // What it offers is chosen from next.
-        Ok(record) => Ok(Redirect::to(&format!("/providers/{}/edit", record.name)).into_response()),
+        Ok(record) => {
+            let next = match record.wish.kind {
+                ProviderKind::Cloudstack => "/edit",
+                // It has nothing to be chosen from, and what it lacks is shown.
+                ProviderKind::Kvm => "",
+            };
+            Ok(Redirect::to(&format!("/providers/{}{next}", record.name)).into_response())
+        }
         Err(error) => again(&ctx, &visitor, true, form, error).await,
     }
 }
