@@ -12,7 +12,7 @@ use super::{MINUTE, Site, report::Report};
 
 /// What a machine prints when it starts.
 const PRINTED: &str = "\u{1b}[2J\u{1b}[1;1HGNU GRUB  version 2.12\r\nBooting `Debian GNU/Linux'\r\n\
-     [    0.000000] Linux version 6.12.48+deb13-amd64 (debian-kernel@lists.debian.org)\r\n\
+     [    0.000000] Linux version 6.12.48+deb13-amd64 (build@example)\r\n\
      [    0.000000] Command line: console=ttyS0 lotse.token=hidden\r\n\
      [    1.204518] virtio_blk virtio1: [vda] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)\r\n\
      [\u{1b}[0;32m  OK  \u{1b}[0m] Started \u{1b}[0;1;39mlotse-agent.service\u{1b}[0m.\r\n\
