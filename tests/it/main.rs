@@ -65,6 +65,7 @@ mod bad_days;
 mod boot;
 mod browser;
 mod cache;
+mod console;
 mod database;
 mod directory;
 mod fleet;

@@ -26,6 +26,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (20, include_str!("../../migrations/0020_user_data.sql")),
     (21, include_str!("../../migrations/0021_software.sql")),
     (22, include_str!("../../migrations/0022_desktop_pages.sql")),
+    (23, include_str!("../../migrations/0023_console.sql")),
     (24, include_str!("../../migrations/0024_integration.sql")),
 ];
 
