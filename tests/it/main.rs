@@ -60,6 +60,7 @@ macro_rules! on_both_engines {
 
 mod api;
 mod audit;
+mod backup;
 mod bad_days;
 mod boot;
 mod browser;

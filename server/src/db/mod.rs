@@ -14,6 +14,7 @@ pub mod batches;
 pub mod boot;
 pub mod channels;
 pub mod clients;
+mod copy;
 pub mod desktops;
 mod dialect;
 mod durable;
@@ -68,7 +69,9 @@ use sqlx::{
 
 use location::without_password;
 
+pub use copy::copy_sqlite;
 pub use location::Location;
+pub use migrate::newest as newest_schema;
 pub(crate) use values::{Arg, MOST_IN_LIST, Row, args, id_list, to_json};
 
 /// Why the database did not do what was asked.
