@@ -22,7 +22,7 @@ emulator="qemu-system-x86 ovmf"
 packages="build-essential ca-certificates curl git make pkg-config python3 python3-venv openssh-client iproute2
     mmdebstrap debootstrap debian-archive-keyring busybox-static squashfs-tools cpio zstd xz-utils kmod
     ipxe dnsmasq-base xorriso mtools dosfstools e2fsprogs xfsprogs btrfs-progs gdisk fdisk shellcheck
-    python3-aiosmtpd slapd ldap-utils apt-utils gnupg gpgv cloud-image-utils libvirt-clients
+    python3-aiosmtpd slapd ldap-utils apt-utils gnupg gpgv cloud-image-utils libvirt-clients novnc restic
     grub-common grub-pc-bin grub-efi-amd64-bin grub-efi-amd64-signed shim-signed isolinux uidmap chromium"
 
 step() { printf 'setup: %s\n' "$*"; }

@@ -107,7 +107,7 @@ TEXT
         # cpio, kmod and xz make the installer's initramfs; GRUB and shim only the boot ISO; dnsmasq is for network boot.
         control lotse 'libc6, systemd, ca-certificates, mmdebstrap, squashfs-tools, cpio, kmod, xz-utils, zstd' \
             'Lotse server: installs and manages machines' \
-            'Recommends: sqlite3, xorriso, mtools, grub-common, grub-pc-bin, shim-signed, grub-efi-amd64-signed
+            'Recommends: restic, novnc, xorriso, mtools, grub-common, grub-pc-bin, shim-signed, grub-efi-amd64-signed
 Suggests: dnsmasq'
         cat > "$tree/DEBIAN/postinst" <<'TEXT'
 #!/bin/sh

@@ -11,6 +11,7 @@ use crate::{
     catalog::Catalog,
     clock::Clock,
     config::Config,
+    consoles::Consoles,
     db::Db,
     identity::{ArchiveKey, Authority},
     metrics::Metrics,
@@ -64,6 +65,8 @@ pub struct Doors {
     pub login_service: Option<LoginService>,
     /// Connections to providers.
     pub providers: OpenProviders,
+    /// Screens of machines that somebody sees or wants to see.
+    pub consoles: Consoles,
     /// Who is connected, and who has work waiting.
     pub presence: Presence,
 }

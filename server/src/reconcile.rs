@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{
         Error, approvals, batches, cache, desktops, inventory, job_scripts, package_search, providers,
-        report_mails, reports, repositories, rollouts, selections, sessions, settings, source_lists,
+        report_mails, reports, repositories, rollouts, selections, serial, sessions, settings, source_lists,
     },
     clock::SECOND,
     context::Ctx,
@@ -276,6 +276,7 @@ async fn prune(ctx: &Ctx) -> Result<(), Error> {
         }
     }
     sessions::prune(ctx).await?;
+    serial::prune(ctx).await?;
     ctx.cache.prune();
     Ok(())
 }

@@ -32,6 +32,7 @@ use crate::{
     catalog::Catalog,
     clock::{Clock, SECOND},
     config::Config,
+    consoles::Consoles,
     context::{Addresses, Ctx, Doors},
     db::{Db, accounts, people},
     domain::people::{Role, Source},
@@ -115,6 +116,7 @@ impl Server {
             directory,
             login_service,
             providers: OpenProviders::default(),
+            consoles: Consoles::default(),
             presence,
         });
         job_scripts::reload(&ctx).await?;

@@ -22,7 +22,7 @@ export DEBIAN_FRONTEND=noninteractive
 page() { curl -fsS --cacert /var/lib/lotse/ca.pem -o /dev/null -w '%{http_code}\n' "https://$1:8443/login"; }
 apt-get -q update >&2
 # Without what is only recommended: an emulated machine takes long for each package.
-apt-get -q -y --no-install-recommends install /root/lotse.deb dnsmasq sqlite3 curl sudo >&2
+apt-get -q -y --no-install-recommends install /root/lotse.deb dnsmasq restic curl sudo >&2
 systemctl start lotse
 journalctl --sync
 journalctl -u lotse -o cat | grep -o -m 1 'login#lotse_'
@@ -34,16 +34,15 @@ printf 'host = "%s"\n' "$(hostname --fqdn)" >> /etc/lotse/lotse.toml
 systemctl restart lotse
 page "$(hostname --fqdn)"
 lotse client add before-backup >&2
-mkdir /backup && chown lotse /backup
-sudo -u lotse sqlite3 /var/lib/lotse/lotse.sqlite ".backup /backup/lotse.sqlite"
-tar -C /var/lib/lotse -cf /backup/lotse-files.tar keys ca.pem blobs
+head -c 30 /dev/urandom | base64 > /root/backup.password
+export RESTIC_REPOSITORY=/backup RESTIC_PASSWORD_FILE=/root/backup.password
+lotse backup init >&2
+lotse backup create >&2
 lotse client add after-backup >&2
 lotse ca > /root/before
 systemctl stop lotse
-rm -rf /var/lib/lotse/*
-tar -C /var/lib/lotse -xpf /backup/lotse-files.tar
-install -m 600 /backup/lotse.sqlite /var/lib/lotse/lotse.sqlite
-chown -R lotse:lotse /var/lib/lotse
+mv /var/lib/lotse /var/lib/lotse.old
+lotse backup restore >&2
 systemctl start lotse
 lotse ca | cmp - /root/before && echo same CA
 lotse client list --output json | grep -o '"name": *"[a-z-]*"'

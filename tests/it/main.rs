@@ -60,10 +60,12 @@ macro_rules! on_both_engines {
 
 mod api;
 mod audit;
+mod backup;
 mod bad_days;
 mod boot;
 mod browser;
 mod cache;
+mod console;
 mod database;
 mod directory;
 mod fleet;

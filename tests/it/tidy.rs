@@ -75,8 +75,8 @@ fn dependencies_run_in_one_direction() {
         (
             "app",
             &[
-                "archive", "auth", "domain", "db", "clock", "blobs", "boot", "cache", "catalog", "context",
-                "identity", "planner", "presence", "queue", "pages", "delivery", "vm",
+                "archive", "auth", "domain", "db", "clock", "blobs", "boot", "cache", "catalog", "consoles",
+                "context", "identity", "planner", "presence", "queue", "pages", "delivery", "vm",
             ],
         ),
     ];

@@ -16,3 +16,4 @@ pub mod site;
 pub mod story;
 pub mod telephone;
 pub mod told;
+pub mod vnc;

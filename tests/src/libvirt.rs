@@ -5,6 +5,7 @@
 
 use std::{
     io::{BufReader, Read, Write},
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,6 +28,8 @@ struct Virsh {
     answers: BufReader<ChildStdout>,
     work: TempDir,
     asked: Vec<String>,
+    /// Where screens of machines are said to be, since this driver has none.
+    screens: Option<PathBuf>,
 }
 
 impl Libvirt {
@@ -47,7 +50,30 @@ impl Libvirt {
         let commands = child.stdin.take().context("virsh has no input")?;
         let answers = BufReader::new(child.stdout.take().context("virsh has no output")?);
         let work = tempfile::tempdir()?;
-        Ok(Self(Arc::new(Mutex::new(Virsh { child, commands, answers, work, asked: Vec::new() }))))
+        Ok(Self(Arc::new(Mutex::new(Virsh {
+            child,
+            commands,
+            answers,
+            work,
+            asked: Vec::new(),
+            screens: None,
+        }))))
+    }
+
+    /// Says from now on that the screens of machines that run are at a socket.
+    pub fn show_screens_at(&self, socket: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).screens = Some(socket.to_owned());
+    }
+
+    /// What the driver says of a machine, with its screen.
+    fn with_screen(&self, words: &[&str], text: String) -> Result<String> {
+        let screens = self.0.lock().unwrap_or_else(PoisonError::into_inner).screens.clone();
+        let (Some(socket), ["dumpxml", domain]) = (screens, words) else { return Ok(text) };
+        if self.ask(&["domstate", domain], None)?.1.trim() != "running" {
+            return Ok(text);
+        }
+        let named = format!("<listen type='socket' socket='{}'/>", socket.display());
+        Ok(text.replace("<listen type='socket'/>", &named))
     }
 
     /// Answers the commands of a fake host; all programs but virsh succeed and say nothing.
@@ -59,7 +85,10 @@ impl Libvirt {
                 ["virsh", "--quiet", "--connect", _, "--version"] => Answer::prints("9.0.0"),
                 ["virsh", "--quiet", "--connect", _, words @ ..] => {
                     match libvirt.ask(words, command.stdin.as_deref()) {
-                        Ok((true, text)) => Answer::prints(&text),
+                        Ok((true, text)) => match libvirt.with_screen(words, text) {
+                            Ok(text) => Answer::prints(&text),
+                            Err(error) => Answer::fails(1, &format!("{error:#}")),
+                        },
                         Ok((false, text)) => Answer::default().and(Stream::Stderr, &text).with_status(1),
                         Err(error) => Answer::fails(1, &format!("{error:#}")),
                     }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: what is stored went through the queue and the use cases, so nothing is here that could not come about. Nothing is random.
 
+mod consoles;
 pub mod desktops;
 mod integration;
 mod machines;

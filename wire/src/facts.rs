@@ -34,7 +34,7 @@ pub struct Facts {
     pub disks: Vec<Disk>,
     /// File systems that are mounted from a device, in the order of their mount points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub file_systems: Vec<FileSystem>,
+    pub file_systems: Vec<MountedFileSystem>,
     /// Network interfaces that are hardware (or look like it).
     pub nics: Vec<Nic>,
     /// The running system.
@@ -90,7 +90,7 @@ pub struct Dmi {
 
 /// A file system that is mounted from a device, and how full it is (statvfs(3)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FileSystem {
+pub struct MountedFileSystem {
     /// Where it is mounted, such as `/home`.
     pub mount: String,
     /// Device node, as it was named when it was mounted.
@@ -103,7 +103,7 @@ pub struct FileSystem {
     pub free_bytes: u64,
 }
 
-impl FileSystem {
+impl MountedFileSystem {
     /// How full it is, in percent, rounded up; what only root may still write counts as used. 0 for one without a size.
     #[must_use]
     pub fn used_percent(&self) -> u64 {

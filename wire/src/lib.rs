@@ -1,12 +1,13 @@
 //! What server and agent say to each other: types only, no IO, no clock.
 //!
 //! Reading order: [`ids`], [`enrol`], [`trust`], [`poll`], [`plan`], [`step`], [`storage`], [`package_work`], [`event`], [`facts`],
-//! [`survey`], [`packages`], [`problem`], [`user_data`], [`vm`].
+//! [`survey`], [`packages`], [`problem`], [`user_data`], [`vm`], [`console`].
 //!
 //! Invariants: a message of any released version still parses (`golden/`); an enum value that this version does not
 //! know parses as `Unknown`, so old agents and new servers live together. Times are microseconds since the Unix epoch,
 //! UTC, in fields that end in `_at`; sizes are bytes in fields that end in `_bytes`; durations end in `_s` (seconds).
 
+pub mod console;
 pub mod enrol;
 pub mod event;
 pub mod facts;

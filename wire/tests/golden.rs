@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use wire::{
-    enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, survey, trust,
+    console, enrol, event, facts, package_work, packages, plan, poll, problem, step, storage, survey, trust,
     user_data, vm,
 };
 
@@ -144,6 +144,13 @@ fn golden_structs() -> BTreeSet<String> {
         wire::JobId,
         wire::Mac,
         wire::Sha256,
+        console::ConsoleRefusal,
+        console::ConsolesRequest,
+        console::ConsolesResponse,
+        console::SerialPiece,
+        console::SerialPlace,
+        console::SerialResponse,
+        console::WantedConsole,
         enrol::BlobRef,
         enrol::EnrolRequest,
         enrol::Identity,

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use wire::facts::FileSystem;
+use wire::facts::MountedFileSystem;
 
 use crate::{disk::usage, host::Host};
 
 /// Asks the kernel for each; what it does not say is left out.
-pub(super) fn gather(host: &dyn Host) -> Vec<FileSystem> {
+pub(super) fn gather(host: &dyn Host) -> Vec<MountedFileSystem> {
     let mut by_device = BTreeMap::new();
     for mounted in usage::mounted(host).unwrap_or_default() {
         let device = mounted.source.to_string_lossy().into_owned();
@@ -22,11 +22,11 @@ pub(super) fn gather(host: &dyn Host) -> Vec<FileSystem> {
             *nearest = mounted;
         }
     }
-    let mut found: Vec<FileSystem> = by_device
+    let mut found: Vec<MountedFileSystem> = by_device
         .into_iter()
         .filter_map(|(device, mounted)| {
             let room = host.room(&mounted.place).ok()?;
-            Some(FileSystem {
+            Some(MountedFileSystem {
                 mount: mounted.place.to_string_lossy().into_owned(),
                 device,
                 format: mounted.format,

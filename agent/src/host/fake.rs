@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
-use super::{Command, DiskFile, Error, Host, Power, Room};
+use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk};
 
 mod answer;
 mod boot;
@@ -29,6 +29,9 @@ pub use process::{FakeEnd, FakeProcess};
 
 /// What commands do for which no answer was given.
 pub type Program = Arc<dyn Fn(&FakeHost, &Command) -> Answer + Send + Sync>;
+
+/// Where connections to local sockets lead.
+pub type Dialled = Arc<dyn Fn(&LocalSocket) -> BoxFuture<'static, io::Result<Box<dyn Talk>>> + Send + Sync>;
 
 /// A machine in memory. Clones are the same machine.
 #[derive(Clone, Default)]
@@ -49,6 +52,8 @@ struct State {
     powers: Vec<Power>,
     entered: Option<PathBuf>,
     broken_writes: Option<PathBuf>,
+    dialled: Option<Dialled>,
+    files_made: u64,
     now_at: i64,
 }
 
@@ -62,6 +67,7 @@ pub struct FakeFile {
     /// Numeric owner and group.
     pub owner: (u32, u32),
     synced: usize,
+    number: u64,
 }
 
 /// A mount of a [`FakeHost`], as it was asked for.
@@ -90,8 +96,12 @@ impl FakeHost {
     #[must_use]
     pub fn with_file(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
-        let file = FakeFile { synced: content.len(), content, mode: 0o644, owner: (0, 0) };
-        self.state().files.insert(path.into(), file);
+        {
+            let mut state = self.state();
+            let (synced, number) = (content.len(), state.next_file());
+            let file = FakeFile { synced, content, mode: 0o644, owner: (0, 0), number };
+            state.files.insert(path.into(), file);
+        }
         self
     }
 
@@ -172,6 +182,19 @@ impl FakeHost {
         self.state().entered.clone()
     }
 
+    /// Gives a file another name.
+    pub fn rename(&self, from: &str, to: &str) {
+        let mut state = self.state();
+        if let Some(file) = state.files.remove(Path::new(from)) {
+            state.files.insert(to.into(), file);
+        }
+    }
+
+    /// Where connections to its sockets lead; not told, nobody listens.
+    pub fn dialled(&self, dialled: Dialled) {
+        self.state().dialled = Some(dialled);
+    }
+
     /// Lets time pass on the machine's clock, microseconds.
     pub fn advance_clock(&self, by: i64) {
         self.state().now_at += by;
@@ -244,6 +267,11 @@ impl State {
     }
 
     /// Every path of the tree, with the directories that lead there left out.
+    fn next_file(&mut self) -> u64 {
+        self.files_made += 1;
+        self.files_made
+    }
+
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.files.keys().chain(self.directories.iter()).chain(self.links.keys()).chain(self.disks.keys())
     }
@@ -350,10 +378,17 @@ impl Host for FakeHost {
         if there { hash.finish().max(1) } else { 0 }
     }
 
+    fn extent(&self, path: &Path) -> Option<Extent> {
+        let state = self.state();
+        let file = state.files.get(path)?;
+        Some(Extent { number: file.number, length_bytes: file.content.len() as u64 })
+    }
+
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         let mut state = self.state();
         state.check_writable("writing", path)?;
-        let file = FakeFile { content: content.to_vec(), mode, owner: (0, 0), synced: content.len() };
+        let number = state.next_file();
+        let file = FakeFile { content: content.to_vec(), mode, owner: (0, 0), synced: content.len(), number };
         state.files.insert(path.to_owned(), file);
         Ok(())
     }
@@ -361,7 +396,8 @@ impl Host for FakeHost {
     fn append(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         let mut state = self.state();
         state.check_writable("appending to", path)?;
-        let fresh = || FakeFile { mode: 0o600, ..FakeFile::default() };
+        let number = state.next_file();
+        let fresh = || FakeFile { mode: 0o600, number, ..FakeFile::default() };
         state.files.entry(path.to_owned()).or_insert_with(fresh).content.extend_from_slice(content);
         Ok(())
     }
@@ -443,6 +479,16 @@ impl Host for FakeHost {
     fn enter(&self, root: &Path) -> Result<(), Error> {
         self.state().entered = Some(root.to_owned());
         Ok(())
+    }
+
+    fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>> {
+        let dialled = self.state().dialled.clone();
+        Box::pin(async move {
+            let refused =
+                |source| Error::System { attempt: "connecting to", path: socket.to_string().into(), source };
+            let dialled = dialled.ok_or_else(|| refused(io::ErrorKind::ConnectionRefused.into()))?;
+            dialled(socket).await.map_err(refused)
+        })
     }
 
     fn now(&self) -> i64 {

@@ -9,6 +9,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use super::Extent;
+
 pub(super) fn read_at(path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
@@ -44,6 +46,11 @@ pub(super) fn stamp(path: &Path) -> u64 {
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, part| (hash ^ part).wrapping_mul(0x0100_0000_01b3))
         .max(1)
+}
+
+pub(super) fn extent(path: &Path) -> Option<Extent> {
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some(Extent { number: found.ino(), length_bytes: found.len() })
 }
 
 pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -11,6 +11,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
@@ -56,6 +57,9 @@ pub trait Host: Send + Sync {
     /// content is not read.
     fn stamp(&self, path: &Path) -> u64;
 
+    /// Which file this is and how long it is; none when nothing is there.
+    fn extent(&self, path: &Path) -> Option<Extent>;
+
     /// Writes a file atomically (temporary file beside it, fsync, rename, fsync of the directory), making missing parent directories.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error>;
 
@@ -96,6 +100,9 @@ pub trait Host: Send + Sync {
     /// chroot(2) of this very process, and chdir to `/`: entering the tool set.
     fn enter(&self, root: &Path) -> Result<(), Error>;
 
+    /// Connects to a socket of this very machine.
+    fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>>;
+
     /// The machine's clock, microseconds since the Unix epoch, UTC.
     fn now(&self) -> i64;
 
@@ -105,6 +112,38 @@ pub trait Host: Send + Sync {
     /// sync(2), then reboot(2) with the given meaning.
     fn power(&self, power: Power) -> Result<(), Error>;
 }
+
+/// Which file something is, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Another file of the same name has another number.
+    pub number: u64,
+    /// Its length.
+    pub length_bytes: u64,
+}
+
+/// A stream socket that listens on this machine. No other can be named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LocalSocket {
+    /// A UNIX socket.
+    Unix(PathBuf),
+    /// A TCP port of the IPv4 loopback address.
+    Loopback(u16),
+}
+
+impl std::fmt::Display for LocalSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Loopback(port) => write!(f, "127.0.0.1:{port}"),
+        }
+    }
+}
+
+/// Both directions of a connection.
+pub trait Talk: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Talk for T {}
 
 /// Writes the members of an archive below a directory.
 pub type Unpacker = Box<dyn FnOnce(Box<dyn Read + Send>, &Path) -> std::io::Result<()> + Send>;

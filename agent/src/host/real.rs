@@ -6,6 +6,7 @@
 use std::{
     fs::File,
     io,
+    net::Ipv4Addr,
     os::{fd::AsRawFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
     thread,
@@ -18,10 +19,11 @@ use nix::{
     sys::{reboot::RebootMode, time::TimeSpec},
     time::ClockId,
 };
+use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use wire::event::Stream;
 
-use super::{Command, DiskFile, Error, Host, Power, Room, files, mounts, process};
+use super::{Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk, files, mounts, process};
 
 /// How long a busy disk or a missing device node is waited for.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
@@ -65,6 +67,10 @@ impl Host for RealHost {
 
     fn stamp(&self, path: &Path) -> u64 {
         files::stamp(path)
+    }
+
+    fn extent(&self, path: &Path) -> Option<Extent> {
+        files::extent(path)
     }
 
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
@@ -141,6 +147,20 @@ impl Host for RealHost {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock's door")]
+    fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>> {
+        Box::pin(async move {
+            let connected = match socket {
+                LocalSocket::Unix(path) => {
+                    UnixStream::connect(path).await.map(|stream| Box::new(stream) as _)
+                }
+                LocalSocket::Loopback(port) => {
+                    TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(|stream| Box::new(stream) as _)
+                }
+            };
+            connected.map_err(|source| system("connecting to", Path::new(&socket.to_string()), source))
+        })
+    }
+
     fn now(&self) -> i64 {
         // A clock before 1970 counts as 1970; the trust check sets it right.
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Version, header};
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore,
     client::WantsClientCert,
@@ -17,6 +17,7 @@ use rustls::{
 use serde::de::DeserializeOwned;
 use wire::{
     AttemptId, Sha256,
+    console::{ConsoleRefusal, ConsolesRequest, ConsolesResponse, SerialPiece, SerialResponse},
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
@@ -36,6 +37,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 const POLL_PATIENCE: Duration = Duration::from_secs(15);
 /// Without a single byte of a blob.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// On a connection of its own that may be quiet for long, a peer that is gone is noticed by this.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The largest answers are plans. The plain listener's can be forged by anybody on the way, who must not fill the machine's memory.
 const LARGEST_ANSWER: usize = 8 << 20;
@@ -61,13 +65,15 @@ impl Connect for Https {
         credentials: Option<&Credentials>,
     ) -> Result<Arc<dyn Server>, ConnectError> {
         let tls = tls(ca_pem, credentials)?;
-        let client = builder().tls_backend_preconfigured(tls).build().map_err(ConnectError::Client)?;
+        let client =
+            builder().tls_backend_preconfigured(tls.clone()).build().map_err(ConnectError::Client)?;
         let identity = credentials.map(|credentials| &credentials.identity);
         let either = |named: Option<&str>, configured: &str| {
             named.filter(|url| !url.is_empty()).unwrap_or(configured).to_owned()
         };
         Ok(Arc::new(HttpsServer {
             client,
+            tls,
             enrol_url: addresses.server.clone(),
             agents_url: either(identity.map(|identity| identity.agents_url.as_str()), &addresses.agents),
             boot_url: either(identity.map(|identity| identity.boot_url.as_str()), &addresses.boot),
@@ -124,6 +130,8 @@ fn tls_trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, Want
 
 struct HttpsServer {
     client: Client,
+    /// For connections beside the one that is kept.
+    tls: ClientConfig,
     enrol_url: String,
     agents_url: String,
     boot_url: String,
@@ -201,6 +209,58 @@ impl Server for HttpsServer {
         let post = self.client.post(self.agents(&format!("attempts/{attempt}/packages")));
         let post = post.body(reqwest::Body::wrap_stream(content));
         Box::pin(async move { answer("take a package", post).await.map(drop) })
+    }
+
+    fn consoles<'a>(
+        &'a self,
+        request: &'a ConsolesRequest,
+    ) -> BoxFuture<'a, Result<ConsolesResponse, Error>> {
+        let patience = Duration::from_secs(request.wait_s.into()) + POLL_PATIENCE;
+        let post = self.client.post(self.agents("consoles")).json(request);
+        Box::pin(json("wait for consoles", post.timeout(patience)))
+    }
+
+    fn console<'a>(
+        &'a self,
+        link: &'a str,
+        shown: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>> {
+        let what = "show a console";
+        Box::pin(async move {
+            // A screen that nobody takes would hold up everything else on a connection that it shares.
+            let client = builder()
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .http2_keep_alive_while_idle(true)
+                .tls_backend_preconfigured(self.tls.clone())
+                .build()
+                .map_err(|error| broken(what, error))?;
+            let post = client.post(self.agents(&format!("consoles/{link}")));
+            let post = post.body(reqwest::Body::wrap_stream(shown));
+            let response = tokio::time::timeout(ANSWER_PATIENCE, answer(what, post))
+                .await
+                .map_err(|elapsed| unreachable(what, elapsed))??;
+            // Over HTTP/1.1 an answer comes after its request, and not beside it.
+            if response.version() != Version::HTTP_2 {
+                return Err(unreachable(what, "the server does not speak HTTP/2"));
+            }
+            Ok(response.bytes_stream().map_err(move |error| broken(what, error)).boxed())
+        })
+    }
+
+    fn refuse_console<'a>(
+        &'a self,
+        link: &'a str,
+        refusal: &'a ConsoleRefusal,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        let post = self.client.post(self.agents(&format!("consoles/{link}/refusal"))).json(refusal);
+        Box::pin(async move {
+            answer("hear why there is no console", post.timeout(ANSWER_PATIENCE)).await.map(drop)
+        })
+    }
+
+    fn serial<'a>(&'a self, piece: &'a SerialPiece) -> BoxFuture<'a, Result<SerialResponse, Error>> {
+        let post = self.client.post(self.agents("serial")).json(piece);
+        Box::pin(json("take what a machine prints", post.timeout(ANSWER_PATIENCE)))
     }
 
     fn blob<'a>(

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use wire::{
     AttemptId, Sha256,
+    console::{ConsoleRefusal, ConsolesRequest, ConsolesResponse, SerialPiece, SerialResponse},
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
@@ -88,6 +89,27 @@ pub trait Server: Send + Sync {
         attempt: AttemptId,
         content: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Waits until somebody wants to see the screen of a machine that is hosted here.
+    fn consoles<'a>(&'a self, request: &'a ConsolesRequest)
+    -> BoxFuture<'a, Result<ConsolesResponse, Error>>;
+
+    /// Shows a screen to whoever waits for it, over a connection of its own; gives what they do.
+    fn console<'a>(
+        &'a self,
+        link: &'a str,
+        shown: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>>;
+
+    /// Says why a screen cannot be shown.
+    fn refuse_console<'a>(
+        &'a self,
+        link: &'a str,
+        refusal: &'a ConsoleRefusal,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Sends what a machine has printed on its serial line; tells where the server is.
+    fn serial<'a>(&'a self, piece: &'a SerialPiece) -> BoxFuture<'a, Result<SerialResponse, Error>>;
 
     /// The bytes of a blob from the given offset on. The caller checks the hash.
     fn blob<'a>(

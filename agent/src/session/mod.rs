@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod enrolment;
+mod hosting;
 mod packages;
 mod react;
 mod trusting;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::task::AbortOnDropHandle;
 use wire::{
     AttemptId,
     event::{Event, EventKind, Outcome, ReportRequest, Verdict},
@@ -25,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    Ended, Error, Life,
+    Ended, Error, Life, hosting,
     packages::Told,
     react::{Reaction, react},
 };
@@ -85,6 +86,8 @@ struct State<'a> {
     backoff: &'a mut Backoff,
     /// Of the attempt that the agent holds, in seconds.
     lease_s: Option<u32>,
+    /// What goes on beside it on a host of machines.
+    hosting: Option<AbortOnDropHandle<()>>,
 }
 
 impl Life<'_> {
@@ -103,6 +106,7 @@ impl Life<'_> {
             packages: Told::default(),
             backoff,
             lease_s: None,
+            hosting: None,
         };
         let mut announced = false;
         loop {
@@ -131,10 +135,15 @@ impl Life<'_> {
                     state.server =
                         session.connect.connect(&session.config.addresses, ca_pem, Some(&credentials))?;
                     state.credentials = credentials;
+                    state.hosting = None;
                     state.backoff.succeed();
                 }
                 Err(error) => return Ok(self.failed(state, "renewing the identity", &error)),
             }
+        }
+        let hosted = vm::stamp(session.host.as_ref());
+        if hosted != 0 && state.hosting.is_none() {
+            state.hosting = Some(hosting::begin(Arc::clone(&session.host), Arc::clone(&state.server)));
         }
         let held = Journal::find(&session.host, &session.config.state_dir)?;
         state.lease_s = held.as_ref().map(|journal| journal.lease().lease_s);
@@ -145,7 +154,7 @@ impl Life<'_> {
             }
             return self.poll(state, Some(journal)).await;
         }
-        let now = FactsSent { hosted: vm::stamp(session.host.as_ref()), at: session.host.now() };
+        let now = FactsSent { hosted, at: session.host.now() };
         if !state.facts_sent.is_some_and(|sent| sent.hold(now)) {
             let sent = tokio::select! {
                 sent = self.send_facts(state) => sent,

@@ -221,6 +221,36 @@ impl Server for FakeServer {
         })
     }
 
+    fn consoles<'a>(
+        &'a self,
+        _: &'a wire::console::ConsolesRequest,
+    ) -> BoxFuture<'a, Result<wire::console::ConsolesResponse, Error>> {
+        Box::pin(async { Err(cut("wait for consoles")) })
+    }
+
+    fn console<'a>(
+        &'a self,
+        _: &'a str,
+        _: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>> {
+        Box::pin(async { Err(cut("show a console")) })
+    }
+
+    fn refuse_console<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a wire::console::ConsoleRefusal,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Err(cut("hear why there is no console")) })
+    }
+
+    fn serial<'a>(
+        &'a self,
+        _: &'a wire::console::SerialPiece,
+    ) -> BoxFuture<'a, Result<wire::console::SerialResponse, Error>> {
+        Box::pin(async { Err(cut("take what a machine prints")) })
+    }
+
     fn blob<'a>(
         &'a self,
         _: &'a Sha256,

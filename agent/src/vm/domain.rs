@@ -4,7 +4,7 @@
 
 use wire::vm::{NewMachine, VmBoot};
 
-use super::{NAME, disk, seed, xml::Element};
+use super::{NAME, disk, seed, serial, xml::Element};
 
 /// Name space of our mark.
 const MARK: &str = "urn:lotse:machine";
@@ -81,9 +81,11 @@ fn devices(machine: &NewMachine, iso: Option<&str>) -> Element {
     }
     devices.holds([
         card,
-        Element::new("serial").with("type", "pty"),
-        // Only this host itself reaches the screen.
-        Element::new("graphics").with("type", "vnc").with("autoport", "yes").with("listen", "127.0.0.1"),
+        Element::new("serial").with("type", "pty").holds([Element::new("log")
+            .with("file", serial::log(&machine.name).display())
+            .with("append", "on")]),
+        // Only root on this host reaches the screen.
+        Element::new("graphics").with("type", "vnc").holds([Element::new("listen").with("type", "socket")]),
         Element::new("video").holds([Element::new("model").with("type", "virtio")]),
         Element::new("rng")
             .with("model", "virtio")

@@ -1,12 +1,14 @@
 //! The virtual machines of this host, as libvirt keeps them: [`virsh`] asks, [`domain`] and [`place`] are what libvirt is given, [`inventory`]
-//! is what the server is told.
+//! is what the server is told; [`console`] is a machine's screen, [`serial`] what it prints.
 //!
 //! Invariants: libvirt is reached by virsh(1) with argument vectors alone; XML is made of elements and never of text; what does not carry our
 //! mark is looked at and never changed.
 
+pub(crate) mod console;
 pub(crate) mod domain;
 pub(crate) mod inventory;
 pub(crate) mod place;
+pub(crate) mod serial;
 pub(crate) mod virsh;
 pub(crate) mod xml;
 

@@ -17,7 +17,7 @@ use crate::{
     clock::SECOND,
     context::Ctx,
     db::{
-        self, Tx, attempts, clients, events,
+        self, Tx, attempts, clients, events, hosted,
         identities::{self, Certificate},
         images,
     },
@@ -105,6 +105,9 @@ pub async fn facts(ctx: &Ctx, client: ClientId, facts: &Facts) -> Result<(), Err
     let now = ctx.now();
     let mut tx = ctx.db.write().await?;
     clients::set_facts(&mut tx, client, facts, now).await?;
+    if let Some(told) = &facts.vm_host {
+        hosted::follow(&mut tx, client, &told.machines, now).await?;
+    }
     events::add(&mut tx, "client.facts", Some(client), None, &format!("client {client}"), "", now).await?;
     tx.commit().await?;
     ctx.presence.events_came();

@@ -44,6 +44,7 @@ use crate::{
         self, Tx, audit,
         desktops::{self, parts, trials},
         events,
+        providers::{self as provider_records, ProviderRecord},
     },
     domain::{
         approval::Risk,
@@ -151,6 +152,22 @@ pub async fn get(tx: &mut Tx, name: &str) -> Result<DesktopRecord, Error> {
         .collect()
     };
     Ok(DesktopRecord { desktop, reached, trials, journal })
+}
+
+/// The machine of a client that is a desktop: its provider, and its id there. None while there is no machine.
+///
+/// # Errors
+/// The database refuses.
+pub(super) async fn machine(
+    tx: &mut Tx,
+    client: ClientId,
+) -> Result<Option<(ProviderRecord, String)>, Error> {
+    let Some(desktop) = desktops::of_client(tx, client).await? else { return Ok(None) };
+    let journal = parts::of(tx, desktop.id).await?;
+    let is_there = |part: &&DesktopPart| part.kind == PartKind::Vm && part.state == PartState::Made;
+    let Some(part) = journal.iter().rev().find(is_there) else { return Ok(None) };
+    let Some(provider) = provider_records::by_id(tx, part.provider_id).await? else { return Ok(None) };
+    Ok(Some((provider, part.remote.clone().unwrap_or_else(|| part.tag.clone()))))
 }
 
 /// Ports of a machine for which nothing is forwarded, at the first IPv4 address that its agent has told.

@@ -278,6 +278,19 @@ pub async fn offers(ctx: &Ctx, name: &str) -> Result<Offers, Error> {
     provider.provider.offers().await.map_err(|error| unavailable(name, &error))
 }
 
+/// An address at which somebody sees the screen of a machine at a provider.
+///
+/// # Errors
+/// There is no such provider, or it gives none.
+pub(super) async fn console(ctx: &Ctx, name: &str, machine: &str) -> Result<String, Error> {
+    let record = {
+        let mut tx = ctx.db.read().await?;
+        get(&mut tx, name).await?
+    };
+    let provider = open(ctx, &record).await?;
+    provider.provider.console(machine).await.map_err(|error| unavailable(name, &error))
+}
+
 fn unavailable(name: &str, error: &vm::Error) -> Error {
     Error::Unavailable { title: format!("provider {name}: {error}"), remedy: error.remedy().to_owned() }
 }

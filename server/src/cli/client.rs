@@ -1,6 +1,7 @@
 //! `lotse client`
 
 mod batch;
+mod console;
 mod filters;
 mod install;
 mod integrate;
@@ -257,6 +258,17 @@ pub(super) enum ClientCommand {
         /// A client's name or a hardware address; without either, machines on their way that nobody knows.
         whose: Option<Whose>,
     },
+    /// Show what a virtual machine prints on its serial line, from its installation on; its screen is on the client's page
+    Console {
+        /// Its name.
+        name: Name,
+        /// Go on with what comes.
+        #[arg(long)]
+        follow: bool,
+        /// Only lines with this text, whatever its case.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        search: String,
+    },
     /// Let a client work again after an alarm
     ClearAlarm {
         /// Its name.
@@ -358,6 +370,9 @@ pub(super) async fn run(api: &Api, command: ClientCommand) -> anyhow::Result<()>
             order(Method::POST, &name, "/reset", "has nothing to do any more").await
         }
         ClientCommand::Timeline { whose } => timeline(api, whose.as_ref()).await,
+        ClientCommand::Console { name, follow, search } => {
+            console::console(api, &name, follow, &search).await
+        }
         ClientCommand::ClearAlarm { name } => {
             order(Method::DELETE, &name, "/alarm", "may work again; restart it").await
         }

@@ -4,6 +4,7 @@ mod account;
 mod agent;
 mod api;
 mod audit;
+mod backup;
 mod cache;
 mod channel;
 mod client;
@@ -165,11 +166,14 @@ enum Command {
     /// The package cache: mirrors, stored files
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    /// Reports: updates, reboots, silent clients, failures, hardware, software, packages, disks, age, changes
+    /// Reports: updates, reboots, silent clients, failures, hardware, software, packages, disks, space, age, changes
     Report(report::ReportWords),
     /// Reports that are mailed by the calendar
     #[command(subcommand)]
     ReportMail(report_mail::ReportMailCommand),
+    /// Backups of the server itself, on its own host
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Follow what happens
     Events(misc::Events),
     /// Show how every part of the server is, and what to do about it
@@ -240,6 +244,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let connect = || api::Api::connect(&server, output);
     match command {
         Command::Serve(serve) => serve::run(*serve).await,
+        Command::Backup(command) => backup::run(command, output).await,
         Command::Login(login) => misc::login(&login, &server, output).await,
         Command::Token(misc::TokenCommand::Create(create)) if create.is_local() => {
             Box::pin(misc::create_local(&create, output)).await

@@ -26,8 +26,14 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (20, include_str!("../../migrations/0020_user_data.sql")),
     (21, include_str!("../../migrations/0021_software.sql")),
     (22, include_str!("../../migrations/0022_desktop_pages.sql")),
+    (23, include_str!("../../migrations/0023_console.sql")),
     (24, include_str!("../../migrations/0024_integration.sql")),
 ];
+
+/// The newest schema that this program knows.
+pub fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
+}
 
 /// Brings the schema up to date.
 ///
@@ -46,7 +52,7 @@ pub(super) async fn run(db: &Db, now: i64) -> Result<(), Error> {
     }
     let rows = tx.all("SELECT version FROM schema_versions", []).await?;
     let there: Vec<i64> = rows.iter().map(|row| row.int("version")).collect::<Result<_, _>>()?;
-    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let known = newest();
     if let Some(found) = there.iter().copied().max().filter(|found| *found > known) {
         return Err(Error::Newer { found, known });
     }

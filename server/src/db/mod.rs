@@ -14,6 +14,7 @@ pub mod batches;
 pub mod boot;
 pub mod channels;
 pub mod clients;
+mod copy;
 pub mod desktops;
 mod dialect;
 mod durable;
@@ -21,6 +22,7 @@ pub mod events;
 pub mod filters;
 pub mod groups;
 pub mod health;
+pub mod hosted;
 pub mod identities;
 pub mod images;
 pub mod integrations;
@@ -46,6 +48,7 @@ pub mod rollouts;
 pub mod rules;
 pub mod search;
 pub mod selections;
+pub mod serial;
 pub mod sessions;
 pub mod settings;
 pub mod source_lists;
@@ -66,7 +69,9 @@ use sqlx::{
 
 use location::without_password;
 
+pub use copy::copy_sqlite;
 pub use location::Location;
+pub use migrate::newest as newest_schema;
 pub(crate) use values::{Arg, MOST_IN_LIST, Row, args, id_list, to_json};
 
 /// Why the database did not do what was asked.

@@ -1,6 +1,6 @@
 //! What agents call. Enrolment is on the open HTTPS listener; everything else needs the agent's certificate, looked up at every request.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -9,9 +9,13 @@ use axum::{
     http::{StatusCode, request::Parts},
     routing::{get, post},
 };
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tower_http::timeout::TimeoutLayer;
 use wire::{
     AttemptId, ClientId,
+    console::{ConsoleRefusal, ConsolesRequest, ConsolesResponse, SerialPiece, SerialResponse},
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
@@ -26,7 +30,8 @@ use super::{
     sent::{LARGEST_PACKAGE, sent},
 };
 use crate::{
-    app::{Error, agents, enrolment, integration, inventory, repositories},
+    app::{Error, agents, enrolment, integration, inventory, repositories, serial},
+    consoles::{NotWanted, Shown},
     context::Ctx,
     identity::tls::Peer,
 };
@@ -59,12 +64,24 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/agent/v1/packages", post(packages))
         .route("/agent/v1/attempts/{id}/report", post(report))
         .route("/agent/v1/attempts/{id}/secrets/{reference}", get(secret))
+        .route("/agent/v1/consoles", post(consoles))
+        .route("/agent/v1/consoles/{link}/refusal", post(refuse_console))
+        .route("/agent/v1/serial", post(printed))
         .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST))
         // As large as a package is, and as long as it comes.
         .route("/agent/v1/attempts/{id}/packages", post(package))
+        // For as long as somebody looks.
+        .route("/agent/v1/consoles/{link}", post(console))
         .with_state(ctx)
 }
+
+/// Longest time that a question for consoles may wait here.
+const LONGEST_WAIT_S: u32 = 60;
+/// Pieces of what a person does that wait for the agent.
+const PIECES: usize = 16;
+/// Longest reason of an agent, in letters.
+const LONGEST_REASON: usize = 300;
 
 /// The client that asks, by its certificate.
 struct Asking(ClientId);
@@ -156,4 +173,54 @@ async fn package(
     let content = std::pin::pin!(sent(body, LARGEST_PACKAGE));
     repositories::taken(&ctx, client, id, content).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Waits until somebody wants to see the screen of a machine of this host.
+async fn consoles(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(request): Json<ConsolesRequest>,
+) -> Result<Json<ConsolesResponse>, Rejection> {
+    let wait = Duration::from_secs(request.wait_s.min(LONGEST_WAIT_S).into());
+    let wanted = tokio::select! {
+        wanted = tokio::time::timeout(wait, ctx.consoles.wanted(client)) => wanted.unwrap_or_default(),
+        () = ctx.presence.closing().cancelled() => Vec::new(),
+    };
+    Ok(Json(ConsolesResponse { wanted }))
+}
+
+/// Shows a screen: what it says is the request, what the person does is the answer.
+async fn console(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Path(link): Path<String>,
+    body: Body,
+) -> Result<Body, Rejection> {
+    let (input, done) = mpsc::channel(PIECES);
+    let screen = body.into_data_stream().map_err(std::io::Error::other).boxed();
+    ctx.consoles.answer(client, &link, Ok(Shown { screen, input })).map_err(not_wanted)?;
+    Ok(Body::from_stream(ReceiverStream::new(done).map(Ok::<_, Infallible>)))
+}
+
+async fn refuse_console(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Path(link): Path<String>,
+    Json(refusal): Json<ConsoleRefusal>,
+) -> Result<StatusCode, Rejection> {
+    let reason = refusal.reason.chars().filter(|sign| !sign.is_control()).take(LONGEST_REASON).collect();
+    ctx.consoles.answer(client, &link, Err(reason)).map_err(not_wanted)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn not_wanted(NotWanted: NotWanted) -> Error {
+    Error::not_found("somebody who waits for this console")
+}
+
+async fn printed(
+    State(ctx): State<Ctx>,
+    Asking(client): Asking,
+    Json(piece): Json<SerialPiece>,
+) -> Result<Json<SerialResponse>, Rejection> {
+    Ok(Json(serial::receive(&ctx, client, &piece).await?))
 }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod agent;
 pub mod api;
 pub mod boot;
+mod console;
 mod extract;
 pub mod metrics;
 mod origin;

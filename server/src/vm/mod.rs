@@ -338,6 +338,12 @@ pub trait Provider: Send + Sync {
     /// Takes the image out of a machine's drive.
     fn detach_iso<'a>(&'a self, id: &'a str) -> Doing<'a, Begun>;
 
+    /// An address at which one person sees the screen of a machine; it is soon worth nothing. Of machines on clients this server shows it itself.
+    fn console<'a>(&'a self, id: &'a str) -> Doing<'a, String> {
+        let attempt = format!("opening the console of the machine {id}");
+        Box::pin(async move { Err(Error::new(FaultClass::Caller, &attempt, "it is seen through its host")) })
+    }
+
     /// Removes a machine with its disks, so that nobody can get it back.
     fn destroy<'a>(&'a self, id: &'a str) -> Doing<'a, Begun>;
 

@@ -2,6 +2,9 @@
 
 use harness::server::{Engine, TestServer};
 
+/// What follows is a WebSocket (RFC 9110, 15.2.2).
+const SWITCHED: &str = "101";
+
 pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine) {
     let server = TestServer::start(engine).await.unwrap();
     let spec = server.get("/api/openapi.json").await.unwrap().ok().unwrap();
@@ -18,12 +21,16 @@ pub(super) async fn every_operation_says_what_it_takes_and_gives(engine: Engine)
             let responses = operation["responses"].as_object().unwrap();
             let error = &responses["default"]["content"]["application/problem+json"]["schema"]["$ref"];
             must(error == "#/components/schemas/Problem", "how do errors look?");
-            let good: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
+            let good: Vec<_> = responses
+                .iter()
+                .filter(|(status, _)| status.starts_with('2') || *status == SWITCHED)
+                .collect();
             must(!good.is_empty(), "what comes when it goes well?");
             for (status, response) in good {
                 let contents = response["content"].as_object();
                 must(
-                    contents.is_some_and(|contents| !contents.is_empty()) != (status == "204"),
+                    contents.is_some_and(|contents| !contents.is_empty())
+                        != (status == "204" || status == SWITCHED),
                     "is there a body?",
                 );
                 for (kind, content) in contents.into_iter().flatten() {

@@ -12,7 +12,7 @@ use server::{
 use wire::{
     Sha256,
     enrol::BlobRef,
-    facts::{Facts, FileSystem},
+    facts::{Facts, MountedFileSystem},
 };
 
 fn facts(file: &str) -> Facts {
@@ -208,7 +208,7 @@ pub(super) async fn every_report_is_a_table_for_programs_and_for_spreadsheets(en
     facts.os.reboot_wanted = "linux-image".to_owned();
     facts.dmi.vendor = "=HYPERLINK(\"x\")".to_owned();
     facts.dmi.bios_date = "04/01/2014".to_owned();
-    let mounted = |mount: &str, free_bytes| FileSystem {
+    let mounted = |mount: &str, free_bytes| MountedFileSystem {
         mount: mount.to_owned(),
         device: "/dev/vda2".to_owned(),
         format: "ext4".to_owned(),

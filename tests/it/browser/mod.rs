@@ -3,6 +3,7 @@
 //! `make screenshots` runs [`tour`] alone; its pictures are kept in any run.
 
 mod approval;
+mod console;
 mod desktops;
 mod keyboard;
 mod layouts;

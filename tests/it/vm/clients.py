@@ -32,6 +32,8 @@ def with_cs(endpoint, key, secret, ca):
         assert error.error["errorcode"] == 431, error.error
     else:
         raise AssertionError("a machine that is not there was started")
+    console = cloud.createConsoleEndpoint(virtualmachineid=made["id"])["consoleendpoint"]
+    assert console["success"] and console["url"].startswith("https://"), console
     cloud.deleteFirewallRule(id=opened["id"], fetch_result=True)
     cloud.destroyVirtualMachine(id=made["id"], expunge=True, fetch_result=True)
     try:

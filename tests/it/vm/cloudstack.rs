@@ -137,3 +137,24 @@ async fn user_data_that_not_every_server_takes_is_refused_here() {
     assert_eq!(provider.deploy(&new).await.unwrap_err().class, FaultClass::Caller);
     assert_eq!(cloud.calls("deployVirtualMachine"), 0);
 }
+
+#[tokio::test]
+async fn a_console_is_an_address_at_the_provider_or_the_reason_why_there_is_none() {
+    let (cloud, provider, place) = cloud().await;
+    let new =
+        NewVm { name: "desk-lotse-000000000000", title: "desk", place: &place, user_data: "#lotse-v1\n" };
+    provider.deploy(&new).await.unwrap();
+    let id = provider.vms(None).await.unwrap()[0].id.clone();
+    let off = provider.console(&id).await.unwrap_err();
+    assert!(off.class == FaultClass::Transient && off.reason.contains("must be running"), "{off}");
+    let job = provider.power(&id, PowerOrder::Start).await.unwrap().job.unwrap();
+    while provider.job(&job).await.unwrap() == Progress::Pending {}
+    assert!(
+        provider.console(&id).await.unwrap().starts_with("https://console.example/resource/noVNC/vnc.html?")
+    );
+    // As a server before 4.18 answers.
+    cloud.next("createConsoleEndpoint", Fault::Before(432));
+    let old = provider.console(&id).await.unwrap_err();
+    assert!(old.class == FaultClass::Authentication && old.reason.contains("4.18"), "{old}");
+    assert_eq!(provider.console("nobody").await.unwrap_err().class, FaultClass::Caller);
+}

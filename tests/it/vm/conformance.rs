@@ -54,6 +54,14 @@ pub(super) async fn conforms(provider: &dyn Provider, place: &Place) {
         over(provider, &provider.power(&id, order).await.unwrap()).await;
         assert_eq!(provider.vm(&id).await.unwrap().unwrap().state, state, "{order:?}");
     }
+    match provider.console(&id).await {
+        Ok(url) => assert!(url.starts_with("https://"), "{url}"),
+        // Through its host, or not while the machine is off.
+        Err(error) if capabilities.forwards_ports => {
+            assert!(error.reason.contains("must be running"), "{error}")
+        }
+        Err(error) => assert_eq!(error.class, FaultClass::Caller, "{error}"),
+    }
     over(provider, &provider.detach_iso(&id).await.unwrap()).await;
     assert_eq!(provider.vm(&id).await.unwrap().unwrap().iso, None);
 

@@ -46,17 +46,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// A client that hosts machines, with its agent.
-struct Attic {
-    name: &'static str,
-    libvirt: Libvirt,
-    host: FakeHost,
-    end: CancellationToken,
+pub(crate) struct Attic {
+    pub(crate) name: &'static str,
+    pub(crate) libvirt: Libvirt,
+    pub(crate) host: FakeHost,
+    pub(crate) end: CancellationToken,
     life: JoinHandle<()>,
 }
 
 impl Attic {
     /// Registers a client, lets it in, and makes it a host.
-    async fn new(server: &TestServer, name: &'static str, number: u8) -> Self {
+    pub(crate) async fn new(server: &TestServer, name: &'static str, number: u8) -> Self {
         let mac = Mac::from_bytes([0x52, 0x54, 0, 0xa7, 0, number]);
         let new = json!({ "name": name, "macs": [mac.to_string()] });
         server.send(Method::POST, "/api/v1/clients", &new).await.unwrap().ok().unwrap();
@@ -91,7 +91,7 @@ impl Attic {
     }
 
     /// Orders a job and waits for its good end.
-    async fn carries_out(&self, server: &TestServer, job_type: &str, params: Value) {
+    pub(crate) async fn carries_out(&self, server: &TestServer, job_type: &str, params: Value) {
         let order = json!({ "job_type": job_type, "params": params });
         let path = format!("/api/v1/clients/{}/jobs", self.name);
         let id = server.send(Method::POST, &path, &order).await.unwrap().ok().unwrap();
@@ -111,14 +111,14 @@ impl Attic {
         assert_eq!(job.state, JobState::Succeeded, "{job:?}");
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.end.cancel();
         self.life.await.unwrap();
     }
 }
 
 /// A server that has a boot image.
-async fn site(engine: Engine) -> TestServer {
+pub(crate) async fn site(engine: Engine) -> TestServer {
     let server = TestServer::start(engine).await.unwrap();
     let blob = server.http.post(format!("{}/api/v1/blobs", server.ctx.addresses.https));
     let blob = blob.bearer_auth(server.token(Role::Admin)).body(b"boot image".to_vec());
@@ -128,17 +128,17 @@ async fn site(engine: Engine) -> TestServer {
     server
 }
 
-fn wish(host: &str) -> ProviderWish {
+pub(crate) fn wish(host: &str) -> ProviderWish {
     let there = SizeThere { offering: "2x4096".to_owned(), disk: "lotse".to_owned(), disk_gib: Some(20) };
     ProviderWish { sizes: [("standard".to_owned(), there)].into(), ..ProviderWish::kvm(host) }
 }
 
-async fn register(server: &TestServer, name: &str, wish: ProviderWish) {
+pub(crate) async fn register(server: &TestServer, name: &str, wish: ProviderWish) {
     let new = NewProvider { name: name.to_owned(), wish, keys: ProviderKeys::default() };
     providers::create(&server.ctx, &new).await.unwrap();
 }
 
-async fn order(server: &TestServer, name: &str, provider: Option<&str>) {
+pub(crate) async fn order(server: &TestServer, name: &str, provider: Option<&str>) {
     let client = NewClient {
         name: name.to_owned(),
         macs: Vec::new(),
@@ -163,7 +163,11 @@ async fn get(server: &TestServer, name: &str) -> DesktopRecord {
 }
 
 /// Waits until a desktop is as it shall be; the running server works on it meanwhile.
-async fn until(server: &TestServer, name: &str, holds: impl Fn(&DesktopRecord) -> bool) -> DesktopRecord {
+pub(crate) async fn until(
+    server: &TestServer,
+    name: &str,
+    holds: impl Fn(&DesktopRecord) -> bool,
+) -> DesktopRecord {
     let waiting = async {
         loop {
             let record = get(server, name).await;
@@ -179,7 +183,7 @@ async fn until(server: &TestServer, name: &str, holds: impl Fn(&DesktopRecord) -
     }
 }
 
-fn is(state: DesktopState) -> impl Fn(&DesktopRecord) -> bool {
+pub(crate) fn is(state: DesktopState) -> impl Fn(&DesktopRecord) -> bool {
     move |record| record.desktop.state == state
 }
 

@@ -8,7 +8,7 @@ mod conformance;
 mod desktops;
 mod faults;
 mod images;
-mod kvm;
+pub(crate) mod kvm;
 mod site;
 
 use harness::server::Engine;

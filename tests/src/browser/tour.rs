@@ -16,11 +16,13 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 25] = [
+const MORE: [(&str, &str); 27] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
     ("clients-desktop", "/clients/ann-desk"),
+    ("console-at-provider", "/clients/ann-desk/console"),
+    ("console-nowhere", "/clients/{installing}/console"),
     ("desktops-name-creating", "/desktops/bob-desk"),
     ("desktops-name-failed", "/desktops/carl-desk"),
     ("desktops-name-deleting", "/desktops/dora-desk"),
@@ -45,7 +47,13 @@ const MORE: [(&str, &str); 25] = [
 ];
 
 /// Parts that pages fetch, and files; nobody looks at them.
-const PARTS: [&str; 2] = ["/clients-words", "/selections/{name}/file"];
+const PARTS: [&str; 5] = [
+    "/clients-words",
+    "/selections/{name}/file",
+    "/clients/{name}/console/screen",
+    "/clients/{name}/console/lines",
+    "/clients/{name}/console/text",
+];
 
 /// All pages, each once.
 ///

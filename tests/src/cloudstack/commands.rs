@@ -48,6 +48,7 @@ pub(super) const ALL: &[&str] = &[
     "queryAsyncJobResult",
     "registerIso",
     "deleteIso",
+    "createConsoleEndpoint",
 ];
 
 type Answer = Result<(Value, Vec<Told>), (u16, String)>;
@@ -99,6 +100,10 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
             let state = world.machines[&id].state;
             begin(world, Work::State(id, state), None, fails)
         }
+        "createConsoleEndpoint" => {
+            let id = machine(world, params, "virtualmachineid")?;
+            console(&id, world.machines[&id].state)
+        }
         "associateIpAddress" => {
             let network = params.need("networkid")?;
             if network != NETWORK {
@@ -131,6 +136,20 @@ pub(super) fn run(world: &mut World, params: &Params, fails: Option<u16>) -> Ans
         }
     };
     Ok((answer, Vec::new()))
+}
+
+/// As the API reference of 4.18 and newer shows it.
+fn console(id: &str, state: &str) -> Value {
+    if state != "Running" {
+        let details = format!("Vm must be running, it is in state {state}");
+        return json!({ "consoleendpoint": { "success": false, "details": details } });
+    }
+    let token = id.replace('-', "");
+    json!({ "consoleendpoint": {
+        "success": true,
+        "url": format!("https://console.example/resource/noVNC/vnc.html?autoconnect=true&port=8443&token={token}"),
+        "websocket": { "token": token, "host": "console.example", "port": "8443", "path": "websockify", "extra": "" },
+    }})
 }
 
 fn machine(world: &World, params: &Params, name: &str) -> Result<String, (u16, String)> {

@@ -17,6 +17,7 @@ use futures_util::{
 use tokio::task::AbortHandle;
 use wire::{
     AttemptId, Sha256,
+    console::{ConsoleRefusal, ConsolesRequest, ConsolesResponse, SerialPiece, SerialResponse},
     enrol::{EnrolRequest, EnrolResponse, Identity, RenewRequest},
     event::{ReportRequest, ReportResponse},
     facts::Facts,
@@ -208,6 +209,34 @@ impl Server for BadServer {
     ) -> BoxFuture<'a, Result<(), Error>> {
         // A stream is there once: it cannot be repeated by the network.
         self.inner.package(attempt, content)
+    }
+
+    fn consoles<'a>(
+        &'a self,
+        request: &'a ConsolesRequest,
+    ) -> BoxFuture<'a, Result<ConsolesResponse, Error>> {
+        // Whoever hosts machines asks beside everything else: a bad network is the session's own.
+        self.inner.consoles(request)
+    }
+
+    fn console<'a>(
+        &'a self,
+        link: &'a str,
+        shown: BoxStream<'static, std::io::Result<bytes::Bytes>>,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<bytes::Bytes, Error>>, Error>> {
+        self.inner.console(link, shown)
+    }
+
+    fn refuse_console<'a>(
+        &'a self,
+        link: &'a str,
+        refusal: &'a ConsoleRefusal,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.inner.refuse_console(link, refusal)
+    }
+
+    fn serial<'a>(&'a self, piece: &'a SerialPiece) -> BoxFuture<'a, Result<SerialResponse, Error>> {
+        self.inner.serial(piece)
     }
 
     fn blob<'a>(

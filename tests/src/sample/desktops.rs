@@ -26,7 +26,7 @@ use server::{
 };
 use wire::{ClientId, enrol::Realm, event::Outcome};
 
-use super::{DAY, HOUR, MINUTE, Site, mac, report::Report};
+use super::{DAY, HOUR, MINUTE, Site, consoles, mac, report::Report};
 use crate::cloudstack::{Cloud, keys};
 
 /// Longer than anybody looks.
@@ -53,6 +53,7 @@ pub async fn add(ctx: &Ctx) -> Result<Cloud> {
     under_way(&site, north).await?;
     failed(&site, south).await?;
     leaving(&site, north).await?;
+    consoles::add(&site, "office-09", "lab-01").await?;
     Ok(cloud)
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use wire::{
     enrol::Realm,
-    facts::{Disk, DiskPartition, Facts, FileSystem, Firmware, OperatingSystem},
+    facts::{Disk, DiskPartition, Facts, Firmware, MountedFileSystem, OperatingSystem},
 };
 
 use super::mac;
@@ -43,7 +43,7 @@ pub(super) fn machine(number: u8, installed: bool, at: i64) -> Result<Facts> {
         facts.file_systems = [("/", "ext4", 22 * GIB), ("/home", "xfs", 100 * GIB)]
             .into_iter()
             .zip(2..)
-            .map(|((mount, format, size), part)| FileSystem {
+            .map(|((mount, format, size), part)| MountedFileSystem {
                 mount: mount.to_owned(),
                 device: format!("/dev/nvme0n1p{}", part + 1),
                 format: format.to_owned(),

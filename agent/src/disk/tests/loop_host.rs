@@ -16,7 +16,9 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use wire::{event::Stream, storage::DiskExpectation};
 
-use crate::host::{Command, DiskFile, Error, Host, Power, Room, Unpacker, real::RealHost};
+use crate::host::{
+    Command, DiskFile, Error, Extent, Host, LocalSocket, Power, Room, Talk, Unpacker, real::RealHost,
+};
 
 const NAME: &str = "vdz";
 /// The serial number of the disk.
@@ -316,6 +318,10 @@ impl Host for LoopHost {
         RealHost.stamp(path)
     }
 
+    fn extent(&self, path: &Path) -> Option<Extent> {
+        RealHost.extent(path)
+    }
+
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         RealHost.write(path, content, mode)
     }
@@ -390,6 +396,10 @@ impl Host for LoopHost {
 
     fn enter(&self, _: &Path) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn dial<'a>(&'a self, socket: &'a LocalSocket) -> BoxFuture<'a, Result<Box<dyn Talk>, Error>> {
+        RealHost.dial(socket)
     }
 
     fn now(&self) -> i64 {

@@ -53,9 +53,10 @@ impl FakeHost {
         state.mounts.clear();
         state.entered = None;
         let id = format!("fake-boot-{}\n", BOOTS.fetch_add(1, Ordering::Relaxed)).into_bytes();
-        state
-            .files
-            .insert(BOOT_ID.into(), FakeFile { synced: id.len(), content: id, mode: 0o444, owner: (0, 0) });
+        state.files.insert(
+            BOOT_ID.into(),
+            FakeFile { synced: id.len(), content: id, mode: 0o444, owner: (0, 0), number: 0 },
+        );
     }
 
     /// Forgets what was written but not synced, as a power cut does.

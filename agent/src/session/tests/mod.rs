@@ -16,6 +16,7 @@ use crate::{
     plan::tests::plan,
 };
 
+mod hosting;
 mod packages;
 mod server;
 use server::FakeServer;

@@ -8,13 +8,17 @@ use std::{
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
-    future::BoxFuture,
+    future::{self, BoxFuture},
     stream::{self, BoxStream},
 };
 use serde_json::Value;
 use tokio::sync::Notify;
 use wire::{
     AttemptId, ClientId, Sha256,
+    console::{
+        ConsoleRefusal, ConsolesRequest, ConsolesResponse, SerialPiece, SerialPlace, SerialResponse,
+        WantedConsole,
+    },
     enrol::{BlobRef, EnrolRequest, EnrolResponse, Identity, Realm, RenewRequest},
     event::{Event, EventKind, Outcome, ReportRequest, ReportResponse, Stream, Verdict},
     facts::Facts,
@@ -66,6 +70,10 @@ struct State {
     packages_of: Vec<i64>,
     told: usize,
     packages_refused: usize,
+    wanted: Vec<WantedConsole>,
+    refused: Vec<String>,
+    printed: String,
+    printed_to: Option<SerialPlace>,
 }
 
 impl FakeServer {
@@ -115,6 +123,22 @@ impl FakeServer {
     pub(super) fn identity(&self) -> Identity {
         let expires_at = self.now() + 90 * 86_400 * 1_000_000;
         Identity { client: ClientId(7), expires_at, ..self.0.signer.identity() }
+    }
+
+    /// Somebody wants to see the screen of a machine.
+    pub(super) fn want(&self, link: &str, machine: &str) {
+        let wanted = WantedConsole { link: link.to_owned(), machine: machine.to_owned() };
+        self.0.state.lock().unwrap().wanted.push(wanted);
+    }
+
+    /// Which links were refused, and why.
+    pub(super) fn refused(&self) -> Vec<String> {
+        self.0.state.lock().unwrap().refused.clone()
+    }
+
+    /// What the one machine has printed.
+    pub(super) fn printed(&self) -> String {
+        self.0.state.lock().unwrap().printed.clone()
     }
 
     /// Enrolment requests that are told to wait first.
@@ -394,6 +418,51 @@ impl Server for FakeServer {
         _content: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> BoxFuture<'a, Result<(), Error>> {
         self.carry("package", |_| Ok(()))
+    }
+
+    fn consoles<'a>(
+        &'a self,
+        _request: &'a ConsolesRequest,
+    ) -> BoxFuture<'a, Result<ConsolesResponse, Error>> {
+        let wanted: Vec<_> = self.0.state.lock().unwrap().wanted.drain(..).collect();
+        if wanted.is_empty() {
+            Box::pin(future::pending())
+        } else {
+            Box::pin(async { Ok(ConsolesResponse { wanted }) })
+        }
+    }
+
+    fn console<'a>(
+        &'a self,
+        _link: &'a str,
+        shown: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, Result<Bytes, Error>>, Error>> {
+        // Whoever looks says what the screen says.
+        Box::pin(async move { Ok(shown.map(|piece| piece.map_err(|_| lost("console"))).boxed()) })
+    }
+
+    fn refuse_console<'a>(
+        &'a self,
+        link: &'a str,
+        refusal: &'a ConsoleRefusal,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.carry("refuse", move |state| {
+            state.refused.push(format!("{link}: {}", refusal.reason));
+            Ok(())
+        })
+    }
+
+    fn serial<'a>(&'a self, piece: &'a SerialPiece) -> BoxFuture<'a, Result<SerialResponse, Error>> {
+        self.carry("serial", move |state| {
+            if piece.length_bytes > 0
+                && state.printed_to.is_none_or(|to| to.offset_bytes == piece.from.offset_bytes)
+            {
+                state.printed += &piece.text;
+                let offset_bytes = piece.from.offset_bytes + piece.length_bytes;
+                state.printed_to = Some(SerialPlace { offset_bytes, ..piece.from });
+            }
+            Ok(SerialResponse { known: state.printed_to })
+        })
     }
 
     fn blob<'a>(

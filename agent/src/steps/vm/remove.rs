@@ -11,7 +11,7 @@ use crate::{
     vm::{
         DIRECTORY, NAME,
         domain::{described, empty_drives},
-        seed,
+        seed, serial,
         virsh::domain,
         volume,
     },
@@ -42,6 +42,7 @@ pub(super) async fn unfinished(ctx: &StepContext<'_>, name: &str) -> Result<(), 
         change(ctx, &["vol-delete", "--pool", NAME, &volume]).await?;
     }
     ctx.host.remove(&seed(name))?;
+    serial::forget(ctx.host, name)?;
     Ok(forget_unfinished(ctx, name)?)
 }
 

@@ -9,6 +9,7 @@ mod batches;
 mod cache;
 mod channels;
 mod clients;
+mod consoles;
 mod desktops;
 mod files;
 mod filters;
@@ -53,6 +54,7 @@ use super::{
 use crate::{
     app::{
         Error,
+        consoles::LEAST_ROLE,
         people::{self, Actor},
     },
     context::Ctx,
@@ -109,6 +111,9 @@ pub const ROUTES: &[Route] = &[
     (GET, "/api/v1/clients/{name}/selections", Role::Viewer),
     (GET, "/api/v1/clients/{name}/selections/{selection}", Role::Viewer),
     (POST, "/api/v1/clients/{name}/selections/{selection}", Role::Operator),
+    (POST, "/api/v1/clients/{name}/console", LEAST_ROLE),
+    (GET, "/api/v1/clients/{name}/console/screen", LEAST_ROLE),
+    (GET, "/api/v1/clients/{name}/console/output", LEAST_ROLE),
     (GET, "/api/v1/selections", Role::Viewer),
     (GET, "/api/v1/selections/{name}", Role::Viewer),
     (PUT, "/api/v1/selections/{name}", Role::Operator),
@@ -323,6 +328,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(report_mails::router())
         .merge(providers::router())
         .merge(desktops::router())
+        .merge(consoles::router())
         .layer(middleware::from_fn_with_state(ctx.clone(), repeat::at_most_once));
     let bounded = |router: OpenApiRouter<Ctx>| {
         OpenApiRouter::new()

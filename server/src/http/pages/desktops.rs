@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     app::{
-        clients,
+        clients, consoles,
         desktops::{self, Connection, Desktop},
         jobs, providers,
     },
@@ -242,6 +242,7 @@ struct View {
 /// What somebody may do with a desktop as it is now.
 #[derive(Serialize)]
 struct May {
+    console: bool,
     switch: bool,
     rebuild: bool,
     delete: bool,
@@ -266,6 +267,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         };
         stages.push(StageView::new(&ctx, stage, job.as_ref().map(|job| job.job_type.as_str()), language));
     }
+    let has_console = status.is_some() && consoles::place(&mut tx, &name).await?.is_some();
     drop(tx);
     let desktop = &found.record.desktop;
     let state = desktop.state;
@@ -290,6 +292,7 @@ async fn show(State(ctx): State<Ctx>, visitor: Visitor, Path(name): Path<String>
         there: there.into_iter().map(part).collect(),
         gone: gone.into_iter().map(part).collect(),
         may: May {
+            console: has_console && role >= Some(consoles::LEAST_ROLE),
             switch: role >= Some(Role::Helpdesk) && state == DesktopState::Ready,
             rebuild: role >= Some(Role::Operator) && settled,
             delete: role >= Some(Role::Admin)

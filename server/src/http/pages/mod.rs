@@ -14,6 +14,7 @@ mod chart;
 mod client;
 mod clients;
 mod columns;
+mod console;
 mod desktops;
 mod discovered;
 mod frame;
@@ -63,7 +64,12 @@ use super::{
     access::{Route, admit},
     origin, problem,
 };
-use crate::{app::sessions, context::Ctx, domain::people::Role};
+use crate::{
+    app::{consoles::LEAST_ROLE, sessions},
+    context::Ctx,
+    domain::people::Role,
+    novnc,
+};
 
 const GET: &Method = &Method::GET;
 const POST: &Method = &Method::POST;
@@ -113,6 +119,12 @@ pub const ROUTES: &[Route] = &[
     (GET, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (POST, "/clients/{name}/packages/previews/{id}", Role::Operator),
     (GET, "/clients/{name}/comparison", Role::Viewer),
+    (GET, "/clients/{name}/console", LEAST_ROLE),
+    (POST, "/clients/{name}/console", LEAST_ROLE),
+    (POST, "/clients/{name}/console/ticket", LEAST_ROLE),
+    (GET, "/clients/{name}/console/screen", LEAST_ROLE),
+    (GET, "/clients/{name}/console/lines", LEAST_ROLE),
+    (GET, "/clients/{name}/console/text", LEAST_ROLE),
     (GET, "/take-over", Role::Operator),
     (POST, "/take-over", Role::Operator),
     (GET, "/clients/{name}/integration", Role::Viewer),
@@ -250,6 +262,7 @@ pub fn router(ctx: Ctx) -> Router {
         .merge(groups::router())
         .merge(selections::router())
         .merge(client::router())
+        .merge(console::router())
         .merge(discovered::router())
         .merge(rules::router())
         .merge(mass::router())
@@ -282,6 +295,7 @@ pub fn router(ctx: Ctx) -> Router {
                 .layer(middleware::from_fn_with_state(ctx.clone(), origin::scoped)),
         )
         .route("/assets/{name}", get(asset))
+        .route("/assets/novnc/{*path}", get(module))
         .merge(guarded)
         .layer(middleware::from_fn_with_state(ctx.clone(), errors_as_pages))
         .layer(middleware::from_fn(secured))
@@ -379,4 +393,13 @@ async fn asset(
         return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
     }
     Ok((fresh, [(header::CONTENT_TYPE, asset.media_type)], asset.bytes.clone()).into_response())
+}
+
+/// A module of noVNC.
+async fn module(Path(path): Path<String>) -> Result<Response, Rejection> {
+    let found = novnc::module(&path).await;
+    let bytes = found.ok_or_else(|| crate::app::Error::not_found(format!("the module {path}")))?;
+    let headers =
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    Ok((headers, bytes).into_response())
 }

@@ -256,6 +256,33 @@ impl CloudStack {
         Ok(found.iter().map(answers::vm).filter(|vm| vm.state != VmState::Removed).collect())
     }
 
+    async fn console_there(&self, id: &str) -> Result<String, Error> {
+        let attempt = "opening the console of the machine";
+        let command = "createConsoleEndpoint";
+        let answer = self.caller.call(Effect::Looks, attempt, command, params!["virtualmachineid": id]).await;
+        let answer = answer.map_err(|error| match error.class {
+            // So it refuses what it does not know as well.
+            FaultClass::Authentication => {
+                let hint = "the call is new in CloudStack 4.18, and the account's role may lack it";
+                Error::new(error.class, attempt, format!("{} ({command}: {hint})", error.reason))
+            }
+            _ => error,
+        })?;
+        let endpoint = &answer["consoleendpoint"];
+        if yes(endpoint, "success") == Some(false) {
+            let said = known(endpoint, "details").unwrap_or_else(|| "the provider gives none".to_owned());
+            return Err(Error::new(FaultClass::Transient, attempt, said));
+        }
+        // Somebody's browser is led there.
+        let url = text(endpoint, "url");
+        let leads = reqwest::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
+        if leads {
+            Ok(url)
+        } else {
+            Err(Error::new(FaultClass::Transient, attempt, "the answer holds no address"))
+        }
+    }
+
     async fn job_there(&self, id: &str) -> Result<Progress, Error> {
         let attempt = format!("waiting for job {id} of the provider");
         let answer =
@@ -363,6 +390,10 @@ impl Provider for CloudStack {
     fn detach_iso<'a>(&'a self, id: &'a str) -> Doing<'a, Begun> {
         let params = params!["virtualmachineid": id];
         Box::pin(self.change("taking the image out of the machine's drive", "detachIso", params))
+    }
+
+    fn console<'a>(&'a self, id: &'a str) -> Doing<'a, String> {
+        Box::pin(self.console_there(id))
     }
 
     fn destroy<'a>(&'a self, id: &'a str) -> Doing<'a, Begun> {

@@ -1,7 +1,7 @@
 //! Changes of providers, pools and desktops.
 
 use harness::cloudstack::{Cloud, KEYS};
-use server::clock::Clock;
+use server::{clock::Clock, presence::Seen};
 
 use super::*;
 
@@ -35,6 +35,20 @@ pub(super) async fn about_desktops(walk: &mut Walk<'_>) {
     // From here on nobody works on it.
     let ready = "UPDATE desktops SET state = 'ready', turn = turn + 1, taken_until = 9000000000000000";
     walk.server.meddle(ready).await.unwrap();
+    // Its machine is on a host, which is heard.
+    let host = "SELECT id, 'web', '52:54:00:00:99:01', 0 FROM clients WHERE name = 'ann-desk'";
+    let hosted = format!("INSERT INTO hosted_machines (host_id, name, mac, told_at) {host}");
+    walk.server.meddle(&hosted).await.unwrap();
+    let mac = "INSERT INTO client_macs (mac, client_id) SELECT '52:54:00:00:99:01', id FROM clients WHERE name = 'ann-desk'";
+    walk.server.meddle(mac).await.unwrap();
+    let (boot_id, agent_version, at) = ("b".to_owned(), "0.1.0".to_owned(), walk.server.ctx.now());
+    let client = {
+        let mut tx = walk.server.ctx.db.read().await.unwrap();
+        client_rows::find_by_name(&mut tx, "ann-desk").await.unwrap().unwrap().id
+    };
+    walk.server.ctx.presence.heard(client, Seen { boot_id, realm: Realm::System, agent_version, at });
+    let route = "/api/v1/clients/{name}/console";
+    walk.step(p(Method::POST, route), named, none, ("console.open", "client ann-desk", NEW)).await;
     let order = json!({ "order": "stop" });
     let route = "/api/v1/desktops/{name}/power";
     walk.step(p(Method::POST, route), named, &order, ("desktop.power", desktop, CHANGED)).await;

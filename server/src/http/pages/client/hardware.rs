@@ -1,7 +1,7 @@
 //! A machine's hardware as people read it, and its disks to scale: as they are, and as they would become.
 
 use serde::Serialize;
-use wire::facts::{Disk, Facts, FileSystem, Firmware, Nic};
+use wire::facts::{Disk, Facts, Firmware, MountedFileSystem, Nic};
 
 use crate::{
     domain::layout::size::human,
@@ -111,7 +111,7 @@ pub(super) fn facts_view(facts: &Facts) -> FactsView {
     }
 }
 
-fn file_system_view(there: &FileSystem) -> FileSystemView {
+fn file_system_view(there: &MountedFileSystem) -> FileSystemView {
     FileSystemView {
         mount: there.mount.clone(),
         device: there.device.clone(),

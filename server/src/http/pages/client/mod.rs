@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     app::{
-        boot_timeline, clients, desktops, images, inventory, job_records,
+        boot_timeline, clients, consoles, desktops, images, inventory, job_records,
         notes::{self, Note, ServerEvent},
         selections::{self, Standing},
     },
@@ -76,6 +76,8 @@ struct View {
     alarm: bool,
     rescue: bool,
     was_installed: bool,
+    /// It is a virtual machine whose console is seen here.
+    console: bool,
     /// Where it is in its life as a desktop; none of a client that is no desktop.
     desktop: Option<&'static str>,
     /// Who has installed its system.
@@ -182,6 +184,7 @@ async fn show(
     let client = clients::get(&mut tx, &name).await?;
     let role = visitor.actor()?.reach.on(&client.groups);
     let desktop = desktops::of_client(&mut tx, client.id).await?.map(|desktop| desktop.state.as_str());
+    let console = consoles::place(&mut tx, &name).await?.is_some();
     let inventory = inventory::summary(&mut tx, client.id).await?;
     let newest_agent = images::agent_version(&mut tx).await?;
     let selections = selections::of_client(&mut tx, &name).await?;
@@ -207,6 +210,7 @@ async fn show(
         status: Status::new(&ctx, &standing, language),
         alarm: matches!(standing.health, Health::Critical { .. }) && client.alarm.is_some(),
         rescue,
+        console: console && role >= Some(consoles::LEAST_ROLE),
         desktop,
         origin: standing.origin,
         looked_up: looked_up.packages,
