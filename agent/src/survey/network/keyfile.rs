@@ -38,8 +38,8 @@ pub(super) fn read(files: &mut Files<'_>) -> Vec<Connection> {
 /// The connection that NetworkManager would choose for an interface.
 pub(super) fn of(connections: &[Connection], named: Named<'_>) -> Option<Wish> {
     let fits = |connection: &&Connection| {
-        let is_for_all = connection.interface.is_empty() && connection.kind == named.kind;
-        (is_for_all || connection.interface == named.name)
+        (connection.interface == named.name
+            || (connection.interface.is_empty() && connection.kind == named.kind))
             && (connection.mac.is_none() || connection.mac == named.mac)
     };
     connections.iter().find(fits).map(|connection| connection.wish.clone())

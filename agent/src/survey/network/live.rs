@@ -22,11 +22,12 @@ pub(super) struct Live {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of ip(8)")]
 struct Link {
     #[serde(default)]
     ifname: String,
-    #[serde(default, rename = "link_type")]
-    medium: String,
+    #[serde(default)]
+    link_type: String,
     #[serde(default)]
     address: String,
     #[serde(default)]
@@ -118,7 +119,7 @@ fn interfaces(links: &str, routes: &[String]) -> Vec<Live> {
     };
     // The end of a veth that a host gives to a container has its name with the other end's: `veth1a2b@if3`, and the host's is no network card of
     // the machine; but inside of one it is all there is. A gateway tells them apart.
-    let all = links.into_iter().filter(|link| link.medium == "ether").map(live);
+    let all = links.into_iter().filter(|link| link.link_type == "ether").map(live);
     all.map(|live| Live { is_hardware: live.is_hardware && !live.gateways.is_empty(), ..live }).collect()
 }
 

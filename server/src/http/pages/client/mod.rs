@@ -69,6 +69,7 @@ pub(super) fn router() -> Router<Ctx> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct View {
     page: Frame,
     name: String,
@@ -80,8 +81,8 @@ struct View {
     console: bool,
     /// Where it is in its life as a desktop; none of a client that is no desktop.
     desktop: Option<&'static str>,
-    /// Who has installed its system.
-    origin: SystemOrigin,
+    /// It was taken over with its system.
+    integrated: bool,
     looked_up: String,
     may: May,
     fingerprint: Option<String>,
@@ -212,7 +213,7 @@ async fn show(
         rescue,
         console: console && role >= Some(consoles::LEAST_ROLE),
         desktop,
-        origin: standing.origin,
+        integrated: standing.origin == SystemOrigin::Integrated,
         looked_up: looked_up.packages,
         was_installed: matches!(client.stage, Stage::Installing | Stage::Installed),
         may: May::of(role),

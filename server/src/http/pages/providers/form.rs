@@ -172,10 +172,16 @@ impl Words {
     /// The client that hosts the machines, and how many may be there.
     fn set_host(&self, wish: &mut ProviderWish, wrong: &mut Vec<FieldProblem>) {
         wish.host.clone_from(&self.host);
-        wish.most_machines = self.most_machines.parse().ok();
-        if wish.most_machines.is_none() && !self.most_machines.is_empty() {
-            wrong.push(fault("most_machines", "must be a number"));
-        }
+        wish.most_machines = match self.most_machines.as_str() {
+            "" => None,
+            most => {
+                let number = most.parse().ok();
+                if number.is_none() {
+                    wrong.push(fault("most_machines", "must be a number"));
+                }
+                number
+            }
+        };
     }
 
     /// What a new provider begins with: where it is.
