@@ -120,8 +120,9 @@ struct Shifts([u8; 3]);
 async fn talk(mut stream: UnixStream, seen: &Seen, manner: Manner) -> Result<()> {
     greet(&mut stream).await?;
     if manner == Manner::Floods {
+        let flood = vec![0; 65_536];
         loop {
-            stream.write_all(&[0; 65_536]).await?;
+            stream.write_all(&flood).await?;
             seen.sent.fetch_add(65_536, Ordering::Relaxed);
         }
     }

@@ -69,17 +69,16 @@ pub(crate) fn next(
         let old = host.extent(&before).filter(|old| is(old, &known))?;
         (old.length_bytes > known.offset_bytes).then_some((before, old, known))
     });
-    let (path, extent, mut from) = match rest {
-        Some(rest) => rest,
-        None => {
-            let Some(extent) = host.extent(&log) else { return Ok(None) };
-            let from = match known.filter(|known| is(&extent, known)) {
-                Some(known) if extent.length_bytes >= known.offset_bytes => known,
-                Some(known) => SerialPlace { file: known.file ^ ANEW, offset_bytes: 0 },
-                None => SerialPlace { file: extent.number & !ANEW, offset_bytes: 0 },
-            };
-            (log, extent, from)
-        }
+    let (path, extent, mut from) = if let Some(rest) = rest {
+        rest
+    } else {
+        let Some(extent) = host.extent(&log) else { return Ok(None) };
+        let from = match known.filter(|known| is(&extent, known)) {
+            Some(known) if extent.length_bytes >= known.offset_bytes => known,
+            Some(known) => SerialPlace { file: known.file ^ ANEW, offset_bytes: 0 },
+            None => SerialPlace { file: extent.number & !ANEW, offset_bytes: 0 },
+        };
+        (log, extent, from)
     };
     from.offset_bytes = from.offset_bytes.max(extent.length_bytes.saturating_sub(FURTHEST));
     let mut bytes = host.read_at(&path, from.offset_bytes, LARGEST)?;

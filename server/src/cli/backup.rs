@@ -92,7 +92,7 @@ pub(super) async fn run(command: BackupCommand, format: Output) -> anyhow::Resul
             match format {
                 Output::Json => write_json(&snapshots)?,
                 Output::Table if snapshots.is_empty() => {
-                    say("Nothing is saved there yet: lotse backup create")
+                    say("Nothing is saved there yet: lotse backup create");
                 }
                 Output::Table => {
                     let row = |one: backup::Snapshot| vec![one.short_id, one.time, one.hostname];

@@ -241,6 +241,7 @@ struct View {
 
 /// What somebody may do with a desktop as it is now.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct May {
     console: bool,
     switch: bool,
