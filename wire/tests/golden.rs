@@ -163,6 +163,7 @@ fn golden_structs() -> BTreeSet<String> {
         facts::DiskPartition,
         facts::Dmi,
         facts::Facts,
+        facts::MountedFileSystem,
         facts::Nic,
         facts::OperatingSystem,
         package_work::DebconfAnswer,

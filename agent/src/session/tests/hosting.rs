@@ -28,7 +28,7 @@ fn host() -> Stage {
 #[tokio::test(start_paused = true)]
 async fn what_a_machine_prints_comes_once_over_a_bad_network_and_after_a_crash() {
     let stage = host();
-    stage.server.make_lossy();
+    stage.server.lose_messages();
     let mut wanted = String::new();
     for round in 0..20 {
         let line = format!("line {round}: grün\n");

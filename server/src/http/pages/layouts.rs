@@ -83,6 +83,8 @@ struct BarPart {
     content: String,
     size: String,
     start: f64,
+    /// It carries files.
+    mounted: bool,
     width: f64,
 }
 
@@ -93,6 +95,7 @@ pub(super) fn bar(disk: DiskPreview) -> Bar {
     let percent = |bytes: u64| (bytes as f64 / whole * 10_000.0).round() / 100.0;
     let part = |part: PartitionPreview| BarPart {
         start: percent(part.start_bytes),
+        mounted: !part.mount.is_empty(),
         width: percent(part.size_bytes).max(0.4),
         size: human(part.size_bytes),
         name: if part.mount.is_empty() { part.id } else { part.mount },
