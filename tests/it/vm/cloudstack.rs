@@ -156,5 +156,5 @@ async fn a_console_is_an_address_at_the_provider_or_the_reason_why_there_is_none
     cloud.next("createConsoleEndpoint", Fault::Before(432));
     let old = provider.console(&id).await.unwrap_err();
     assert!(old.class == FaultClass::Authentication && old.reason.contains("4.18"), "{old}");
-    assert_eq!(provider.console("nobody").await.unwrap_err().class, FaultClass::Caller);
+    assert_eq!(provider.console("nobody").await.unwrap_err().class, FaultClass::Gone);
 }
