@@ -17,6 +17,9 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
+/// Encodings of a rectangle (RFC 6143, 7.7).
+const RAW: u32 = 0;
+const RRE: u32 = 2;
 /// Width and height of the picture.
 pub const SIZE: (u16, u16) = (320, 200);
 /// Its colour: red, green, blue.
@@ -127,6 +130,7 @@ async fn talk(mut stream: UnixStream, seen: &Seen, manner: Manner) -> Result<()>
         }
     }
     let mut shifts = Shifts([16, 8, 0]);
+    let mut takes_rre = false;
     loop {
         match stream.read_u8().await? {
             // SetPixelFormat
@@ -139,14 +143,16 @@ async fn talk(mut stream: UnixStream, seen: &Seen, manner: Manner) -> Result<()>
             2 => {
                 stream.read_u8().await?;
                 let count = stream.read_u16().await?;
-                skip(&mut stream, usize::from(count) * 4).await?;
+                for _ in 0..count {
+                    takes_rre |= stream.read_u32().await? == RRE;
+                }
             }
             // FramebufferUpdateRequest: nothing changes, so only the whole picture is sent.
             3 => {
                 let incremental = stream.read_u8().await?;
                 skip(&mut stream, 8).await?;
                 if incremental == 0 {
-                    let picture = picture(&shifts);
+                    let picture = if takes_rre { filled(&shifts) } else { picture(&shifts) };
                     stream.write_all(&picture).await?;
                     seen.sent.fetch_add(picture.len() as u64, Ordering::Relaxed);
                 }
@@ -196,19 +202,35 @@ async fn greet(stream: &mut UnixStream) -> Result<()> {
     Ok(())
 }
 
-/// The whole picture, raw.
-fn picture(shifts: &Shifts) -> Vec<u8> {
-    let (width, height) = SIZE;
+/// One rectangle with the whole picture, and its encoding.
+fn rectangle(encoding: u32) -> Vec<u8> {
     let mut message = vec![0, 0, 0, 1, 0, 0, 0, 0];
-    message.extend(width.to_be_bytes());
-    message.extend(height.to_be_bytes());
-    message.extend(0_u32.to_be_bytes());
+    message.extend(SIZE.0.to_be_bytes());
+    message.extend(SIZE.1.to_be_bytes());
+    message.extend(encoding.to_be_bytes());
+    message
+}
+
+fn pixel(shifts: &Shifts) -> [u8; 4] {
     let pixel = COLOUR
         .iter()
         .zip(shifts.0)
         .fold(0_u32, |pixel, (part, shift)| pixel | u32::from(*part).checked_shl(shift.into()).unwrap_or(0));
-    for _ in 0..u32::from(width) * u32::from(height) {
-        message.extend(pixel.to_le_bytes());
-    }
+    pixel.to_le_bytes()
+}
+
+/// The whole picture as a ground and nothing on it: noVNC 1.3 takes raw pixels for transparent ones where they do not lie as it expects.
+fn filled(shifts: &Shifts) -> Vec<u8> {
+    let mut message = rectangle(RRE);
+    message.extend(0_u32.to_be_bytes());
+    message.extend(pixel(shifts));
+    message
+}
+
+/// The whole picture, raw.
+fn picture(shifts: &Shifts) -> Vec<u8> {
+    let mut message = rectangle(RAW);
+    let pixels = usize::from(SIZE.0) * usize::from(SIZE.1);
+    message.extend(pixel(shifts).repeat(pixels));
     message
 }

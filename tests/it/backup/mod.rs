@@ -61,18 +61,18 @@ async fn a_server_that_works_is_saved_and_comes_back_elsewhere_as_the_same(engin
     add(&server, "after").await;
     repository.check().await.unwrap();
     assert_eq!(repository.list().await.unwrap().len(), 1);
-    let fingerprint = server.ctx.addresses.ca.to_string();
+    let fingerprint = server.ctx.addresses.ca.clone();
     server.stop().await.unwrap();
 
     let config = elsewhere(engine, place.path()).await;
     let restored = backup::restore(&config, &repository, "latest").await.unwrap();
-    assert_eq!((restored.ca_fingerprint.to_string(), &restored.description), (fingerprint.clone(), &made));
+    assert_eq!((restored.ca_fingerprint.as_str(), &restored.description), (fingerprint.as_str(), &made));
     let package = config.data.join("repositories/ours/pool/hello.deb");
     assert_eq!(fs_err::read(package).unwrap(), b"a package");
     assert!(!config.data.join("backup").exists() && !config.data.join("restoring").exists());
     let again = Server::bind(config, Clock::system()).await.unwrap();
     assert!(again.first_login().is_none(), "it took itself for a new server");
-    assert_eq!(again.ctx().addresses.ca.to_string(), fingerprint);
+    assert_eq!(again.ctx().addresses.ca, fingerprint);
     let mut tx = again.ctx().db.read().await.unwrap();
     assert!(clients::find_by_name(&mut tx, "before").await.unwrap().is_some());
     assert!(clients::find_by_name(&mut tx, "after").await.unwrap().is_none());

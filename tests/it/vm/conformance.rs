@@ -58,7 +58,7 @@ pub(super) async fn conforms(provider: &dyn Provider, place: &Place) {
         Ok(url) => assert!(url.starts_with("https://"), "{url}"),
         // Through its host, or not while the machine is off.
         Err(error) if capabilities.forwards_ports => {
-            assert!(error.reason.contains("must be running"), "{error}")
+            assert!(error.reason.contains("must be running"), "{error}");
         }
         Err(error) => assert_eq!(error.class, FaultClass::Caller, "{error}"),
     }

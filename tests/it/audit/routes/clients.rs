@@ -56,6 +56,27 @@ pub(super) async fn about_clients(walk: &mut Walk<'_>) {
     walk.step(p(Method::POST, "/api/v1/clients/{name}/release"), lab, none, ("job.cancel", "job ", CHANGED))
         .await;
     has_an_agent(server).await;
+    ways_to_enrol(walk, lab, client).await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/retire"),
+        lab,
+        none,
+        ("client.retire", client, CHANGED),
+    )
+    .await;
+    walk.step(
+        p(Method::POST, "/api/v1/clients/{name}/reinstate"),
+        lab,
+        none,
+        ("client.reinstate", client, CHANGED),
+    )
+    .await;
+    walk.step(p(Method::DELETE, "/api/v1/clients/{name}"), lab, none, ("client.delete", client, GONE)).await;
+}
+
+async fn ways_to_enrol(walk: &mut Walk<'_>, lab: &[(&str, &str)], client: &str) {
+    let none = &json!({});
+    let p = |method, route| (method, route);
     let order = json!({ "name": "web-01", "groups": ["lab"] });
     walk.step(
         p(Method::POST, "/api/v1/integrations"),
@@ -78,21 +99,6 @@ pub(super) async fn about_clients(walk: &mut Walk<'_>) {
         ("client.user-data", client, NEW),
     )
     .await;
-    walk.step(
-        p(Method::POST, "/api/v1/clients/{name}/retire"),
-        lab,
-        none,
-        ("client.retire", client, CHANGED),
-    )
-    .await;
-    walk.step(
-        p(Method::POST, "/api/v1/clients/{name}/reinstate"),
-        lab,
-        none,
-        ("client.reinstate", client, CHANGED),
-    )
-    .await;
-    walk.step(p(Method::DELETE, "/api/v1/clients/{name}"), lab, none, ("client.delete", client, GONE)).await;
 }
 
 async fn about_machines(walk: &mut Walk<'_>, lab: &[(&str, &str)], client: &str) {
