@@ -16,7 +16,7 @@ pub struct Stop {
 }
 
 /// Addresses that no route names: pages at their worst.
-const MORE: [(&str, &str); 27] = [
+const MORE: [(&str, &str); 28] = [
     ("clients-name-discovered", "/clients/{discovered}"),
     ("clients-name-installing", "/clients/{installing}"),
     ("clients-name-failed", "/clients/{failed}"),
@@ -40,6 +40,7 @@ const MORE: [(&str, &str); 27] = [
     ("packages-found", "/packages?q=fire"),
     ("reports-packages", "/reports/packages"),
     ("reports-disks", "/reports/disks"),
+    ("reports-space", "/reports/space"),
     ("reports-age", "/reports/age"),
     ("reports-changes", "/reports/changes"),
     ("package-change-updates", "/clients/lab-01/packages/change?only=updates&packages=vlc&hold=bash"),
