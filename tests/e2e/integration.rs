@@ -19,9 +19,11 @@ use super::ssh::{key_pair, ssh};
 const PASSWORD: &str = "Shibboleth 7 'and' \"quotes\"";
 const SERVE: &str = "mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e";
 /// What the agent may leave. Its package's own files are in dpkg's list.
-const OURS: [&str; 4] = ["etc/lotse-agent/", "var/lib/lotse-agent/", "var/lib/dpkg/", "var/log/dpkg.log"];
+const OURS: [&str; 5] =
+    ["etc/lotse-agent/", "var/lib/lotse-agent/", "var/lib/dpkg/", "var/log/dpkg.log", "var/cache/apt/"];
 /// What logging in leaves, whoever does it: login records, sudo's own, and what is gone with the next start.
-const LOGIN: [&str; 5] = ["run/", "tmp/", "var/log/", "var/lib/sudo/", "var/lib/systemd/"];
+const LOGIN: [&str; 6] =
+    ["run/", "tmp/", "var/log/", "var/lib/sudo/", "var/lib/systemd/", "home/ann/.sudo_as_admin_successful"];
 
 /// A machine in the network, and what was there before it was taken over.
 struct Machine {
