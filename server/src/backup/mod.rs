@@ -160,15 +160,16 @@ pub async fn create(config: &Config, repository: &Repository, clock: &Clock) -> 
         anyhow::Ok(description)
     }
     .await;
-    remove(&staging)?;
-    made
+    let removed = remove(&staging);
+    // Why it failed says more than what could not be cleared away.
+    made.and_then(|made| removed.map(|()| made))
 }
 
 /// Puts a server back where none is: into an empty data directory and an empty database.
 ///
 /// # Errors
-/// Something is there already, the snapshot is of a newer version or of the other kind of database, or restic fails. What was there before
-/// is as it was.
+/// Something is there already, the snapshot is of a newer version or of the other kind of database, or restic fails: then nothing is
+/// put back. When the disk fails at the very end, parts may be there; a second try says that the directory is not empty.
 pub async fn restore(config: &Config, repository: &Repository, snapshot: &str) -> anyhow::Result<Restored> {
     let data = std::path::absolute(&config.data)?;
     let is_empty = !data.exists() || fs_err::read_dir(&data)?.next().is_none();
@@ -211,8 +212,8 @@ pub async fn restore(config: &Config, repository: &Repository, snapshot: &str) -
         anyhow::Ok(Restored { description, ca_fingerprint })
     }
     .await;
-    remove(&beside)?;
-    restored
+    let removed = remove(&beside);
+    restored.and_then(|restored| removed.map(|()| restored))
 }
 
 /// root restores for the account that the server runs as.
